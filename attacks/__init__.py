@@ -1,0 +1,89 @@
+"""Attacks on what a policy observes: a budget (Threat), an objective and a search make an attack.
+
+>>> seen = ATTACKS["pgd"](target, obs, threat, noise)    # all (B, S)                       # doctest: +SKIP
+
+random       uniform in the ball
+fgsm         one full step down the gradient of `value` from the clean point; without a critic, of
+             `action_difference` from a random start, because its gradient is zero at the clean point
+pgd          10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
+min-q        the published search: `value` at 50 uniform points and the clean one; needs a critic
+action-diff  10 steps on `action_difference` from a random start
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pkgutil import resolve_name
+from typing import cast
+
+from torch import Tensor
+
+from attacks.noise import Noise
+from attacks.objectives import Objective, action_difference, action_kl, value
+from attacks.search import BestOf, Descend, Uniform
+from attacks.target import Critic, Policy, Target
+from attacks.threat import NORMS, UNITS, Threat
+
+__all__ = [
+    "ATTACKS",
+    "NORMS",
+    "UNITS",
+    "Attack",
+    "BestOf",
+    "Critic",
+    "Descend",
+    "Noise",
+    "Objective",
+    "Policy",
+    "Target",
+    "Threat",
+    "Uniform",
+    "action_difference",
+    "action_kl",
+    "objective_of",
+    "resolve",
+    "value",
+]
+
+Attack = Callable[[Target, Tensor, Threat, Noise], Tensor]
+"""`attack(target, obs, threat, noise) → seen`, all (B, S). It keeps no state between calls."""
+
+ATTACKS: dict[str, Attack] = {
+    "random": Uniform(),
+    "fgsm": Descend(steps=1, step_size=1.0, restarts=0),
+    "pgd": Descend(steps=10, restarts=1),
+    "min-q": BestOf(objective=value, n=50, include_clean=True),
+    "action-diff": Descend(objective=action_difference, steps=10, restarts=1),
+}
+
+
+def resolve(name: str) -> Attack:
+    """Return a built-in attack by its name or anybody's as `module:name`; ValueError if there is none."""
+    if name in ATTACKS:
+        return ATTACKS[name]
+    if ":" not in name:
+        nearest = get_close_matches(name, ATTACKS, n=1)
+        hint = f"did you mean {nearest[0]!r}? Otherwise choose" if nearest else "choose"
+        raise ValueError(
+            f"There is no attack {name!r}; {hint} one of {', '.join(ATTACKS)}, or module:name for your own."
+        )
+    try:
+        attack = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"The attack {name!r} cannot be imported ({error}); expected module:name on the Python path."
+        ) from error
+    if not callable(attack):
+        raise ValueError(f"{name!r} is no attack: expected a function (target, obs, threat, noise) → seen.")
+    return cast(Attack, attack)
+
+
+def objective_of(attack: Attack, target: Target) -> str:
+    """Return the name of the objective that the attack minimises on this target.
+
+    "none" for `random`, "unknown" for an attack without a method `objective_for(target)`.
+    """
+    objective_for = getattr(attack, "objective_for", None)
+    if objective_for is None:
+        return "unknown"
+    objective = objective_for(target)
+    return "none" if objective is None else str(getattr(objective, "__name__", repr(objective)))

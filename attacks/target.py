@@ -1,0 +1,68 @@
+"""What an attacker may use of the system under attack. B batch, S observation, A action."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from torch.distributions import Normal
+
+
+class Policy(Protocol):
+    """Deterministic policy in evaluation mode: every row depends on its own observation only."""
+
+    def __call__(self, obs: Tensor, /) -> Tensor:
+        """Return the executed action (B, A) for obs (B, S), differentiably."""
+        ...
+
+
+class Critic(Protocol):
+    """Pessimistic value of an action: how an ensemble is reduced is the critic's own business."""
+
+    def __call__(self, obs: Tensor, action: Tensor, /) -> Tensor:
+        """Return the value (B,) of action (B, A) in the state obs (B, S), differentiably."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """A policy and whatever else the attacker knows about it.
+
+    policy        obs (B, S) → action (B, A), the action that is executed
+    critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
+    obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
+    distribution  obs (B, S) → Normal (B, A) *before* the tanh; None if the policy has none
+    """
+
+    policy: Policy
+    critic: Critic | None = None
+    obs_scale: Mapping[str, Tensor]
+    distribution: Callable[[Tensor], Normal] | None = None
+
+    def scale(self, unit: str) -> Tensor:
+        """Return the raw half-width (S,) of one unit of eps; ValueError if this target lacks the unit."""
+        if unit not in self.obs_scale:
+            offered = ", ".join(self.obs_scale) or "none"
+            raise ValueError(
+                f"eps cannot be measured in the unit {unit!r} here, because the target only offers: "
+                f"{offered}; choose one of these."
+            )
+        return self.obs_scale[unit]
+
+    def require_critic(self) -> Critic:
+        """Return the critic; ValueError naming the way out if there is none."""
+        if self.critic is None:
+            raise ValueError(
+                "This attack minimises a critic's value and the target has no critic; "
+                "use --attack action-diff or --attack random, or fit a critic first."
+            )
+        return self.critic
+
+    def require_distribution(self) -> Callable[[Tensor], Normal]:
+        """Return the pre-tanh distribution; ValueError naming the way out if there is none."""
+        if self.distribution is None:
+            raise ValueError(
+                "This attack compares action distributions and the target only has a deterministic action; "
+                "use the objective action_difference (--attack action-diff)."
+            )
+        return self.distribution

@@ -1,0 +1,153 @@
+"""What the attacker may do to an observation: the ball, measured per sensor in a named unit.
+
+B batch, N candidates, S observation. One unit of eps on sensor i is `scale[i]` in raw observation units.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from attacks.noise import Noise
+
+UNITS = ("dataset-std", "policy-norm", "raw", "range")
+NORMS = ("linf", "l2")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Threat:
+    """All observations `seen` with ‖(seen − obs)/scale‖ ≤ eps.
+
+    eps    budget in units: a number, or one per row (B, 1)
+    scale  raw half-width (S,) of one unit; 0 hides a sensor from the attacker
+    unit   name of that unit, stored with every result
+    norm   linf: a box of half-width eps·scale; l2: the ellipsoid inscribed in that box
+    """
+
+    eps: float | Tensor
+    scale: Tensor
+    unit: str = "dataset-std"
+    norm: Literal["linf", "l2"] = "linf"
+
+    def __post_init__(self) -> None:
+        eps = torch.as_tensor(self.eps)
+        if eps.ndim not in (0, 2) or (eps.ndim == 2 and eps.shape[1] != 1):
+            raise ValueError(f"eps must be a number or have shape (B, 1), not {tuple(eps.shape)}.")
+        if not _finite_and_not_negative(eps):
+            raise ValueError(f"eps must be finite and at least 0, not {self.eps}.")
+        if self.scale.ndim != 1 or not _finite_and_not_negative(self.scale):
+            raise ValueError("scale must be a vector (S,) of finite numbers that are at least 0 (0 hides a sensor).")
+        if self.norm not in NORMS:
+            raise ValueError(f"The norm {self.norm!r} is unknown; choose one of: {', '.join(NORMS)}.")
+        if self.unit not in UNITS:
+            raise ValueError(f"The unit {self.unit!r} is unknown; choose one of: {', '.join(UNITS)}.")
+
+    @property
+    def half_width(self) -> Tensor:
+        """Largest raw change of every sensor, eps·scale: (S,), or (B, S) if eps is given per row."""
+        eps = self.eps.to(self.scale) if isinstance(self.eps, Tensor) else self.eps
+        return eps * self.scale
+
+    def rows(self, index: Tensor | Sequence[int]) -> "Threat":
+        """Return the threat for the chosen rows (integers or a Boolean mask); a common eps stays as it is."""
+        if isinstance(self.eps, Tensor) and self.eps.ndim == 2:
+            return replace(self, eps=self.eps[index])
+        return self
+
+    def project(self, obs: Tensor, seen: Tensor) -> Tensor:
+        """Return the point of the ball around obs (B, S) nearest to seen (B, S), in the units of eps.
+
+        Sensors without budget (eps or scale 0) return obs bit for bit; the result has the dtype of obs.
+        A row of obs that is NaN stays NaN. ValueError if seen is no tensor of the shape of obs, or is not
+        finite where obs is: that is a bug of the attack, which a projection would hide.
+        """
+        seen, half = self._checked(obs, seen), self.half_width.to(obs)
+        if self.norm == "linf":
+            inside = torch.clamp(seen, obs - half, obs + half)
+        else:
+            length = torch.linalg.vector_norm(self._in_units(seen - obs), dim=-1, keepdim=True)  # (B, 1)
+            shrunk = obs + ((seen - obs) * (self._radius(obs) / length)).to(obs)
+            inside = torch.where(length <= self._radius(obs), seen, shrunk)
+        return torch.where(half > 0, inside, obs)
+
+    def sample(self, obs: Tensor, noise: Noise, n: int) -> Tensor:
+        """Return n points (B, N, S) drawn uniformly from the ball of each row of obs (B, S)."""
+        half = self.half_width.to(obs).unsqueeze(-2)  # (1 or B, 1, S)
+        if self.norm == "linf":
+            offset = noise.uniform(n, obs.shape[-1]).to(obs)
+        else:
+            # A direction times a radius with density ∝ r^(d−1) is uniform in the ball of the d open sensors.
+            open_sensors = (self.scale > 0).to(obs)
+            direction = _direction(noise.normal(n, obs.shape[-1]).to(obs) * open_sensors)
+            dimension = max(1, int(open_sensors.sum()))
+            offset = direction * noise.uniform(n, 1).to(direction).abs() ** (1 / dimension)
+        clean = obs.unsqueeze(-2).expand_as(offset)  # (B, N, S)
+        return torch.where(half > 0, clean + (half * offset).to(obs), clean)
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """Return the change (B, S) of length eps that lowers a linear function with this gradient most.
+
+        linf: −eps·scale·sign(g); l2: −eps·scale·(scale·g)/‖scale·g‖. Zero where the gradient is zero.
+        """
+        half = self.half_width.to(gradient)
+        if self.norm == "linf":
+            return -half * gradient.sign()
+        return (-half * _direction(gradient.double() * self.scale.to(gradient))).to(gradient)
+
+    def boundary(self, obs: Tensor, seen: Tensor) -> Tensor:
+        """Return the point (B, S) on the edge of the ball in the direction of seen: a corner, for linf."""
+        half, change = self.half_width.to(obs), seen - obs
+        if self.norm == "linf":
+            return obs + half * change.sign()
+        return obs + (half * _direction(self._in_units(change))).to(obs)
+
+    def inside(self, obs: Tensor, seen: Tensor) -> Tensor:
+        """Return (B,) whether each row of seen is in the ball around obs, up to the rounding of obs + change.
+
+        Sensors without budget must be equal bit for bit. A row with NaN is never inside.
+        """
+        half = self.half_width.to(obs).double()
+        change = (seen.double() - obs.double()).abs()
+        slack = torch.finfo(obs.dtype).eps * (obs.double().abs() + half)
+        closed = ((half > 0) | (change == 0)).all(-1)
+        if self.norm == "linf":
+            return closed & ((change <= half + slack) | (half == 0)).all(-1)
+        length = torch.linalg.vector_norm(self._in_units(change), dim=-1)
+        allowed = self._radius(obs).squeeze(-1) + torch.linalg.vector_norm(self._in_units(slack), dim=-1)
+        within: Tensor = length <= allowed
+        return closed & within
+
+    def _in_units(self, change: Tensor) -> Tensor:
+        """Return change/scale (B, S) in double precision, 0 on hidden sensors."""
+        scale = self.scale.to(change.device, torch.float64)
+        return torch.where(scale > 0, change.double() / scale, 0.0)
+
+    def _radius(self, obs: Tensor) -> Tensor:
+        return torch.as_tensor(self.eps, dtype=torch.float64, device=obs.device)
+
+    def _checked(self, obs: Tensor, seen: object) -> Tensor:
+        if obs.shape[-1] != len(self.scale):
+            raise ValueError(
+                f"The observations have {obs.shape[-1]} sensors and the scale of the threat has "
+                f"{len(self.scale)}; use the scale of this task."
+            )
+        if not isinstance(seen, Tensor) or seen.shape != obs.shape:
+            got = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
+            raise ValueError(f"An attack must return a tensor shaped like obs, {tuple(obs.shape)}, not {got}.")
+        seen = seen.to(obs)
+        if bool((~seen.isfinite() & obs.isfinite()).any()):
+            raise ValueError("The attack returned NaN or infinity where obs is finite; it must return numbers.")
+        return seen
+
+
+def _finite_and_not_negative(values: Tensor) -> bool:
+    return bool((values.isfinite() & (values >= 0)).all())
+
+
+def _direction(vector: Tensor) -> Tensor:
+    """Return vector/‖vector‖ along the last axis, 0 for the zero vector."""
+    unit: Tensor = normalize(vector.double(), dim=-1, eps=1e-300)
+    return unit
