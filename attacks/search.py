@@ -58,8 +58,9 @@ class BestOf:
         if self.include_clean:
             candidates = torch.cat([obs.unsqueeze(1), candidates], dim=1)
         n = candidates.shape[1]
-        losses = loss(self.objective_for(target), target, obs.repeat_interleave(n, 0), candidates.flatten(0, 1))
-        return threat.project(obs, _best(candidates, losses.reshape(-1, n)))
+        clean, shown = obs.repeat_interleave(n, dim=0), candidates.flatten(0, 1)  # (B·N, S)
+        losses = loss(self.objective_for(target), target, clean, shown).reshape(-1, n)
+        return threat.project(obs, _best(candidates, losses))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,8 @@ class Descend:
 def loss(objective: Objective, target: Target, obs: Tensor, seen: Tensor) -> Tensor:
     """Return the objective (B,) without its gradient."""
     with torch.no_grad():
-        return torch.cat([objective(target, *rows)[:count] for rows, count in _batches(obs, seen)])
+        batches = _batches(obs, seen)
+        return torch.cat([_values(objective, target, *rows)[:count] for rows, count in batches])
 
 
 def loss_and_gradient(objective: Objective, target: Target, obs: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,16 +148,32 @@ def loss_and_gradient(objective: Objective, target: Target, obs: Tensor, seen: T
     with torch.inference_mode(False), torch.enable_grad():
         for (clean, shown), count in _batches(obs, seen):
             leaf = shown.detach().clone().requires_grad_(True)
-            values = objective(target, clean.clone(), leaf)
-            gradient = torch.autograd.grad(values.sum(), leaf, allow_unused=True)[0] if values.requires_grad else None
-            if gradient is None:
-                raise ValueError(
-                    "The objective does not depend differentiably on the observation that the policy is shown, so a "
-                    "gradient attack has nothing to follow; use --attack random or min-q."
-                )
+            values = _values(objective, target, clean.clone(), leaf)
             losses.append(values.detach()[:count])
-            gradients.append(gradient[:count].nan_to_num(nan=0.0))
+            gradients.append(_gradient(values, leaf)[:count])
     return torch.cat(losses), torch.cat(gradients)
+
+
+def _values(objective: Objective, target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    values = objective(target, obs, seen)
+    if values.shape != obs.shape[:1]:  # (B, 1) would broadcast against (B,) without a word
+        raise ValueError(
+            f"An objective must return one number per row, shape {tuple(obs.shape[:1])}, "
+            f"not {tuple(values.shape)}; check that the critic returns (B,)."
+        )
+    return values
+
+
+def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
+    gradient = None
+    if values.requires_grad:  # allow_unused: a term that ignores the observation has no gradient at all
+        (gradient,) = torch.autograd.grad(values.sum(), leaf, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            "The objective does not depend differentiably on the observation that the policy is shown, so a "
+            "gradient attack has nothing to follow; use --attack random or min-q."
+        )
+    return gradient.nan_to_num(nan=0.0)
 
 
 def _batches(obs: Tensor, seen: Tensor) -> Iterator[tuple[tuple[Tensor, Tensor], int]]:

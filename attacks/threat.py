@@ -121,12 +121,13 @@ class Threat:
         return closed & within
 
     def _in_units(self, change: Tensor) -> Tensor:
-        """Return change/scale (B, S) in double precision, 0 on hidden sensors."""
+        """Return change/scale (B, S) in double precision, 0 on hidden sensors and where obs is NaN."""
         scale = self.scale.to(change.device, torch.float64)
-        return torch.where(scale > 0, change.double() / scale, 0.0)
+        return torch.where(scale > 0, change.double() / scale, 0.0).nan_to_num(nan=0.0)
 
     def _radius(self, obs: Tensor) -> Tensor:
-        return torch.as_tensor(self.eps, dtype=torch.float64, device=obs.device)
+        """Return eps in double precision, rounded first as in half_width: a number and a row give one result."""
+        return torch.as_tensor(self.eps, dtype=self.scale.dtype).to(obs.device, torch.float64)
 
     def _checked(self, obs: Tensor, seen: object) -> Tensor:
         if obs.shape[-1] != len(self.scale):
