@@ -1,0 +1,129 @@
+"""What a results table looks like: one row per episode, clean episodes are rows too.
+
+In sentences about a table, rows are counted from 1 without the header (row r of a file is its line r + 1).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+SCHEMA: Mapping[str, str] = {
+    "algorithm": "str",
+    "dataset": "str",  # empty where nobody knows (foreign checkpoints)
+    "train_seed": "Int64",  # missing for foreign checkpoints
+    "checkpoint": "str",  # sha256, hexadecimal
+    "task": "str",
+    "attack": "str",  # "none" for clean observations
+    "eps": "float64",  # in `unit`, measured by `norm`; 0 for attack "none"
+    "unit": "str",
+    "norm": "str",
+    "perturbation": "str",  # "none" for the untouched simulation
+    "factor": "float64",  # 1 for perturbation "none"
+    "episode": "int64",
+    "eval_seed": "int64",
+    "return": "float64",  # undiscounted sum of rewards
+    "length": "int64",  # steps
+    "score": "float64",  # 0 = random, 100 = expert, never clipped; missing where the task has no anchors
+    "flags": "str",  # names joined by ";", empty when there are none
+}
+"""Column → dtype, in the order of the file."""
+
+OUTCOME = ("return", "length", "score", "flags")
+KEY = tuple(name for name in SCHEMA if name not in OUTCOME)
+"""What identifies an episode: no two rows of a table agree in all of these."""
+
+EXCUSES = ("nan-", "unstable")
+"""A return may be missing or infinite only in a row with a flag that starts like this."""
+
+
+def check(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns in order and exact dtypes, or one sentence about what is wrong with it.
+
+    Raises:
+        ValueError: missing or unknown columns, wrong dtypes, impossible values, an episode that occurs twice.
+    """
+    check_names([str(name) for name in frame.columns])
+    columns = {name: _cast(frame[name], name, dtype) for name, dtype in SCHEMA.items()}
+    checked = pd.DataFrame(columns)
+    _check_values(checked)
+    again = checked.duplicated(list(KEY)).to_numpy()
+    if again.any():
+        raise ValueError(
+            f"row {first(again)}, column 'episode': this episode occurs a second time (equal in every column "
+            "from 'algorithm' to 'eval_seed'); keep one row per episode."
+        )
+    return checked
+
+
+def check_names(names: list[str]) -> None:
+    """Every column once and no other, in any order; raises ValueError."""
+    for name in SCHEMA:
+        if name not in names:
+            raise ValueError(f"row 0 (the header): column {name!r} is missing; expected {', '.join(SCHEMA)}.")
+    for position, name in enumerate(names):
+        if name not in SCHEMA or name in names[:position]:
+            problem = "occurs twice" if name in SCHEMA else "is not a column of results"
+            raise ValueError(f"row 0 (the header): column {name!r} {problem}; expected {', '.join(SCHEMA)}.")
+
+
+def first(wrong: np.ndarray) -> int:
+    """The first marked row, counted from 1."""
+    return int(np.argmax(wrong)) + 1
+
+
+def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
+    values = column.to_list()
+    missing = column.isna().to_numpy() & (dtype in ("float64", "Int64"))
+    fits = {"str": _is_line, "float64": _is_number}.get(dtype, _is_whole)
+    wrong = ~missing & ~np.array([fits(value) for value in values], bool)
+    if wrong.any():
+        wanted = {"str": "text on one line", "float64": "a number"}.get(dtype, "a whole number of 64 bits")
+        found = values[int(np.argmax(wrong))]
+        raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {found!r}.")
+    blank = np.nan if dtype == "float64" else pd.NA
+    return pd.Series([blank if gone else v for gone, v in zip(missing, values, strict=True)], dtype=dtype)
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and "\n" not in value and "\r" not in value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    # Beside a missing neighbour pandas keeps whole numbers as floats: 3.0 is welcome as a seed, 3.5 is not.
+    if isinstance(value, (float, np.floating)):
+        return float(value).is_integer() and abs(float(value)) <= 2**53
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and _fits_64_bits(int(value))
+
+
+def _fits_64_bits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
+def _check_values(frame: pd.DataFrame) -> None:
+    excused = np.array([any(f.startswith(EXCUSES) for f in flags.split(";")) for flags in frame["flags"]], bool)
+    eps, factor = frame["eps"].to_numpy(), frame["factor"].to_numpy()
+    finite = np.isfinite(frame["return"].to_numpy())
+    excuse = f"without a flag that starts with {' or '.join(repr(start) for start in EXCUSES)}"
+    rules = (
+        ("eps", ~(np.isfinite(eps) & (eps >= 0)), "a budget is a finite number, 0 or larger"),
+        ("eps", (frame["attack"] == "none").to_numpy() & (eps != 0), "attack 'none' has eps 0"),
+        ("factor", ~np.isfinite(factor), "a factor is a finite number"),
+        (
+            "factor",
+            (frame["perturbation"] == "none").to_numpy() & (factor != 1),
+            "perturbation 'none' has factor 1",
+        ),
+        ("return", ~finite & ~excused, f"a return is a finite number and never missing {excuse}"),
+        ("score", np.isinf(frame["score"].to_numpy()) & finite, "a finite return has a finite or no score"),
+        ("length", (frame["length"] < 0).to_numpy(), "a length is 0 or larger"),
+        ("episode", (frame["episode"] < 0).to_numpy(), "episodes are counted from 0"),
+    )
+    for name, wrong, sentence in rules:
+        if wrong.any():
+            found = frame[name].iloc[int(np.argmax(wrong))]
+            raise ValueError(f"row {first(wrong)}, column {name!r}: {sentence}; found {found}.")
