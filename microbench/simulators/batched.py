@@ -1,0 +1,92 @@
+"""Many episodes in lock step on `mujoco.batch`, bit-equal to Gymnasium."""
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+from mujoco import MjModel
+from mujoco.batch import Batch
+
+from microbench.errors import UserError
+from microbench.locomotion import Actions, Bools, Floats, State
+from microbench.simulators.models import UNSTABLE, warnings_counted_only, without_islands
+from microbench.tasks import Task
+
+
+class BatchedSimulator:
+    """One row per model; rows that share a model object share its memory.
+
+    Observations, rewards and ends equal those of the Gymnasium environment bit for bit, given the same seeds and
+    float32 actions, for any number of rows and threads (tests/microbench/test_simulate.py).
+    """
+
+    def __init__(self, task: Task, models: Sequence[MjModel], nthread: int = 1) -> None:
+        if task.physics is None:
+            raise UserError(f"'{task.env_id}' has no exact physics record: simulate it with GymnasiumSimulator.")
+        if not models:
+            raise UserError("a simulator needs at least one row: pass one model per row.")
+        self.task, self.n = task, len(models)
+        self._physics = task.physics
+        distinct = {id(model): without_islands(model) for model in models}
+        self._batch = Batch(distinct[id(models[0])], self.n, nthread)
+        if len(distinct) > 1:
+            self._batch.set_models([distinct[id(model)] for model in models])
+        self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._derived = {name: self._batch.bind(name) for name in task.physics.derived}
+        self._qpos0 = np.stack([model.qpos0 for model in models])  # (n, nq)
+        self._dt = np.array([model.opt.timestep * task.physics.frame_skip for model in models])  # (n,)
+        self._position = np.zeros(self.n)
+        self._elapsed = np.zeros(self.n, dtype=np.int64)
+        low, high = models[0].actuator_ctrlrange.astype(np.float32).T
+        self.action_low: npt.NDArray[np.float32] = low
+        self.action_high: npt.NDArray[np.float32] = high
+
+    def reset(self, seeds: Sequence[int]) -> Floats:
+        """Start an episode in every row, each from its own seed; returns obs (n, S)."""
+        if len(seeds) != self.n:
+            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
+        nq, nv = self._qpos.shape[1], self._qvel.shape[1]
+        rngs = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))) for seed in seeds]
+        noise = [self._physics.reset_noise(rng, nq, nv) for rng in rngs]
+        self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._qpos[:] = self._qpos0 + np.stack([qpos for qpos, _ in noise])
+        self._qvel[:] = np.stack([qvel for _, qvel in noise])
+        if self._derived:
+            self._batch.forward()
+        self._elapsed[:] = 0
+        state = self._state(np.arange(self.n))
+        self._position = self._physics.position(state).copy()
+        return self._physics.observe(state)
+
+    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+        """Move the living rows `ids` (b,), sorted and unique, by `action` (b, A) float32, which is not clipped.
+
+        Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
+        """
+        action = np.ascontiguousarray(action)
+        self._ctrl[ids] = action
+        with warnings_counted_only():
+            self._batch.step(ids, self._physics.frame_skip)
+        state = self._state(ids)
+        position = self._physics.position(state)
+        velocity = (position - self._position[ids]) / self._dt[ids]
+        self._position[ids] = position
+        self._elapsed[ids] += 1
+        fallen = self._physics.fallen(state)
+        reward = self._physics.reward(velocity, action, fallen)
+        return self._physics.observe(state), reward, fallen, self._elapsed[ids] >= self.task.horizon
+
+    @property
+    def unstable(self) -> Bools:
+        """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
+        counts = self._batch.warning[:, UNSTABLE, 1]
+        rows: Bools = (counts > 0).any(axis=1)
+        return rows
+
+    def close(self) -> None:
+        """Nothing to give back: the memory goes with the object."""
+
+    def _state(self, ids: npt.NDArray[np.int64]) -> State:
+        derived = {name: values[ids] for name, values in self._derived.items()}
+        return State(qpos=self._qpos[ids], qvel=self._qvel[ids], derived=derived)

@@ -1,0 +1,110 @@
+"""Gymnasium itself, one environment per row stepped in turn: for every task that has no exact physics record."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from mujoco import MjData, MjModel
+
+from microbench.errors import UserError
+from microbench.locomotion import Actions, Bools, Floats
+from microbench.simulators.models import UNSTABLE, warnings_counted_only
+from microbench.tasks import Task, make_env
+
+
+class GymnasiumSimulator:
+    """One Gymnasium environment per row; a row's model replaces the environment's own.
+
+    Args:
+        task: any task Gymnasium can make.
+        models: one per row, or None for `n` rows of the untouched environment.
+        n: the number of rows; may be left out where models are given.
+
+    Raises:
+        UserError: no rows, or models for an environment that does not run on MuJoCo.
+    """
+
+    def __init__(self, task: Task, models: Sequence[MjModel] | None = None, n: int | None = None) -> None:
+        rows = n if models is None else len(models)
+        if not rows or n not in (None, rows):
+            raise UserError(f"{n} rows for {len(models or [])} models: pass one model per row, or n alone.")
+        self.task, self.n = task, rows
+        self._envs = [make_env(task.env_id, task.horizon) for _ in range(rows)]
+        self._data = [_data(env) for env in self._envs]
+        if models is not None:
+            pairs = zip(self._envs, models, strict=True)
+            self._data = [_replace_model(env, model) for env, model in pairs]
+        self._proved = models is None
+        space = self._envs[0].action_space
+        assert isinstance(space, gymnasium.spaces.Box)
+        self.action_low: npt.NDArray[np.float32] = space.low.astype(np.float32)
+        self.action_high: npt.NDArray[np.float32] = space.high.astype(np.float32)
+
+    def reset(self, seeds: Sequence[int]) -> Floats:
+        """Start an episode in every row, each from its own seed; returns obs (n, S)."""
+        if len(seeds) != self.n:
+            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
+        pairs = zip(self._envs, seeds, strict=True)
+        return np.stack([env.reset(seed=int(seed))[0] for env, seed in pairs]).astype(np.float64)
+
+    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+        """Move the living rows `ids` (b,), sorted and unique, by `action` (b, A) float32, which is not clipped.
+
+        Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
+        """
+        with warnings_counted_only():
+            moves = [self._envs[i].step(row)[:4] for i, row in zip(ids, action, strict=True)]
+        if not self._proved:
+            self._prove(ids)
+        obs, reward, terminated, truncated = zip(*moves, strict=True)
+        return (
+            np.stack(obs).astype(np.float64),
+            np.array(reward, dtype=np.float64),
+            np.array(terminated, dtype=np.bool_),
+            np.array(truncated, dtype=np.bool_),
+        )
+
+    @property
+    def unstable(self) -> Bools:
+        """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
+        return np.array([data is not None and _reset_itself(data) for data in self._data], dtype=np.bool_)
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+
+    def _prove(self, ids: npt.NDArray[np.int64]) -> None:
+        """The first step must have moved our data, or the environment steps another model than the one given."""
+        stuck = [int(i) for i in ids if not self._data[i].time > 0]
+        if stuck:
+            raise UserError(
+                f"'{self.task.env_id}' does not step the model it was given (rows {stuck}): "
+                "its physics cannot be perturbed from outside."
+            )
+        self._proved = True
+
+
+def _data(env: gymnasium.Env[Any, Any]) -> Any:
+    """The environment's MjData, or None."""
+    data = getattr(env.unwrapped, "data", None)
+    return data if isinstance(data, MjData) else None
+
+
+def _replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
+    """Give the environment a copy of `model` (some tasks write into theirs) and fresh data; returns the data."""
+    inner: Any = env.unwrapped
+    if _data(env) is None:
+        raise UserError(f"'{inner}' does not run on MuJoCo: its physics cannot be perturbed.")
+    inner.model = copy.deepcopy(model)
+    inner.data = MjData(inner.model)
+    inner.init_qpos = inner.data.qpos.copy()
+    inner.init_qvel = inner.data.qvel.copy()
+    return inner.data
+
+
+def _reset_itself(data: Any) -> bool:
+    return any(data.warning[kind].number > 0 for kind in UNSTABLE)
