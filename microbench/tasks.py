@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from math import nan
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from microbench import locomotion as loco
+from microbench.environment import make_env
 from microbench.errors import UserError, unknown_name
 from microbench.locomotion import Floats, ImaginedTerminal, Physics, Reward
 
@@ -145,13 +145,6 @@ def find_task(env_id: str) -> Task:
     assert action.shape is not None
     horizon = spec.max_episode_steps if spec is not None and spec.max_episode_steps else 1000
     return Task(env_id=env_id, obs_size=obs.shape[0], action_size=action.shape[0], horizon=horizon)
-
-
-def make_env(env_id: str, horizon: int | None = None) -> gymnasium.Env[Floats, npt.NDArray[np.float32]]:
-    """`gymnasium.make` without its remark that a newer task exists: D4RL-era policies need -v4."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*The environment .* is out of date.*", DeprecationWarning)
-        return gymnasium.make(env_id, max_episode_steps=horizon, disable_env_checker=True)
 
 
 def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:

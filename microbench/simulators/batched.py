@@ -8,9 +8,10 @@ import numpy.typing as npt
 from mujoco import MjModel
 from mujoco.batch import Batch
 
+from microbench.environment import warnings_counted_only
 from microbench.errors import UserError
 from microbench.locomotion import Actions, Bools, Floats, State
-from microbench.simulators.models import UNSTABLE, warnings_counted_only, without_islands
+from microbench.simulators.models import UNSTABLE, without_islands
 from microbench.tasks import Task
 
 

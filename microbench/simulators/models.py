@@ -1,16 +1,15 @@
 """MuJoCo models as the simulators want them: Gymnasium's physics, nothing else, and no files left behind."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import gymnasium
 import mujoco
 from mujoco import MjModel
 
+from microbench.environment import make_env
 from microbench.errors import UserError
-from microbench.tasks import Task, make_env
+from microbench.tasks import Task
 
 
 def nominal_model(task: Task) -> MjModel:
@@ -64,21 +63,6 @@ UNSTABLE = [
     )
 ]
 """The warnings after which MuJoCo has silently put the simulation back to its default state."""
-
-
-@contextmanager
-def warnings_counted_only() -> Iterator[None]:
-    """MuJoCo's warnings stay in their counters: nothing on the screen, no MUJOCO_LOG.TXT."""
-    handler = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(_ignore)
-    try:
-        yield
-    finally:
-        mujoco.set_mju_user_warning(handler)
-
-
-def _ignore(message: str) -> None:
-    """The counters are read by `Simulator.unstable`."""
 
 
 def _assets() -> Path:
