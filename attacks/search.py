@@ -77,8 +77,9 @@ class Descend:
                a start on one side of the ball reaches the other
     restarts   random starts. The clean point is a start as well, unless the objective is stationary there (a
                distance to the clean action), which then gets at least one random start.
-    snap       also try, after each step, the point of the boundary in the direction reached (a corner, for linf),
-               where near-linear policies have their optimum
+    snap       also try, after the first and the last step, the point of the boundary in the direction reached (a
+               corner, for linf), where near-linear policies have their optimum; after the first step from the
+               clean point that is FGSM's point, so a longer descent is never weaker than FGSM
     """
 
     objective: Objective | None = None
@@ -117,11 +118,11 @@ class Descend:
         """Return the best points (B, S) visited from start (B, S), and their objective (B,)."""
         seen = best = start
         lowest = torch.full_like(obs[:, 0], torch.inf)
-        for _ in range(self.steps):
+        for step in range(self.steps):
             here, gradient = loss_and_gradient(objective, target, obs, seen)
             best, lowest = _keep(best, lowest, seen, here)
             seen = threat.project(obs, seen + self.length * threat.steepest(gradient))
-            if self.snap:
+            if self.snap and step in (0, self.steps - 1):
                 edge = threat.project(obs, threat.boundary(obs, seen))
                 best, lowest = _keep(best, lowest, edge, loss(objective, target, obs, edge))
         return _keep(best, lowest, seen, loss(objective, target, obs, seen))

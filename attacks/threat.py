@@ -112,7 +112,7 @@ class Threat:
         half = self.half_width.to(obs).double()
         change = (seen.double() - obs.double()).abs()
         slack = torch.finfo(obs.dtype).eps * (obs.double().abs() + half)
-        closed = ((half > 0) | (change == 0)).all(-1)
+        closed = ((change == 0) | ((half > 0) & change.isfinite())).all(-1)
         if self.norm == "linf":
             return closed & ((change <= half + slack) | (half == 0)).all(-1)
         length = torch.linalg.vector_norm(self._in_units(change), dim=-1)

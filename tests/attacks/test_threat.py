@@ -1,0 +1,190 @@
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from attacks import Threat
+from tests.attacks.toys import SENSORS, WIDE_SCALE, noise, observations, threat
+
+NORMS = ["linf", "l2"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"eps": -0.1}, "at least 0"),
+        ({"eps": float("nan")}, "finite"),
+        ({"eps": float("inf")}, "finite"),
+        ({"eps": torch.tensor([[0.1], [-1.0]])}, "at least 0"),
+        ({"eps": torch.tensor([0.1, 0.2])}, r"shape \(B, 1\)"),
+        ({"scale": torch.tensor([1.0, -1.0])}, "scale"),
+        ({"scale": torch.tensor([1.0, float("inf")])}, "scale"),
+        ({"scale": torch.ones(2, 2)}, "scale"),
+        ({"norm": "l1"}, "'l1' is unknown; choose one of: linf, l2"),
+        ({"unit": "std"}, "'std' is unknown; choose one of: dataset-std"),
+    ],
+)
+def test_a_wrong_threat_is_refused(wrong: dict[str, Any], sentence: str) -> None:
+    arguments: dict[str, Any] = {"eps": 0.1, "scale": torch.ones(2), **wrong}
+    with pytest.raises(ValueError, match=sentence):
+        Threat(**arguments)
+
+
+def test_half_width_is_eps_times_scale() -> None:
+    scale = torch.tensor([1.0, 0.0, 4.0])
+    assert Threat(eps=0.5, scale=scale).half_width.tolist() == [0.5, 0.0, 2.0]
+    per_row = Threat(eps=torch.tensor([[0.5], [0.25]]), scale=scale)
+    assert per_row.half_width.tolist() == [[0.5, 0.0, 2.0], [0.25, 0.0, 1.0]]
+
+
+def test_the_box_clips_every_sensor_to_its_own_half_width() -> None:
+    box = Threat(eps=0.5, scale=torch.tensor([1.0, 0.0, 4.0]))
+    seen = box.project(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[9.0, 9.0, 2.5]]))
+    assert seen.tolist() == [[1.5, 2.0, 2.5]]
+
+
+def test_the_l2_ball_shrinks_the_change_in_units_of_scale() -> None:
+    ball = Threat(eps=1.0, scale=torch.tensor([1.0, 2.0, 0.0]), norm="l2")
+    clean = torch.zeros(2, 3)
+    # In units: (3, 4, hidden), length 5, so a fifth of it; the second row is inside already.
+    seen = ball.project(clean, torch.tensor([[3.0, 8.0, 7.0], [0.6, 0.8, 0.0]]))
+    torch.testing.assert_close(seen, torch.tensor([[0.6, 1.6, 0.0], [0.6, 0.8, 0.0]]))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_project_is_idempotent_and_keeps_points_inside(norm: str) -> None:
+    ball, obs = threat(0.3, norm=norm), observations(50)
+    once = ball.project(obs, obs + 3 * observations(50, seed=1))
+    assert ball.inside(obs, once).all()
+    torch.testing.assert_close(ball.project(obs, once), once, rtol=0, atol=1e-6)
+    near = obs + 0.1 * observations(50, seed=1).clamp(-1, 1)
+    assert ball.project(obs, near).equal(near)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_eps_zero_returns_obs_bit_for_bit(norm: str) -> None:
+    obs = observations(4)
+    obs[0, 0], obs[1, 1], obs[2, 2], obs[3, 3] = -0.0, 0.0, 1e-45, 1e30
+    seen = threat(0.0, norm=norm).project(obs, obs + 1)
+    assert seen.view(torch.int32).equal(obs.view(torch.int32))  # −0.0 == 0.0, so compare the bits
+    drawn = threat(0.0, norm=norm).sample(obs, noise(4), 3)[:, 1]
+    assert drawn.contiguous().view(torch.int32).equal(obs.view(torch.int32))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_eps_per_row_equals_a_threat_per_row(norm: str) -> None:
+    obs, eps = observations(3), torch.tensor([[0.0], [0.1], [0.7]])
+    together = threat(eps, norm=norm)
+    seen = together.project(obs, obs + 2)
+    drawn = together.sample(obs, noise(3), 4)
+    for row in range(3):
+        alone = threat(float(eps[row]), norm=norm)
+        assert alone.project(obs[[row]], obs[[row]] + 2).equal(seen[[row]])
+        assert alone.sample(obs[[row]], noise(1, first=row), 4).equal(drawn[[row]])
+        assert together.rows([row]).project(obs[[row]], obs[[row]] + 2).equal(seen[[row]])
+
+
+def test_rows_index_eps_per_row_and_leave_a_common_eps() -> None:
+    common = threat(0.1)
+    assert common.rows([1]) is common
+    chosen = threat(torch.tensor([[0.1], [0.2], [0.3]])).rows(torch.tensor([True, False, True])).eps
+    assert isinstance(chosen, Tensor)
+    assert chosen.equal(torch.tensor([[0.1], [0.3]]))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_nan_of_the_attack_raises_and_a_nan_of_the_world_stays(norm: str) -> None:
+    obs = observations(2)
+    broken = obs.clone()
+    broken[1, 2] = float("nan")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        threat(0.1, norm=norm).project(obs, broken)
+    seen = threat(0.1, norm=norm).project(broken, obs + 1)
+    assert seen.isnan().equal(broken.isnan())
+    assert threat(0.1, norm=norm).inside(broken, seen).tolist() == [True, False]
+
+
+def test_a_wrong_shape_or_type_raises() -> None:
+    with pytest.raises(ValueError, match=r"like obs, \(2, 5\), not \(5,\)"):
+        threat().project(observations(2), observations(2)[0])
+    with pytest.raises(ValueError, match="not str"):
+        threat().project(observations(2), "the robot is upright")  # type: ignore[arg-type]  # a hostile attack
+    with pytest.raises(ValueError, match="2 sensors and the scale of the threat has 5"):
+        threat().project(torch.zeros(3, 2), torch.zeros(3, 2))
+
+
+def test_the_dtype_of_obs_is_kept() -> None:
+    obs = observations(2)
+    assert threat().project(obs, obs.double() + 1).dtype == torch.float32
+    assert threat().project(obs.double(), obs).dtype == torch.float64
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_inside_notices_a_thousandth_too_much_and_a_touched_hidden_sensor(norm: str) -> None:
+    ball = Threat(eps=0.1, scale=torch.tensor([1.0, 0.0]), norm="l2" if norm == "l2" else "linf")
+    obs = torch.tensor([[3.0, 1.0]]).expand(4, 2)
+    seen = obs + torch.tensor([[0.1, 0.0], [-0.1, 0.0], [0.1001, 0.0], [0.0, 1e-6]])
+    assert ball.inside(obs, seen).tolist() == [True, True, False, False]
+
+
+def test_uniform_in_the_box_has_the_variance_of_a_uniform() -> None:
+    drawn = threat(0.5, wide=True).sample(torch.zeros(1, SENSORS), noise(1), 40_000)[0] / (0.5 * WIDE_SCALE)
+    torch.testing.assert_close(drawn.var(0), torch.full((SENSORS,), 1 / 3), rtol=0.03, atol=0)
+    assert drawn.abs().max() <= 1.0001
+
+
+def test_uniform_in_the_l2_ball_has_the_radius_of_a_uniform() -> None:
+    drawn = threat(0.5, wide=True, norm="l2").sample(torch.zeros(1, SENSORS), noise(1), 40_000)[0] / (0.5 * WIDE_SCALE)
+    radius = drawn.norm(dim=-1)
+    assert radius.max() <= 1.0001
+    # P(r < x) = x^d: the median radius of the 5-dimensional ball is 0.5^(1/5).
+    assert radius.median() == pytest.approx(0.5 ** (1 / 5), abs=0.01)
+    assert drawn.mean(0).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_steepest_is_the_best_change_for_a_linear_function(norm: str) -> None:
+    ball, gradient = threat(0.2, wide=True, norm=norm), observations(1, seed=3)
+    step = ball.steepest(gradient)
+    reached = float((step * gradient).sum())
+    scaled = gradient * WIDE_SCALE
+    # Dual norms: min over the ball of ⟨g, δ⟩ is −eps·‖scale·g‖₁ for linf and −eps·‖scale·g‖₂ for l2.
+    assert reached == pytest.approx(-0.2 * float(scaled.norm(p=1 if norm == "linf" else 2)), rel=1e-5)
+    drawn = ball.sample(torch.zeros(1, SENSORS), noise(1), 2000)[0]
+    assert float((drawn @ gradient[0]).min()) > reached
+    assert ball.steepest(torch.zeros(1, SENSORS)).eq(0).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_boundary_goes_all_the_way_in_the_direction_reached(norm: str) -> None:
+    ball, obs = threat(0.2, norm=norm), torch.zeros(1, SENSORS)
+    seen = torch.tensor([[0.03, -0.04, 0.0, 0.0, 0.0]])
+    expected = [0.2, -0.2] if norm == "linf" else [0.12, -0.16]
+    torch.testing.assert_close(ball.boundary(obs, seen)[0, :2], torch.tensor(expected))
+    assert ball.boundary(obs, seen)[0, 2:].eq(0).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    eps=st.one_of(st.just(0.0), st.floats(1e-6, 10)),
+    scale=st.lists(st.one_of(st.just(0.0), st.floats(0.05, 12)), min_size=SENSORS, max_size=SENSORS),
+    size=st.sampled_from([1e-6, 1.0, 1e4]),
+    far=st.sampled_from([1e-3, 1.0, 1e6, 1e30]),
+    norm=st.sampled_from(NORMS),
+    seed=st.integers(0, 10_000),
+)
+def test_every_projection_and_sample_is_inside(
+    eps: float, scale: list[float], size: float, far: float, norm: str, seed: int
+) -> None:
+    ball = Threat(eps=eps, scale=torch.tensor(scale), norm="l2" if norm == "l2" else "linf")
+    obs = observations(3, seed) * size
+    seen = ball.project(obs, obs + far * observations(3, seed + 1))
+    assert ball.inside(obs, seen).all()
+    drawn = ball.sample(obs, noise(3, seed), 4)
+    assert all(bool(ball.inside(obs, drawn[:, i]).all()) for i in range(4))
+    assert ball.inside(obs, ball.project(obs, ball.boundary(obs, seen))).all()
+    hidden = torch.tensor(scale) * eps == 0
+    assert seen[:, hidden].equal(obs[:, hidden])

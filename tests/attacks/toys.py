@@ -1,0 +1,79 @@
+"""Targets whose worst case is known, and small random networks."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from attacks import Noise, Target, Threat
+
+SENSORS, ACTIONS = 5, 2
+# The range of dataset standard deviations over the D4RL locomotion sets: from slow angles to joint speeds.
+WIDE_SCALE = torch.tensor([0.05, 0.075, 1.0, 5.61, 12.0])
+
+
+def linear_target(seed: int = 0, *, critic: bool = True, dtype: torch.dtype = torch.float32) -> tuple[Target, Tensor]:
+    """Return π(s) = Ws, Q(s, a) = ⟨1, s⟩ + ⟨c, a⟩ and the gradient Wᵀc (S,) of Q(s, π(ŝ)) with respect to ŝ."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(ACTIONS, SENSORS, generator=generator, dtype=dtype)
+    price = torch.randn(ACTIONS, generator=generator, dtype=dtype)
+    target = Target(
+        policy=lambda obs: obs @ weight.T,
+        critic=(lambda obs, action: obs.sum(-1) + action @ price) if critic else None,
+        obs_scale={"raw": torch.ones(SENSORS), "dataset-std": WIDE_SCALE},
+    )
+    return target, weight.T @ price
+
+
+def network(inputs: int, outputs: int, seed: int, gain: float = 2.0) -> torch.nn.Sequential:
+    """Return a curved two-layer network: `gain` widens the default initialisation."""
+    generator = torch.Generator().manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(inputs, 24), torch.nn.Tanh(), torch.nn.Linear(24, outputs))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            bound = gain / parameter.shape[-1] ** 0.5
+            parameter.uniform_(-bound, bound, generator=generator)
+    return net
+
+
+@dataclass
+class Networks:
+    """A random tanh policy and critic that remember what they were called with."""
+
+    seed: int = 0
+    shown: list[Tensor] = field(default_factory=list)
+    judged: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.actor = network(SENSORS, ACTIONS, 2 * self.seed)
+        self.value = network(SENSORS + ACTIONS, 1, 2 * self.seed + 1)
+
+    def policy(self, obs: Tensor) -> Tensor:
+        self.shown.append(obs.detach())
+        action: Tensor = torch.tanh(self.actor(obs))
+        return action
+
+    def critic(self, obs: Tensor, action: Tensor) -> Tensor:
+        self.judged.append(obs.detach())
+        value: Tensor = self.value(torch.cat([obs, action], dim=-1))
+        return value.squeeze(-1)
+
+    def target(self, *, critic: bool = True) -> Target:
+        return Target(
+            policy=self.policy,
+            critic=self.critic if critic else None,
+            obs_scale={"raw": torch.ones(SENSORS), "dataset-std": WIDE_SCALE},
+        )
+
+
+def observations(rows: int, seed: int = 0) -> Tensor:
+    return torch.randn(rows, SENSORS, generator=torch.Generator().manual_seed(seed))
+
+
+def noise(rows: int, first: int = 0) -> Noise:
+    return Noise.from_seeds(range(first, first + rows))
+
+
+def threat(eps: float | Tensor = 0.1, *, wide: bool = False, norm: str = "linf") -> Threat:
+    scale = WIDE_SCALE if wide else torch.ones(SENSORS)
+    return Threat(eps=eps, scale=scale, unit="raw", norm="l2" if norm == "l2" else "linf")
