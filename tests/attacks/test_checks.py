@@ -1,0 +1,33 @@
+import torch
+
+from attacks import Target, action_difference, value
+from attacks.checks import loss_order, stochastic_policy, zero_gradient
+from tests.attacks.toys import Networks, linear_target, observations
+
+
+def test_A3_a_distance_has_zero_gradient_at_the_clean_point_only() -> None:
+    target, obs = Networks().target(), observations(9)
+    assert zero_gradient(action_difference, target, obs).all()
+    assert not zero_gradient(action_difference, target, obs, obs + 0.1).any()
+    assert not zero_gradient(value, target, obs).any()
+
+
+def test_a_saturated_tanh_is_noticed_in_its_rows() -> None:
+    target = Target(policy=torch.tanh, critic=lambda obs, action: action.sum(-1), obs_scale={})
+    obs = torch.tensor([[30.0, -30.0], [0.1, 30.0]])
+    assert zero_gradient(value, target, obs).tolist() == [True, False]
+
+
+def test_a_policy_that_samples_is_noticed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    obs = observations(3)
+    assert stochastic_policy(lambda o: o + torch.randn(o.shape, generator=generator), obs)
+    assert not stochastic_policy(linear_target()[0].policy, obs)
+    assert not stochastic_policy(lambda o: o * torch.nan, obs)  # broken, but not random
+
+
+def test_loss_order_names_the_pairs_that_are_the_wrong_way_round() -> None:
+    assert loss_order({"pgd": -3.0, "fgsm": -2.0, "random": 0.1}) == []
+    assert loss_order({"pgd": -1.0, "fgsm": -2.0, "random": 0.1}) == ["pgd > fgsm"]
+    assert loss_order({"pgd": 0.5, "random": 0.1, "min-q": -9.0}) == ["pgd > random"]
+    assert loss_order({"pgd": 0.15, "random": 0.1}, tolerance=0.1) == []
