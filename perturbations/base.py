@@ -1,0 +1,100 @@
+"""What a perturbation is: a pure function of a compiled model, and the one place where models are edited."""
+
+import copy
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+from mujoco import MjModel
+
+Perturbation: TypeAlias = Callable[[MjModel], MjModel]
+"""`MjModel → MjModel`: returns a changed copy and leaves its argument as it was."""
+
+Names: TypeAlias = str | Sequence[str] | None
+"""One name, several, or None for everything that can be changed."""
+
+
+def scale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False) -> Perturbation:
+    """The perturbation that applies `edit` to a copy and recomputes the constants derived from it.
+
+    Factor 1 returns an untouched copy, so that its physics equal the nominal ones bit for bit. `mj_setConst` is
+    what makes an edited model equal one compiled from edited XML (google-deepmind/mujoco#1607); without it inverse
+    weights and subtree masses stay those of the old model.
+
+    Args:
+        factor: what `edit` multiplies by; finite and positive.
+        edit: changes a model in place.
+        zero: whether factor 0 means something.
+
+    Raises:
+        ValueError: the factor is not a number the perturbation can be given.
+    """
+    if not math.isfinite(factor) or factor < 0 or (factor == 0 and not zero):
+        wanted = "finite and not negative" if zero else "finite and greater than 0"
+        raise ValueError(f"a factor must be {wanted}, not {factor}: 1 leaves the physics as they are.")
+
+    def perturbed(model: MjModel) -> MjModel:
+        changed = copy.deepcopy(model)
+        if factor != 1:
+            edit(changed)
+            mujoco.mj_setConst(changed, mujoco.MjData(changed))
+        return changed
+
+    return perturbed
+
+
+def compose(*perturbations: Perturbation) -> Perturbation:
+    """Apply several in turn; of none, an untouched copy."""
+
+    def perturbed(model: MjModel) -> MjModel:
+        changed = copy.deepcopy(model)
+        for perturbation in perturbations:
+            changed = perturbation(changed)
+        return changed
+
+    return perturbed
+
+
+def indices(model: MjModel, kind: mujoco.mjtObj, names: Names) -> npt.NDArray[np.int64]:
+    """The ids of named bodies, geoms, joints or actuators; None means all, of bodies all but the world.
+
+    Raises:
+        ValueError: a name the model does not have (with the nearest one), no name at all, or the world body, which
+            has no mass to change.
+    """
+    is_body = kind == mujoco.mjtObj.mjOBJ_BODY
+    known = _names(model, kind)
+    if names is None:
+        return np.arange(1 if is_body else 0, len(known))
+    wanted = (names,) if isinstance(names, str) else tuple(names)
+    if not wanted:
+        raise ValueError("no name was given, but at least one is needed: name what to change, or pass None for all.")
+    word = kind.name.removeprefix("mjOBJ_").lower()
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"the model has no {word} '{name}': {nearest(name, known)}.")
+        if is_body and name == known[0]:
+            raise ValueError(f"'{name}' is the world, which cannot be perturbed: name a body of the robot.")
+    return np.array([known.index(name) for name in wanted])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest known name and all the others."""
+    names = sorted(filter(None, known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    return (f"did you mean '{near[0]}'? " if near else "") + f"known are {', '.join(names)}"
+
+
+def _names(model: MjModel, kind: mujoco.mjtObj) -> list[str]:
+    """All names of a kind in the order of their ids, '' for what has none."""
+    counts: dict[Any, int] = {
+        mujoco.mjtObj.mjOBJ_BODY: model.nbody,
+        mujoco.mjtObj.mjOBJ_GEOM: model.ngeom,
+        mujoco.mjtObj.mjOBJ_JOINT: model.njnt,
+        mujoco.mjtObj.mjOBJ_ACTUATOR: model.nu,
+    }
+    return [mujoco.mj_id2name(model, kind, i) or "" for i in range(counts[kind])]

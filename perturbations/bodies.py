@@ -1,0 +1,24 @@
+"""Heavier and lighter robots."""
+
+import mujoco
+from mujoco import MjModel
+
+from perturbations.base import Names, Perturbation, indices, scale
+
+
+def mass(factor: float, bodies: Names = None) -> Perturbation:
+    """Mass and rotational inertia times `factor`, of all bodies or the named ones.
+
+    Equal, to rounding, to compiling a model whose densities are scaled: the inertia is part of it. Mass alone would
+    describe a body whose matter moved to its centre.
+
+    Raises:
+        ValueError: a factor not finite and > 0 (at once); an unknown body or the world (when applied).
+    """
+
+    def edit(model: MjModel) -> None:
+        ids = indices(model, mujoco.mjtObj.mjOBJ_BODY, bodies)
+        model.body_mass[ids] *= factor
+        model.body_inertia[ids] *= factor
+
+    return scale(factor, edit)

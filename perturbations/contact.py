@@ -1,0 +1,38 @@
+"""Slippery and sticky contacts."""
+
+from collections.abc import Sequence
+
+import mujoco
+from mujoco import MjModel
+
+from perturbations.base import Names, Perturbation, indices, scale
+
+_PAIR_COLUMNS = {0: [0, 1], 1: [2], 2: [3, 4]}
+"""An explicit contact pair has two sliding, one torsional and two rolling coefficients."""
+
+
+def friction(factor: float, columns: Sequence[int] = (0,), geoms: Names = None) -> Perturbation:
+    """Friction coefficients times `factor`, of all geoms (and explicit contact pairs) or of the named geoms.
+
+    All geoms, because a contact slides with the *larger* of its two geoms' coefficients: halving the floor alone
+    changes nothing for a robot whose feet are rougher than the floor.
+
+    Args:
+        factor: finite and ≥ 0; MuJoCo keeps a contact's friction at 1e-5 or more.
+        columns: 0 sliding, 1 torsional, 2 rolling.
+        geoms: names; explicit pairs are then left alone.
+
+    Raises:
+        ValueError: a bad factor or column (at once); an unknown geom (when applied).
+    """
+    if not columns or not set(columns) <= {0, 1, 2}:
+        raise ValueError(f"friction columns are 0 (sliding), 1 (torsional) and 2 (rolling), not {tuple(columns)}.")
+
+    def edit(model: MjModel) -> None:
+        ids = indices(model, mujoco.mjtObj.mjOBJ_GEOM, geoms)
+        for column in sorted(set(columns)):
+            model.geom_friction[ids, column] *= factor
+            if geoms is None:
+                model.pair_friction[:, _PAIR_COLUMNS[column]] *= factor
+
+    return scale(factor, edit, zero=True)
