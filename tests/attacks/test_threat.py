@@ -188,3 +188,10 @@ def test_every_projection_and_sample_is_inside(
     assert ball.inside(obs, ball.project(obs, ball.boundary(obs, seen))).all()
     hidden = torch.tensor(scale) * eps == 0
     assert seen[:, hidden].equal(obs[:, hidden])
+
+
+def test_hidden_sensors_do_not_count_towards_the_dimension_of_the_l2_ball() -> None:
+    scale = torch.tensor([1.0, 0.0, 2.0, 0.0])
+    drawn = Threat(eps=0.5, scale=scale, norm="l2").sample(torch.zeros(1, 4), noise(1), 40_000)[0]
+    radius = (drawn[:, [0, 2]] / (0.5 * scale[[0, 2]])).norm(dim=-1)
+    assert radius.median() == pytest.approx(0.5 ** (1 / 2), abs=0.01)
