@@ -1,1 +1,65 @@
-"""The reports package."""
+"""Reports: from a tidy table of episodes to numbers with intervals, tables and curves.
+
+    frame = reports.read("results.csv")
+    print(reports.to_markdown(reports.robustness_table(frame), reports.caption(frame)))
+    reports.write_report(frame, "report")
+
+Names are fetched on first use: whoever only writes results does not wait for scipy and matplotlib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.curves import degradation_plot as degradation_plot
+    from reports.curves import save as save
+    from reports.report import markdown as markdown
+    from reports.report import write_report as write_report
+    from reports.results import append as append
+    from reports.results import load_many as load_many
+    from reports.results import read as read
+    from reports.results import write as write
+    from reports.schema import KEY as KEY
+    from reports.schema import SCHEMA as SCHEMA
+    from reports.schema import check as check
+    from reports.scores import BOOTSTRAP_SEED as BOOTSTRAP_SEED
+    from reports.scores import Interval as Interval
+    from reports.scores import bootstrap_interval as bootstrap_interval
+    from reports.scores import cvar as cvar
+    from reports.scores import iqm as iqm
+    from reports.scores import mean as mean
+    from reports.scores import median as median
+    from reports.scores import normalized_std as normalized_std
+    from reports.scores import optimality_gap as optimality_gap
+    from reports.scores import paired_difference as paired_difference
+    from reports.summary import summarize as summarize
+    from reports.tables import caption as caption
+    from reports.tables import notes as notes
+    from reports.tables import robustness_table as robustness_table
+    from reports.tables import to_csv as to_csv
+    from reports.tables import to_markdown as to_markdown
+
+NAMES = {
+    "curves": ("degradation_plot", "save"),
+    "report": ("markdown", "write_report"),
+    "results": ("append", "load_many", "read", "write"),
+    "schema": ("KEY", "SCHEMA", "check"),
+    "scores": (
+        *("BOOTSTRAP_SEED", "Interval", "bootstrap_interval", "cvar", "iqm", "mean", "median"),
+        *("normalized_std", "optimality_gap", "paired_difference"),
+    ),
+    "summary": ("summarize",),
+    "tables": ("caption", "notes", "robustness_table", "to_csv", "to_markdown"),
+}
+"""Module → the public names that live there."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in NAMES.items():
+        if name in names:
+            return getattr(import_module(f"reports.{module}"), name)
+    raise AttributeError(f"module 'reports' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(name for names in NAMES.values() for name in names)

@@ -73,6 +73,8 @@ def first(wrong: np.ndarray) -> int:
 
 
 def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
+    if str(column.dtype) == dtype != "str":
+        return column.reset_index(drop=True)
     values = column.to_list()
     missing = column.isna().to_numpy() & (dtype in ("float64", "Int64"))
     fits = {"str": _is_line, "float64": _is_number}.get(dtype, _is_whole)

@@ -1,0 +1,158 @@
+"""What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
+
+import itertools
+from collections.abc import Iterator
+
+import pandas as pd
+
+from reports.schema import KEY, OUTCOME, check
+from reports.scores import Interval, paired_difference
+from reports.summary import CONDITION, prepare, summarize
+
+FEW_EPISODES = 10
+FEW_RUNS = 5
+BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """Warnings about these results, in order of weight; the empty list if there is nothing to warn of.
+
+    Raises ValueError as `summarize` does.
+    """
+    episodes, summary = prepare(frame), summarize(frame)
+    found: list[str] = []
+    for policy, conditions in summary.groupby("policy", sort=False):
+        own = episodes[episodes["policy"] == policy]
+        said = [*_yardstick(own), *_rises(own), *_unclear(conditions), *_flagged(conditions), *_missing(conditions)]
+        found += [f"{policy}: {sentence}" for sentence in (*said, *_thin(conditions))]
+    return [*found, *_unrepeatable(frame), *_chosen(summary)]
+
+
+def condition_name(condition: pd.Series) -> str:
+    """For example `fgsm eps 0.1`, `mass 0.5`, `fgsm eps 0.1 with mass 0.5` or `clean`."""
+    parts = []
+    if condition["attack"] != "none":
+        parts.append(f"{condition['attack']} eps {number(condition['eps'])}")
+    if condition["perturbation"] != "none":
+        parts.append(f"{condition['perturbation']} {number(condition['factor'])}")
+    return " with ".join(parts) or "clean"
+
+
+def number(value: float) -> str:
+    """An eps or a factor as a person would write it: 0.1, 1, 1e-06."""
+    return f"{value:.12g}"
+
+
+def difference(interval: Interval) -> str:
+    """For example `4.2 points [1.1, 7.3]`."""
+    return f"{interval.estimate:z.1f} points [{interval.low:z.1f}, {interval.high:z.1f}]"
+
+
+def _cells(episodes: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+    for _, rows in episodes.groupby(CONDITION, sort=False):
+        yield rows.iloc[0], rows
+
+
+def _yardstick(episodes: pd.DataFrame) -> list[str]:
+    """An attack that searches must hurt more than noise of the same size, or its search has failed."""
+    noise = {tuple(c[BUDGET]): rows for c, rows in _cells(episodes[episodes["attack"] == "random"])}
+    said, unclear, alone = [], [], []
+    for condition, rows in _cells(episodes[~episodes["attack"].isin(["none", "random"]) & (episodes["eps"] > 0)]):
+        interval = paired_difference(rows, noise.get(tuple(condition[BUDGET]), rows.iloc[:0]), value="value")
+        if interval.n == 0:
+            alone.append(condition_name(condition))
+        elif interval.low > 0:
+            said.append(
+                f"{condition_name(condition)} hurts less than random noise of the same size, by "
+                f"{difference(interval)}: its search fails on this policy, so the row is no evidence of robustness."
+            )
+        elif not interval.high < 0:
+            unclear.append(condition_name(condition))
+    if unclear:
+        said.append(
+            f"{', '.join(unclear)} cannot be told from random noise of the same size: the difference lies within its "
+            "interval."
+        )
+    if alone:
+        said.append(f"{', '.join(alone)} was not compared with random noise: no common episodes at the same budget.")
+    return said
+
+
+def _rises(episodes: pd.DataFrame) -> list[str]:
+    """A larger budget contains the smaller one, so a better search would never do worse with it."""
+    said = []
+    attacked = episodes[episodes["attack"] != "none"]
+    for _, line in attacked.groupby(["attack", *BUDGET[1:]], sort=False):
+        for (small, before), (large, after) in itertools.pairwise(_cells(line)):
+            interval = paired_difference(after, before, value="value")
+            if interval.low > 0:
+                said.append(
+                    f"{condition_name(large)} hurts less than eps {number(small['eps'])}, by {difference(interval)}: "
+                    "a larger budget allows all that a smaller one does, so do not read this as robustness."
+                )
+    return said
+
+
+def _unclear(conditions: pd.DataFrame) -> list[str]:
+    changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0)]
+    moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
+    names = [condition_name(row) for _, row in changed[~moved].iterrows()]
+    said = []
+    if names:
+        said.append(f"nothing can be said about {', '.join(names)}: the change to clean lies within its interval.")
+    alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
+    if len(alone):
+        names = [condition_name(row) for _, row in alone.iterrows()]
+        said.append(f"no change to clean is given for {', '.join(names)}: no clean episode has the same seed.")
+    return said
+
+
+def _flagged(conditions: pd.DataFrame) -> list[str]:
+    flagged = conditions[conditions["flags"] != ""]
+    return [
+        f"† {condition_name(row)} is flagged: {row['flags']} of {row['n']} episodes." for _, row in flagged.iterrows()
+    ]
+
+
+def _missing(conditions: pd.DataFrame) -> list[str]:
+    return [
+        f"† {condition_name(row)} leaves out {row['left_out']} of {row['n']} episodes, which have no finite return; "
+        "its mean is that of the others."
+        for _, row in conditions[conditions["left_out"] > 0].iterrows()
+    ]
+
+
+def _thin(conditions: pd.DataFrame) -> list[str]:
+    said = []
+    if (conditions["metric"] == "return").any():
+        said.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
+    fewest = int((conditions["n"] - conditions["left_out"]).min())
+    if fewest < FEW_EPISODES:
+        said.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
+    runs = int(conditions["seeds"].min())
+    if runs == 1:
+        said.append("one training run: the intervals cover its episodes, not what another training seed would give.")
+    elif runs < FEW_RUNS:
+        said.append(f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are too short.")
+    return said
+
+
+def _unrepeatable(frame: pd.DataFrame) -> list[str]:
+    """Clean episodes evaluated beside two budgets must agree: the budget is not used."""
+    clean = check(frame)
+    clean = clean[clean["attack"] == "none"].assign(unit="", norm="")
+    distinct = clean.drop_duplicates([*KEY, *OUTCOME])
+    several = int(distinct.duplicated(list(KEY)).sum())
+    if not several:
+        return []
+    return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+
+
+def _chosen(summary: pd.DataFrame) -> list[str]:
+    attacked = summary[summary["block"] != "clean"].groupby(["policy", "block"]).size()
+    if attacked.empty or attacked.max() < 2:
+        return []
+    return [
+        "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
+        "again with another seed before quoting it."
+    ]

@@ -1,0 +1,124 @@
+"""The robustness table: one row per condition, one group of columns per policy, clean first."""
+
+import pandas as pd
+
+from reports.remarks import condition_name, notes, number
+from reports.scores import LEVEL
+from reports.summary import BLOCKS, CONDITION, prepare, summarize
+
+__all__ = ["caption", "notes", "robustness_table", "to_csv", "to_markdown"]
+
+NO_CELL = "–"
+
+
+def robustness_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
+
+    The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block of several
+    conditions ends with each policy's worst one. † marks cells with flags or missing returns (see `notes`).
+    Raises ValueError as `summarize` does.
+    """
+    summary = summarize(frame)
+    rows = []
+    for block in BLOCKS:
+        conditions = summary[summary["block"] == block]
+        for _, cells in conditions.groupby(CONDITION, sort=False):
+            rows.append(_heading(cells.iloc[0]) | _columns(cells, summary))
+        if block != "clean" and conditions.groupby(CONDITION).ngroups > 1:
+            rows.append(_worst(conditions, summary))
+    table = pd.DataFrame(rows).fillna(NO_CELL)
+    return table.drop(columns=_unused(summary))
+
+
+def caption(frame: pd.DataFrame) -> str:
+    """What is measured, in which unit, and how the intervals were made: a table means nothing without it."""
+    episodes = prepare(frame)
+    metrics = [name for name in ("score", "return") if (episodes["metric"] == name).any()]
+    what = " or ".join({"score": "Normalized score (100 = expert)", "return": "raw return"}[name] for name in metrics)
+    attacked = episodes[episodes["attack"] != "none"].drop_duplicates(["unit", "norm"])
+    budgets = " and ".join(f"{unit}, {norm} norm" for unit, norm in attacked[["unit", "norm"]].itertuples(index=False))
+    policies = "; ".join(f"{p} on {t}" for p, t in episodes.groupby("policy", sort=False)["task"].first().items())
+    return (
+        f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % bootstrap interval]; "
+        f"change to clean over common episodes. Eps unit: {budgets or 'none (no observation attack)'}."
+    )
+
+
+def to_markdown(table: pd.DataFrame, caption: str) -> str:
+    """The caption and a pipe table, ending in a line break; bars in cells are escaped."""
+    cells = table.rename(columns=_escaped).map(_escaped)
+    return f"{caption}\n\n{cells.to_markdown(index=False, tablefmt='pipe', disable_numparse=True)}\n"
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Any table as CSV text; floats keep all their digits."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _escaped(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def _heading(condition: pd.Series) -> dict[str, str]:
+    attacked = condition["attack"] != "none"
+    return {
+        "attack": condition["attack"],
+        "eps": number(condition["eps"]),
+        "unit": condition["unit"] if attacked else NO_CELL,
+        "norm": condition["norm"] if attacked else NO_CELL,
+        "perturbation": condition["perturbation"],
+        "factor": number(condition["factor"]),
+    }
+
+
+def _unused(summary: pd.DataFrame) -> list[str]:
+    """Columns that would say the same in every row; unit and norm are in the caption unless there are several."""
+    attacked = summary[summary["attack"] != "none"]
+    unused = [] if len(attacked[["unit", "norm"]].drop_duplicates()) > 1 else ["unit", "norm"]
+    if (summary["perturbation"] == "none").all():
+        unused += ["perturbation", "factor"]
+        return unused
+    return unused if len(attacked) else [*unused, "attack", "eps"]
+
+
+def _columns(cells: pd.DataFrame, summary: pd.DataFrame, *, named: bool = False) -> dict[str, str]:
+    """The cells of one row; `cells` holds at most one condition per policy."""
+    row = {}
+    for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
+        own = cells[cells["policy"] == policy]
+        name = f" at {condition_name(own.iloc[0])}" if named and len(own) else ""
+        row[f"{policy} {metric}"] = _level(own.iloc[0]) + name if len(own) else NO_CELL
+        row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
+        row[f"{policy} n"] = _count(own.iloc[0]) if len(own) else NO_CELL
+    return row
+
+
+def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
+    present = conditions[conditions["mean"].notna()]
+    worst = present.loc[present.groupby("policy")["mean"].idxmin()]
+    title = f"worst of {conditions.groupby(CONDITION).ngroups}"
+    heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), NO_CELL)
+    column = "perturbation" if conditions["block"].iloc[0] == "perturbation" else "attack"
+    return heading | {column: title} | _columns(worst, summary, named=True)
+
+
+def _level(cell: pd.Series) -> str:
+    dagger = " †" if cell["flags"] or cell["left_out"] else ""
+    if pd.isna(cell["mean"]):
+        return f"no return{dagger}"
+    if pd.isna(cell["low"]):
+        return f"{cell['mean']:z.1f} (no interval){dagger}"
+    half = (cell["high"] - cell["low"]) / 2
+    return f"{cell['mean']:z.1f} ± {half:z.1f} [{cell['low']:z.1f}, {cell['high']:z.1f}]{dagger}"
+
+
+def _change(cell: pd.Series) -> str:
+    if pd.isna(cell["change"]):
+        return NO_CELL
+    interval = "" if pd.isna(cell["change_low"]) else f" [{cell['change_low']:z.1f}, {cell['change_high']:z.1f}]"
+    percent = "" if pd.isna(cell["change_percent"]) else f", {cell['change_percent']:z.1f} %"
+    return f"{cell['change']:z.1f}{interval}{percent}"
+
+
+def _count(cell: pd.Series) -> str:
+    return str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)"
