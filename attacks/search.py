@@ -16,7 +16,7 @@ from attacks.target import Target
 from attacks.threat import Threat
 
 MOST_ROWS = 4096  # per evaluation: hidden layers of this many rows still fit into the cache
-FEWEST_ROWS = 8  # smaller matrix products take other kernels, whose last bits differ
+BLOCK_ROWS = 8  # matrix products of other sizes take other kernels for their last rows, whose last bits differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +178,12 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
 
 
 def _batches(obs: Tensor, seen: Tensor) -> Iterator[tuple[tuple[Tensor, Tensor], int]]:
-    """Yield equal parts of the rows, of a size at which a row's result does not depend on the other rows."""
+    """Yield equal parts of the rows, padded to whole blocks, so that a row's result does not depend on the others."""
     parts = max(1, -(-len(obs) // MOST_ROWS))
     for clean, shown in zip(obs.tensor_split(parts), seen.tensor_split(parts), strict=True):
         count = len(clean)
-        if 0 < count < FEWEST_ROWS:
-            padded = torch.arange(FEWEST_ROWS, device=obs.device) % count
+        if count % BLOCK_ROWS:
+            padded = torch.arange(-(-count // BLOCK_ROWS) * BLOCK_ROWS, device=obs.device) % count
             clean, shown = clean[padded], shown[padded]
         yield (clean, shown), count
 

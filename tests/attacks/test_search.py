@@ -250,7 +250,7 @@ def test_A13_best_of_returns_the_best_candidate_of_each_row() -> None:
 def test_min_q_asks_for_50_points_of_its_own_per_row_and_the_clean_one() -> None:
     recorder, obs = Recorder(), observations(10)
     BestOf(objective=recorder)(Networks().target(), obs, threat(), noise(10))
-    points = torch.cat(recorder.seen).reshape(10, 51, SENSORS)
+    points = torch.cat(recorder.seen)[:510].reshape(10, 51, SENSORS)
     assert points[:, 0].equal(obs)
     offsets = (points[:, 1:] - obs.unsqueeze(1)).reshape(500, SENSORS)
     assert len(set(map(tuple, offsets.tolist()))) == 500
@@ -269,15 +269,19 @@ def test_the_clean_point_is_kept_if_nothing_is_better() -> None:
 def test_many_candidates_are_scored_in_parts() -> None:
     recorder, obs = Recorder(), observations(100)
     BestOf(objective=recorder)(Networks().target(), obs, threat(), noise(100))
-    assert sum(len(part) for part in recorder.seen) == 5100
-    assert max(len(part) for part in recorder.seen) <= 4096
-    assert min(len(part) for part in recorder.seen) >= 8
+    assert [len(part) for part in recorder.seen] == [2552, 2552]  # 5100 points in halves of whole blocks
 
 
-def test_a_few_rows_are_padded_to_eight() -> None:
-    recorder, obs = Recorder(), observations(3)
-    assert loss(recorder, Networks().target(), obs, obs + 1).tolist() == pytest.approx([SENSORS] * 3)
-    assert [len(part) for part in recorder.seen] == [8]
+@pytest.mark.parametrize(("rows", "blocks"), [(1, 8), (3, 8), (8, 8), (11, 16)])
+def test_rows_are_padded_to_whole_blocks_and_padding_is_dropped(rows: int, blocks: int) -> None:
+    recorder, obs = Recorder(), torch.zeros(rows, SENSORS)
+    seen = torch.arange(float(rows)).unsqueeze(1).expand(rows, SENSORS)
+    expected = [SENSORS * row for row in range(rows)]
+    assert loss(recorder, Networks().target(), obs, seen).tolist() == expected
+    values, gradient = loss_and_gradient(recorder, Networks().target(), obs, seen)
+    assert values.tolist() == expected
+    assert gradient.equal(torch.ones(rows, SENSORS))
+    assert [len(part) for part in recorder.seen] == [blocks, blocks]
 
 
 # Descent
