@@ -54,11 +54,13 @@ NAMES = {
 """Module → the public names that live there."""
 
 
-def __getattr__(name: str) -> object:
-    for module, names in NAMES.items():
-        if name in names:
-            return getattr(import_module(f"reports.{module}"), name)
-    raise AttributeError(f"module 'reports' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker that saw this would accept any name
+
+    def __getattr__(name: str) -> object:
+        for module, names in NAMES.items():
+            if name in names:
+                return getattr(import_module(f"reports.{module}"), name)
+        raise AttributeError(f"module 'reports' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reports.schema import KEY, OUTCOME, check
+from reports.schema import KEY, check
 from reports.scores import Interval, paired_difference
 from reports.summary import CONDITION, prepare, summarize
 
@@ -29,10 +29,11 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 
 def condition_name(condition: pd.Series) -> str:
-    """For example `fgsm eps 0.1`, `mass 0.5`, `fgsm eps 0.1 with mass 0.5` or `clean`."""
+    """For example `fgsm eps 0.1`, `fgsm eps 0.1 raw l2`, `mass 0.5`, `fgsm eps 0.1 with mass 0.5` or `clean`."""
     parts = []
     if condition["attack"] != "none":
-        parts.append(f"{condition['attack']} eps {number(condition['eps'])}")
+        unusual = [name for name in (condition["unit"], condition["norm"]) if name not in ("dataset-std", "linf")]
+        parts.append(" ".join([f"{condition['attack']} eps {number(condition['eps'])}", *unusual]))
     if condition["perturbation"] != "none":
         parts.append(f"{condition['perturbation']} {number(condition['factor'])}")
     return " with ".join(parts) or "clean"
@@ -141,7 +142,7 @@ def _unrepeatable(frame: pd.DataFrame) -> list[str]:
     """Clean episodes evaluated beside two budgets must agree: the budget is not used."""
     clean = check(frame)
     clean = clean[clean["attack"] == "none"].assign(unit="", norm="")
-    distinct = clean.drop_duplicates([*KEY, *OUTCOME])
+    distinct = clean.drop_duplicates([*KEY, "return", "length"])
     several = int(distinct.duplicated(list(KEY)).sum())
     if not several:
         return []
