@@ -2,37 +2,22 @@
 
 Written so that every row equals, bit for bit, what the Gymnasium environment computes for that row alone:
 the same operations in the same order, and the control cost in the action's own dtype (Gymnasium multiplies a
-Python float by the float32 sum of squares). The `imagined_*` rules are for the learned model's rollouts: they
-see observations only, (B, S), and work for torch tensors and numpy arrays alike; they are those of MICRO's
-reference code (arXiv:2312.03991) with the misplaced parenthesis of its Hopper rule put right.
+Python float by the float32 sum of squares).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    import torch
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Actions: TypeAlias = npt.NDArray[np.floating[Any]]
 Reward: TypeAlias = Callable[[Floats, Actions, Bools], Floats]
-Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[Any])
-
-
-class ImaginedTerminal(Protocol):
-    """The rule that ends an imagined rollout."""
-
-    def __call__(self, next_obs: Rows, /) -> Rows:
-        """Which rows of `next_obs` (B, S) end the episode, (B,) bool, of the kind given (torch or numpy)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +65,21 @@ def root_x(state: State) -> Floats:
     return state.qpos[:, 0]
 
 
+def torso_x(state: State) -> Floats:
+    """The x of body 1, which lags one physics step behind the state, as Ant's reward has it."""
+    return state.derived["xpos"][:, 1, 0]
+
+
+def whole_state(state: State) -> Floats:
+    """All of qpos, then qvel: (b, nq + nv)."""
+    return np.concatenate([state.qpos, state.qvel], axis=1)
+
+
+def without_xy(state: State) -> Floats:
+    """As `whole_state` without the place in the plane: (b, nq − 2 + nv)."""
+    return np.concatenate([state.qpos[:, 2:], state.qvel], axis=1)
+
+
 def unclipped(state: State) -> Floats:
     """The pose without its place along the track, then the velocities: (b, nq − 1 + nv)."""
     return np.concatenate([state.qpos[:, 1:], state.qvel], axis=1)
@@ -93,7 +93,7 @@ def clipped(state: State) -> Floats:
 def hopper_falls(state: State) -> Bools:
     """Not (height > 0.7, |angle| < 0.2, all else within ±100), on the unclipped state."""
     height, angle = state.qpos[:, 1], state.qpos[:, 2]
-    rest = np.concatenate([state.qpos, state.qvel], axis=1)[:, 2:]
+    rest = without_xy(state)
     within: Bools = np.all((rest > -100) & (rest < 100), axis=1)
     return ~(within & (height > 0.7) & (angle > -0.2) & (angle < 0.2))
 
@@ -104,8 +104,21 @@ def walker2d_falls(state: State) -> Bools:
     return ~((height > 0.8) & (height < 2.0) & (angle > -1.0) & (angle < 1.0))
 
 
+def ant_falls(state: State) -> Bools:
+    """Not (all finite and 0.2 ≤ height ≤ 1)."""
+    height = state.qpos[:, 2]
+    finite: Bools = np.all(np.isfinite(whole_state(state)), axis=1)
+    return ~(finite & (height >= 0.2) & (height <= 1.0))
+
+
+def pendulum_falls(state: State) -> Bools:
+    """Not finite, or |angle| > 0.2."""
+    finite: Bools = np.all(np.isfinite(whole_state(state)), axis=1)
+    return ~finite | (np.abs(state.qpos[:, 1]) > 0.2)
+
+
 def never_falls(state: State) -> Bools:
-    """HalfCheetah only ever runs out of time."""
+    """HalfCheetah and Swimmer only ever run out of time."""
     return np.zeros(len(state.qpos), dtype=np.bool_)
 
 
@@ -130,32 +143,21 @@ def v5_hop_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
     return velocity + ~fallen * 1.0 - control_cost(action, 1e-3)
 
 
-def imagined_hopper_falls(next_obs: Rows, /) -> Rows:
-    """Not (all finite, |next_obs[1:]| < 100, height > 0.7, |angle| < 0.2)."""
-    height, angle = next_obs[:, 0], next_obs[:, 1]
-    within = (abs(next_obs[:, 1:]) < 100).all(1) & (height < inf)
-    healthy: Any = within & (height > 0.7) & (abs(angle) < 0.2)
-    ends: Rows = ~healthy
-    return ends
+def v4_ant_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+    """Velocity + 1 − 0.5 · |a|², without contact cost; the 1 is paid on the terminal step too."""
+    return velocity + 1.0 - control_cost(action, 0.5)
 
 
-def imagined_walker2d_falls(next_obs: Rows, /) -> Rows:
-    """Not (all |next_obs| < 100, 0.8 < height < 2, |angle| < 1)."""
-    height, angle = next_obs[:, 0], next_obs[:, 1]
-    healthy: Any = (abs(next_obs) < 100).all(1) & (height > 0.8) & (height < 2.0) & (abs(angle) < 1.0)
-    ends: Rows = ~healthy
-    return ends
+def swim_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+    """Velocity − 0.0001 · |a|²."""
+    return velocity - control_cost(action, 1e-4)
 
 
-def imagined_half_cheetah_ends(next_obs: Rows, /) -> Rows:
-    """Not all |next_obs| < 100: the cheetah never falls, but a prediction may leave the world."""
-    within: Any = (abs(next_obs) < 100).all(1)
-    ends: Rows = ~within
-    return ends
+def v4_balance_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+    """1 for every step, the one that falls included."""
+    return np.ones(len(fallen))
 
 
-def imagined_never_ends(next_obs: Rows, /) -> Rows:
-    """Only a prediction that is not finite ends: for tasks whose own rule is unknown."""
-    finite: Any = (abs(next_obs) < inf).all(1)
-    ends: Rows = ~finite
-    return ends
+def v5_balance_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+    """1 for every step that does not fall."""
+    return (~fallen).astype(np.float64)

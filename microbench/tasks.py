@@ -1,121 +1,17 @@
-"""The tasks: one record each, with its reference scores, its imagined termination and its exact physics."""
+"""Find a task by its Gymnasium id, and put its returns on D4RL's scale."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, replace
-from functools import partial
 from math import nan
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from microbench import locomotion as loco
 from microbench.environment import make_env
 from microbench.errors import UserError, unknown_name
-from microbench.locomotion import Floats, ImaginedTerminal, Physics, Reward
+from microbench.locomotion import Floats
+from microbench.mujoco_tasks import TASKS, Task
 
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is known of a Gymnasium task.
-
-    `random_score` and `expert_score` are D4RL's anchors (returns of a random and of an expert policy in the
-    -v2 environments, the same for every dataset of the task), None where there are none. `physics` is what the
-    batched simulator needs; without it the task runs in Gymnasium itself. `unreachable` names pairs of geoms
-    that cannot touch while an episode lives, so that a friction changed only there changes nothing.
-    """
-
-    env_id: str
-    name: str | None = None
-    obs_size: int
-    action_size: int
-    horizon: int = 1000
-    random_score: float | None = None
-    expert_score: float | None = None
-    imagined_terminal: ImaginedTerminal = loco.imagined_never_ends
-    physics: Physics | None = None
-    unreachable: frozenset[tuple[str, str]] = frozenset()
-
-
-# A living Hopper stands on its foot: height > 0.7 and |angle| < 0.2 keep hip and knee off the floor, and the
-# leg's lower end lies inside the foot.
-_HOPPER_OFF_THE_FLOOR = frozenset(("floor", geom) for geom in ("torso_geom", "thigh_geom", "leg_geom"))
-
-_HOPPER = Task(
-    env_id="Hopper-v4",
-    name="hopper",
-    obs_size=11,
-    action_size=3,
-    random_score=-20.272305,
-    expert_score=3234.3,
-    imagined_terminal=loco.imagined_hopper_falls,
-    physics=Physics(
-        xml="hopper.xml",
-        frame_skip=4,
-        reset_noise=partial(loco.uniform_noise, scale=5e-3),
-        position=loco.root_x,
-        observe=loco.clipped,
-        fallen=loco.hopper_falls,
-        reward=loco.v4_hop_reward,
-    ),
-    unreachable=_HOPPER_OFF_THE_FLOOR,
-)
-_HALF_CHEETAH = Task(
-    env_id="HalfCheetah-v4",
-    name="halfcheetah",
-    obs_size=17,
-    action_size=6,
-    random_score=-280.178953,
-    expert_score=12135.0,
-    imagined_terminal=loco.imagined_half_cheetah_ends,
-    physics=Physics(
-        xml="half_cheetah.xml",
-        frame_skip=5,
-        reset_noise=partial(loco.normal_velocity_noise, scale=0.1),
-        position=loco.root_x,
-        observe=loco.unclipped,
-        fallen=loco.never_falls,
-        reward=loco.run_reward,
-    ),
-)
-_WALKER2D = Task(
-    env_id="Walker2d-v4",
-    name="walker2d",
-    obs_size=17,
-    action_size=6,
-    random_score=1.629008,
-    expert_score=4592.3,
-    imagined_terminal=loco.imagined_walker2d_falls,
-    physics=Physics(
-        xml="walker2d.xml",
-        frame_skip=4,
-        reset_noise=partial(loco.uniform_noise, scale=5e-3),
-        position=loco.root_x,
-        observe=loco.clipped,
-        fallen=loco.walker2d_falls,
-        reward=loco.v4_hop_reward,
-    ),
-)
-
-
-def _successor(task: Task, reward: Reward | None = None, xml: str | None = None) -> Task:
-    """The -v5 of a -v4 task: the same record but for what its reward pays and its model file."""
-    assert task.physics is not None
-    physics = replace(task.physics, reward=reward or task.physics.reward, xml=xml or task.physics.xml)
-    return replace(task, env_id=task.env_id.replace("-v4", "-v5"), physics=physics)
-
-
-_ALL = (
-    _HOPPER,
-    _HALF_CHEETAH,
-    _WALKER2D,
-    _successor(_HOPPER, reward=loco.v5_hop_reward),
-    _successor(_HALF_CHEETAH),
-    _successor(_WALKER2D, reward=loco.v5_hop_reward, xml="walker2d_v5.xml"),
-)
-
-TASKS: dict[str, Task] = {task.env_id: task for task in _ALL}
+__all__ = ["TASKS", "Task", "find_task", "normalized_score"]
 
 
 def find_task(env_id: str) -> Task:

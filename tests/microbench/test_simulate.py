@@ -21,7 +21,7 @@ from microbench.simulate import BatchedSimulator, GymnasiumSimulator, Simulator,
 from microbench.tasks import TASKS, Task, find_task
 from perturbations import compose, friction, is_no_op, parse
 
-IDS = sorted(TASKS)
+IDS = sorted(env_id for env_id, task in TASKS.items() if task.physics is not None)
 PERTURBED = ["mass=1.3,friction=0.6,gravity=0.8", "damping=1.4,armature=0.7,strength=0.9", "mass=0.8"]
 Step = tuple[npt.NDArray[np.float64], float, bool, bool]
 
@@ -109,7 +109,7 @@ def test_both_simulators_agree(env_id: str, perturbed: bool) -> None:
     fast.close()
 
 
-@pytest.mark.parametrize("env_id", ["Swimmer-v5", "InvertedPendulum-v4", "Ant-v5", "Pendulum-v1"])
+@pytest.mark.parametrize("env_id", ["Reacher-v5", "Humanoid-v4", "Ant-v5", "Pendulum-v1"])
 def test_any_other_task_runs_in_gymnasium(env_id: str) -> None:
     task = find_task(env_id)
     simulator = GymnasiumSimulator(task, n=3)
@@ -190,7 +190,7 @@ def test_d7_nothing_is_written_printed_or_warned(
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in assets if path.is_file()]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for task in TASKS.values():
+        for task in (TASKS[env_id] for env_id in IDS):
             models = models_of(task, perturbed=True)
             for simulator in (BatchedSimulator(task, models), GymnasiumSimulator(task, models)):
                 simulator.reset([0, 1, 2, 3])
@@ -256,9 +256,9 @@ def test_d2_a_smoother_floor_changes_no_living_hopper() -> None:
 
 
 def test_the_simulator_is_chosen_by_the_record() -> None:
-    hopper, swimmer = TASKS["Hopper-v4"], find_task("Swimmer-v5")
+    hopper, ant = TASKS["Hopper-v4"], find_task("Ant-v5")
     assert isinstance(make_simulator(hopper, [nominal_model(hopper)], nthread=2), BatchedSimulator)
-    assert isinstance(make_simulator(swimmer, [nominal_model(swimmer)]), GymnasiumSimulator)
+    assert isinstance(make_simulator(ant, [nominal_model(ant)]), GymnasiumSimulator)
 
 
 def test_mistakes_are_told_in_a_sentence() -> None:

@@ -96,6 +96,23 @@ CHEETAH_ROWS = [
     ([nan] + [0.0] * 16, True),
     ([-inf] + [0.0] * 16, True),
 ]
+ANT_ROWS = [
+    ([0.2] + [500.0] * 26, False),
+    ([1.0] + [0.0] * 26, False),
+    ([0.199] + [0.0] * 26, True),
+    ([1.001] + [0.0] * 26, True),
+    ([0.5] + [0.0] * 25 + [nan], True),
+    ([-1000.0] + [0.0] * 26, True),
+]
+HUMANOID_ROWS = [([1.4, inf], True), ([1.0, 0.0], True), ([1.4, 9.0], False), ([2.0, 0.0], True), ([nan, 0.0], True)]
+PENDULUM_ROWS = [
+    ([0.0, 0.2, 0.0, 0.0], False),
+    ([9.0, -0.2, 5.0, 0.0], False),
+    ([0.0, 0.201, 0.0, 0.0], True),
+    ([0.0, -1000.0, 0.0, 0.0], True),
+    ([nan, 0.0, 0.0, 0.0], True),
+    ([0.0, 0.0, 0.0, -inf], True),
+]
 OTHER_ROWS = [([1e30] * 10, False), ([nan] + [0.0] * 9, True), ([0.0] * 9 + [inf], True)]
 
 
@@ -109,6 +126,11 @@ OTHER_ROWS = [([1e30] * 10, False), ([nan] + [0.0] * 9, True), ([0.0] * 9 + [inf
         ("Walker2d-v5", WALKER_ROWS),
         ("HalfCheetah-v4", CHEETAH_ROWS),
         ("HalfCheetah-v5", CHEETAH_ROWS),
+        ("Ant-v4", ANT_ROWS),
+        ("Ant-v5", ANT_ROWS),
+        ("Humanoid-v5", HUMANOID_ROWS),
+        ("InvertedPendulum-v4", PENDULUM_ROWS),
+        ("Swimmer-v5", OTHER_ROWS),
         ("Reacher-v5", OTHER_ROWS),
     ],
 )
@@ -171,7 +193,7 @@ def test_records_travel_to_workers() -> None:
         arrived: Task = pickle.loads(pickle.dumps(task))
         assert arrived.env_id == task.env_id
         assert arrived.imagined_terminal is task.imagined_terminal
-        assert arrived.physics is not None
+        assert (arrived.physics is None) == (task.physics is None)
 
 
 def test_versions_differ_only_where_they_should() -> None:
