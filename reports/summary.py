@@ -77,7 +77,7 @@ def _blocks(episodes: pd.DataFrame) -> pd.Series:
 
 
 def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
-    keys = episodes[["policy", "attack", "eps", "unit", "norm", "perturbation", "factor", *PAIR[1:]]].copy()
+    keys = episodes[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", *PAIR[1:]]].copy()
     keys.insert(1, "block", episodes["block"].map(BLOCKS.index))
     keys.insert(2, "search", episodes["attack"] != "random")  # the yardstick stands above what is measured by it
     return episodes.loc[keys.sort_values(list(keys.columns)).index].reset_index(drop=True)

@@ -33,7 +33,7 @@ def row(**changes: object) -> dict[str, object]:
 def episodes(scores: list[float], **changes: object) -> list[dict[str, object]]:
     """One row per score with common seeds 100, 101, ...; the return is 20 times the score."""
     return [
-        row(episode=i, eval_seed=100 + i, score=score, **({"return": 20 * score} | changes))
+        row(**({"episode": i, "eval_seed": 100 + i, "score": score, "return": 20 * score} | changes))
         for i, score in enumerate(scores)
     ]
 
