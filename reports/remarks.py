@@ -23,8 +23,10 @@ def notes(frame: pd.DataFrame) -> list[str]:
     found: list[str] = []
     for policy, conditions in summary.groupby("policy", sort=False):
         own = episodes[episodes["policy"] == policy]
-        said = [*_yardstick(own), *_rises(own), *_unclear(conditions), *_flagged(conditions), *_missing(conditions)]
-        found += [f"{policy}: {sentence}" for sentence in (*said, *_thin(conditions))]
+        said = [*_not_clean(conditions), *_yardstick(own), *_rises(own)]
+        for judge in (_unclear, _flagged, _missing, _thin):
+            said += judge(conditions)
+        found += [f"{policy}: {sentence}" for sentence in said]
     return [*found, *_unrepeatable(frame), *_chosen(summary)]
 
 
@@ -95,7 +97,8 @@ def _rises(episodes: pd.DataFrame) -> list[str]:
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0)]
+    same = (conditions["eps"] == 0) & (conditions["factor"] == 1)  # nothing to say: they are the clean episodes
+    changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
     names = [condition_name(row) for _, row in changed[~moved].iterrows()]
     said = []
@@ -106,6 +109,16 @@ def _unclear(conditions: pd.DataFrame) -> list[str]:
         names = [condition_name(row) for _, row in alone.iterrows()]
         said.append(f"no change to clean is given for {', '.join(names)}: no clean episode has the same seed.")
     return said
+
+
+def _not_clean(conditions: pd.DataFrame) -> list[str]:
+    """Eps 0 and factor 1 change nothing, so they must give the clean returns to the last bit."""
+    same = conditions[(conditions["block"] != "clean") & (conditions["eps"] == 0) & (conditions["factor"] == 1)]
+    moved = (same["change"].abs() > 0) | (same["change_low"] < 0) | (same["change_high"] > 0)
+    return [
+        f"{condition_name(row)} differs from clean although it changes nothing: do not trust this evaluation."
+        for _, row in same[moved].iterrows()
+    ]
 
 
 def _flagged(conditions: pd.DataFrame) -> list[str]:

@@ -219,3 +219,15 @@ def test_the_worst_of_several_is_said_to_be_chosen() -> None:
     two = table(episodes(TEN), moved(-9.0, attack="random", eps=0.1), moved(-19.0, attack="fgsm", eps=0.1))
     assert said(two, "The worst case is chosen on the same episodes that measure it")
     assert not said(table(episodes(TEN), moved(-9.0, attack="random", eps=0.1)), "worst case")
+
+
+def test_a_budget_of_nothing_must_give_the_clean_returns() -> None:
+    nothing = {"attack": "fgsm", "eps": 0.0}, {"perturbation": "mass", "factor": 1.0}
+    same = table(episodes(TEN), *(episodes(TEN, **changes) for changes in nothing))
+    assert not said(same, "changes nothing")
+    assert not said(same, "nothing can be said")
+    other = table(episodes(TEN), *(moved(0.0, **changes) for changes in nothing))
+    assert [note.split(" differs")[0] for note in said(other, "although it changes nothing")] == [
+        "micro: fgsm eps 0",
+        "micro: mass 1",
+    ]
