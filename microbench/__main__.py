@@ -1,0 +1,5 @@
+"""`python -m microbench`."""
+
+from microbench.cli import main
+
+main()

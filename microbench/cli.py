@@ -1,0 +1,229 @@
+"""The command line: options are parsed here; everything heavy is imported inside the commands."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train MICRO on a logged dataset, then measure how little it takes to break a policy.",
+)
+
+# None stands for "not given" in the annotations below, hence Optional-style unions.
+Checkpoint = Annotated[
+    Path | None, typer.Argument(help="Run folder or policy file; the newest run if left out.", show_default=False)
+]
+Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
+Env = Annotated[str | None, typer.Option(help="Gymnasium id of the task; the checkpoint's own if left out.")]
+Unit = Annotated[str, typer.Option(help="What eps is measured in: dataset-std, policy-norm, raw or range.")]
+Norm = Annotated[str, typer.Option(help="linf or l2.")]
+Episodes = Annotated[int, typer.Option(help="Episodes per cell; the same start states in every cell.")]
+EvalSeed = Annotated[int, typer.Option("--seed", help="Seed of the first episode; the next ones count upwards.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; one per core if left out. Results do not depend on it.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder for results.csv and report/; the run's own if left out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Skip episodes that results.csv already holds.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; errors only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")]
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
+    algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
+    seed: Annotated[int, typer.Option(help="Decides weights, batches, noise and rollouts.")] = 0,
+    preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
+    steps: Annotated[int | None, typer.Option(help="Updates, in place of the preset's.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    env: Env = None,
+    rows: Annotated[str | None, typer.Option(help="How rows become transitions: d4rl or strict.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, any hyperparameter.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over in a folder that holds a run.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
+    from microbench.commands import train as command
+    from microbench.data.sources import DEFAULT_DATASET
+
+    options = command.TrainOptions(
+        dataset=dataset or DEFAULT_DATASET,
+        algorithm=algorithm,
+        seed=seed,
+        preset=preset,
+        steps=steps,
+        device=device,
+        out=out,
+        env=env,
+        rows=rows,
+        resume=resume,
+        force=force,
+        quiet=quiet,
+        settings=command.parse_settings(setting or []),
+    )
+    folder = command.train(options)
+    if not quiet:
+        typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+
+
+@app.command()
+def attack(
+    eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
+    checkpoint: Checkpoint = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+    ] = None,
+    unit: Unit = "dataset-std",
+    norm: Norm = "linf",
+    env: Env = None,
+    episodes: Episodes = 10,
+    seed: EvalSeed = 0,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    out: Folder = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Attack what a policy observes and print the robustness table."""
+    from microbench.commands import evaluate as command
+
+    cells = command.attack_cells(attack or [], eps)
+    common: dict[str, Any] = {"env": env, "episodes": episodes, "seed": seed, "workers": workers, "runs": runs}
+    _evaluate(cells, checkpoint, unit, norm, common | {"out": out, "resume": resume, "quiet": quiet}, as_json)
+
+
+@app.command()
+def perturb(
+    checkpoint: Checkpoint = None,
+    mass: Annotated[str | None, typer.Option(help="Factors: LOW:HIGH:COUNT, or a list 0.8,1,1.2.")] = None,
+    friction: Annotated[str | None, typer.Option(help="Factors, as for --mass.")] = None,
+    perturbation: Annotated[
+        list[str] | None, typer.Option(help="NAME=FACTORS for any perturbation, also module:name=FACTORS.")
+    ] = None,
+    env: Env = None,
+    episodes: Episodes = 10,
+    seed: EvalSeed = 0,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    out: Folder = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the physics and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
+    from microbench.commands import evaluate as command
+
+    named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
+    sweeps = [*named, *(perturbation or [])] or ["mass=0.5:1.5:5", "friction=0.5:1.5:5"]
+    cells = command.perturbation_cells(dict(command.parse_sweep(sweep) for sweep in sweeps))
+    common: dict[str, Any] = {"env": env, "episodes": episodes, "seed": seed, "workers": workers, "runs": runs}
+    _evaluate(
+        cells, checkpoint, "dataset-std", "linf", common | {"out": out, "resume": resume, "quiet": quiet}, as_json
+    )
+
+
+def _evaluate(cells: Any, checkpoint: Path | None, unit: str, norm: str, common: dict[str, Any], as_json: bool) -> None:
+    from microbench.commands import evaluate as command
+
+    workers = common.pop("workers") or os.cpu_count() or 1
+    options = command.EvaluateOptions(checkpoint=checkpoint, unit=unit, norm=norm, workers=workers, **common)
+    outcome = command.evaluate(cells, options)
+    if not options.quiet:
+        typer.echo(command.summary(outcome, as_json=as_json))
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="results.csv files; several are reported together.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table and the plots.")] = Path("report"),
+) -> None:
+    """Make the table and the plots from results files alone."""
+    import reports
+
+    frame = reports.load_many(results)
+    files = reports.write_report(frame, out)
+    typer.echo(reports.markdown(frame))
+    typer.echo("\n".join(f"{name}: {path}" for name, path in files.items()))
+
+
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
+    env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
+    steps: Annotated[int, typer.Option(help="Environment steps at most.")] = 200_000,
+    until_score: Annotated[float | None, typer.Option(help="Stop at this normalized score.")] = None,
+    evaluate_every: Annotated[int, typer.Option(help="Environment steps between evaluations.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Decides the whole run.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train SAC online from scratch and write its replay buffer as a dataset (locally generated)."""
+    from microbench.commands import collect as command
+
+    command.collect_dataset(
+        env_id=env,
+        out=out,
+        steps=steps,
+        until_score=until_score,
+        evaluate_every=evaluate_every,
+        seed=seed,
+        quiet=quiet,
+    )
+    if not quiet:
+        typer.echo(f"dataset: {out}")
+
+
+@app.command("datasets")
+def datasets() -> None:
+    """List the datasets that ship with the package."""
+    from microbench.data.sources import BUNDLED
+
+    for name, bundled in BUNDLED.items():
+        typer.echo(f"{name}: {bundled.env_id}, {bundled.about}")
+
+
+@app.command("list")
+def list_names() -> None:
+    """List attacks, perturbations, algorithms and tasks."""
+    import attacks
+    import perturbations
+    from microbench.algorithms import ALGORITHMS
+    from microbench.tasks import TASKS
+
+    tables: dict[str, Any] = {
+        "attacks": attacks.ATTACKS,
+        "perturbations": perturbations.PERTURBATIONS,
+        "algorithms": ALGORITHMS,
+        "tasks": TASKS,
+    }
+    for title, names in tables.items():
+        typer.echo(f"{title}: {', '.join(names)}")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2, never a traceback."""
+    from microbench.installation import check_name
+
+    try:
+        check_name()
+        app()
+    except KeyboardInterrupt:
+        typer.echo("microbench: interrupted; what was finished is stored, go on with --resume.", err=True)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        if os.environ.get("MICROBENCH_TRACEBACK"):
+            raise
+        typer.echo(f"microbench: {_sentence(error)}", err=True)
+        sys.exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f" {error.filename}" if error.filename else ""
+        return f"the file system refused{where}: {error.strerror}; make room or choose another --out, then --resume."
+    return " ".join(str(error).split())

@@ -1,0 +1,49 @@
+"""`microbench collect`: an online SAC run whose replay buffer becomes a dataset."""
+
+import sys
+from pathlib import Path
+
+from microbench.agent import Agent
+from microbench.collect import CollectConfig, Progress, collect
+from microbench.commands.progress import track
+from microbench.data.d4rl import write_d4rl
+from microbench.errors import UserError
+from microbench.kernels import fast_float32_matmul
+from microbench.returns import clean_returns
+from microbench.tasks import find_task, normalized_score
+from microbench.versions import versions
+
+
+def collect_dataset(
+    *, env_id: str, out: Path, steps: int, until_score: float | None, evaluate_every: int, seed: int, quiet: bool
+) -> None:
+    """Train, then write the episodes in D4RL layout; the file appears when it is complete.
+
+    Raises:
+        UserError: an unknown task, a number out of range, or a score for a task without reference scores.
+        OSError: the file cannot be written.
+
+    """
+    task = find_task(env_id)
+    if min(steps, evaluate_every) < 1:
+        raise UserError("--steps and --evaluate-every must be at least 1.")
+    if until_score is not None and task.expert_score is None:
+        raise UserError(f"'{env_id}' has no reference scores, so --until-score means nothing there; give --steps.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    config = CollectConfig(
+        env_id=env_id, seed=seed, steps=steps, until_score=until_score, evaluate_every=evaluate_every
+    )
+
+    def score(agent: Agent, episodes: int) -> float:
+        returns = clean_returns(agent.actor, task, episodes)
+        return float((normalized_score(task, returns) if task.expert_score is not None else returns).mean())
+
+    with track("environment steps", steps, quiet=quiet) as tracker, fast_float32_matmul():
+
+        def report(progress: Progress) -> None:
+            tracker.advance_to(progress.step, f"score {progress.score:.1f}")
+            tracker.line(f"step {progress.step}: score {progress.score:.1f}")
+
+        episodes = collect(config, score, report)
+    about = {"algorithm": "SAC", "env_id": env_id, "seed": seed, "command": " ".join(["microbench", *sys.argv[1:]])}
+    write_d4rl(out, episodes, about | {f"versions/{name}": version for name, version in versions().items()})

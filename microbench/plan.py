@@ -1,0 +1,49 @@
+"""What is to be evaluated: cells × episodes, cut into chunks that one process runs in lock step."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+# Rows per chunk: enough for the physics to be the bottleneck, few enough for a frequent progress report.
+CHUNK_EPISODES = 100
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Cell:
+    """One condition of an evaluation; eps 0 without attack and factor 1 without perturbation are the clean one."""
+
+    attack: str = "none"
+    eps: float = 0.0
+    perturbation: str = "none"
+    factor: float = 1.0
+
+
+CLEAN = Cell()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One episode of one cell; its seed is common to all cells, so that they are compared in pairs."""
+
+    cell: Cell
+    number: int
+    seed: int
+
+
+Chunk = tuple[Episode, ...]
+
+
+def plan_episodes(cells: Iterable[Cell], episodes: int, seed: int) -> list[Episode]:
+    """Every cell once, in order, with episodes numbered from 0 and seeded from `seed` upwards."""
+    return [
+        Episode(cell=cell, number=number, seed=seed + number)
+        for cell in dict.fromkeys(cells)
+        for number in range(episodes)
+    ]
+
+
+def chunks(episodes: list[Episode], size: int = CHUNK_EPISODES) -> Iterator[Chunk]:
+    """Pieces of at most `size` episodes under the same attack; results do not depend on the cut."""
+    for _, group in itertools.groupby(episodes, key=lambda episode: episode.cell.attack):
+        rows = tuple(group)
+        yield from (rows[start : start + size] for start in range(0, len(rows), size))

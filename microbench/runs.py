@@ -1,0 +1,148 @@
+"""The folder of a training run: what is in it, and how it is written so that nothing half done is ever seen."""
+
+import csv
+import io
+import json
+import os
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from microbench.config import TrainConfig
+from microbench.errors import UserError
+from reports.files import replace
+
+POLICY = "policy.safetensors"
+DYNAMICS = "dynamics.safetensors"
+RESULTS = "results.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """`<out>/<dataset>-<algorithm>-s<seed>/`."""
+
+    path: Path
+
+    @classmethod
+    def named(cls, out: Path, dataset: str, algorithm: str, seed: int) -> "RunFolder":
+        """The folder of that run below `out`; nothing is made yet."""
+        return cls(path=out / f"{dataset.rsplit('/', 1)[-1]}-{algorithm}-s{seed}")
+
+    @property
+    def policy(self) -> Path:
+        """The policy file."""
+        return self.path / POLICY
+
+    @property
+    def resume(self) -> Path:
+        """The state of the last stored epoch."""
+        return self.path / "resume.pt"
+
+    def open(self, description: dict[str, Any], *, resume: bool, force: bool) -> dict[str, Any] | None:
+        """Make the folder and write config.json, or return the stored state of the run to be resumed.
+
+        Raises:
+            UserError: the folder holds a run and neither resume nor force is set; or the run to be resumed was
+                started with other settings, or is damaged.
+            OSError: the folder cannot be written.
+
+        """
+        config = self.path / "config.json"
+        if config.exists() and not force:
+            if not resume:
+                raise UserError(
+                    f"{self.path} already holds a run; add --resume to continue it, --force to start it over, "
+                    f"or choose another --seed or --out."
+                )
+            _check_same(config, description)
+            return self._stored_state()
+        self.resume.unlink(missing_ok=True)
+        self.write_json("config.json", description)
+        return None
+
+    def _stored_state(self) -> dict[str, Any] | None:
+        if not self.resume.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self.resume, weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+            raise UserError(f"{self.resume} is damaged ({error}); start the run over with --force.") from error
+        return state
+
+    def store(self, state: dict[str, Any]) -> None:
+        """Replace the stored state."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        replace(self.resume, buffer.getvalue())
+
+    def write_log(self, rows: list[dict[str, float]]) -> None:
+        """Replace log.csv by one line per epoch."""
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        replace(self.path / "log.csv", text.getvalue().encode())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file of the folder."""
+        replace(self.path / name, content)
+
+    def write_tensors(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Replace a safetensors file of the folder."""
+        self.write(name, save({key: tensor.detach().cpu().contiguous() for key, tensor in sorted(tensors.items())}))
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Replace a JSON file of the folder."""
+        replace(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def mark_latest(self) -> None:
+        """Let `<out>/latest` point to this run."""
+        link, part = self.path.parent / "latest", self.path.parent / f".latest.{os.getpid()}.part"
+        part.unlink(missing_ok=True)
+        part.symlink_to(self.path.name, target_is_directory=True)
+        os.replace(part, link)
+
+
+def describe(dataset: str, sha256: str, env_id: str, algorithm: str, seed: int, config: TrainConfig) -> dict[str, Any]:
+    """What config.json says of a run: everything that decides its numbers."""
+    told = {"dataset": dataset, "dataset_sha256": sha256, "env_id": env_id, "algorithm": algorithm, "seed": seed}
+    return json.loads(json.dumps(told | {"config": asdict(config)}))  # type: ignore[no-any-return]  # tuples → lists
+
+
+def _check_same(path: Path, description: dict[str, Any]) -> None:
+    try:
+        stored = json.loads(path.read_text())
+        differing = [key for key in description if key != "config" and stored[key] != description[key]]
+        settings = description["config"]
+        differing += [key for key in settings if stored["config"].get(key) != settings[key]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}); start the run over with --force.") from error
+    if differing:
+        raise UserError(
+            f"{path.parent} was started with another {', '.join(differing)}; resume it with the settings of its "
+            f"config.json, or start it over with --force."
+        )
+
+
+def find_policy(given: Path | None, out: Path) -> Path:
+    """The policy file meant by a file, a run folder or nothing (the newest run below `out`).
+
+    Raises:
+        UserError: there is none; the sentence says how to get one.
+
+    """
+    path = given if given is not None else out / "latest"
+    if path.is_dir():
+        if not (path / POLICY).is_file():
+            raise UserError(f"{path} holds no {POLICY}: its training has not stored a policy yet; wait or --resume it.")
+        return path.resolve() / POLICY
+    if given is None:
+        raise UserError(f"there is no run below {out}; train one with `microbench train`, or give a checkpoint.")
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; give a run folder or a policy file.")
+    return path

@@ -1,0 +1,183 @@
+"""The training loop of model-based offline actor-critic: the paper's algorithm box.
+
+MICRO, arXiv:2312.03991, algorithm 1. What distinguishes one algorithm from another is in microbench.algorithms.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from microbench.agent import METRICS, Agent, make_agent
+from microbench.algorithms.base import Algorithm, Batch
+from microbench.algorithms.ensemble import member_values
+from microbench.config import TrainConfig
+from microbench.data.dataset import Dataset, Transitions, as_transitions
+from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics_fit import DynamicsFit, FitEpoch
+from microbench.errors import UserError
+from microbench.rollout import Imagination
+from microbench.tasks import Task
+
+LogRow = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    """Tells a listener how many updates have been made."""
+
+    done: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnd:
+    """Tells a listener that an epoch is over; `row` is its line of the log, `score` is in it when evaluated."""
+
+    epoch: int
+    row: LogRow
+
+
+Event = FitEpoch | Updates | EpochEnd
+Listener = Callable[[Event], None]
+# (agent, number of episodes) → mean return and mean normalized score of the deterministic policy
+Evaluate = Callable[[Agent, int], tuple[float, float]]
+
+
+class Training:
+    """One run between any two of its epochs; `state_dict` is all it needs to go on elsewhere."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        task: Task,
+        algorithm: Algorithm,
+        config: TrainConfig,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config, self.device = config, device
+        self.logged = as_transitions(dataset, device)
+        sizes = (self.logged.obs.shape[1], self.logged.action.shape[1])
+        streams = np.random.SeedSequence(seed).generate_state(4).tolist()
+        start = torch.Generator().manual_seed(streams[0])  # weights are drawn on the CPU: the same on every device
+        model = DynamicsEnsemble(*sizes, config.dynamics_hidden, members=config.members, generator=start)
+        self.model = model.to(device)
+        self.fit = DynamicsFit(self.model, self.logged, config.dynamics, _generator(streams[1], device))
+        self.agent = make_agent(*sizes, config, algorithm, seed=streams[2], device=device)
+        self.imagination = Imagination(
+            self.model,
+            self.logged,
+            batch=config.rollout_batch,
+            length=config.rollout_length,
+            retain=config.retain,
+            terminal=task.imagined_terminal,
+            generator=_generator(streams[3], device),
+        )
+        self.epoch = 0
+        self.fitted = False
+        self.log: list[LogRow] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The run so far; while the dynamics are being fitted, only their part."""
+        if not self.fitted:
+            return {"fit": self.fit.state_dict()}
+        return {
+            "model": self.model.state_dict(),
+            "agent": self.agent.state_dict(),
+            "imagination": self.imagination.state_dict(),
+            "epoch": self.epoch,
+            "log": self.log,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        if "fit" in state:
+            self.fit.load_state_dict(state["fit"])
+            return
+        self.model.elites = torch.empty_like(state["model"]["elites"])  # their number is only known after the fit
+        self.model.load_state_dict(state["model"])
+        self.agent.load_state_dict(state["agent"])
+        self.imagination.load_state_dict(state["imagination"], self.agent.actor)
+        self.epoch, self.log, self.fitted = state["epoch"], state["log"], True
+
+    def run(self, evaluate: Evaluate, listen: Listener) -> Iterator[None]:
+        """Fit the dynamics, then train; yields whenever the run may be stored.
+
+        Raises:
+            UserError: the dynamics fit or an update diverged.
+
+        """
+        while not self.fitted and not self.fit.over:
+            listen(self.fit.epoch())
+            yield
+        if not self.fitted:
+            self.fit.finish()
+            self.fitted = True
+            yield
+        while self.epoch < self.config.epochs:
+            self._cool_actor()
+            row = self._train_epoch(listen)
+            self.epoch += 1
+            if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
+                row["return"], row["score"] = evaluate(self.agent, self.config.evaluation_episodes)
+            self.log.append(row)
+            listen(EpochEnd(epoch=self.epoch, row=row))
+            yield
+
+    def _train_epoch(self, listen: Listener) -> LogRow:
+        config, first = self.config, self.epoch * self.config.updates_per_epoch
+        values = partial(
+            member_values,
+            self.model,
+            self.agent.pessimistic_value,
+            samples=config.samples,
+            paired=config.gap_estimator == "paired",
+            generator=self.agent.generator,
+        )
+        totals = torch.zeros(len(METRICS), device=self.device)
+        for update in range(first, first + config.updates_per_epoch):
+            if update % config.rollout_every == 0:
+                self.imagination.imagine(self.agent.actor)
+            totals += self.agent.update(self._batch(), values)
+            if update % 50 == 49:
+                listen(Updates(done=update + 1))
+        means = (totals / config.updates_per_epoch).tolist()
+        return self._row(dict(zip(METRICS, means, strict=True)))
+
+    def _row(self, metrics: LogRow) -> LogRow:
+        if not all(math.isfinite(value) for value in metrics.values()):
+            told = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+            raise UserError(f"training diverged in epoch {self.epoch + 1} ({told}); lower the learning rates.")
+        assert self.imagination.rows is not None
+        imagined = {
+            "imagined_rows": len(self.imagination.rows),
+            "imagined_reward": float(self.imagination.rows.reward.mean()),
+        }
+        updates = (self.epoch + 1) * self.config.updates_per_epoch
+        return {"epoch": self.epoch + 1, "updates": updates} | metrics | imagined
+
+    def _batch(self) -> Batch:
+        """Logged rows first, then imagined ones."""
+        real, generator = self.config.real_rows, self.agent.generator
+        assert self.imagination.rows is not None
+        parts = [
+            self.logged.sample(real, generator),
+            self.imagination.rows.sample(self.config.batch - real, generator),
+        ]
+        return Batch(rows=Transitions.cat(parts), real=real)
+
+    def _cool_actor(self) -> None:
+        """Cosine decay of the actor's learning rate from its start to 0 over the epochs."""
+        if self.config.cosine:
+            share = self.epoch / self.config.epochs
+            for group in self.agent.actor_optimiser.param_groups:
+                group["lr"] = self.config.actor_lr * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _generator(seed: int, device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)

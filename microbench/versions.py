@@ -1,0 +1,12 @@
+"""Which versions produced a result."""
+
+import platform
+from importlib.metadata import version
+
+from microbench import __version__
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything a number may depend on."""
+    packages = ("torch", "numpy", "mujoco", "gymnasium", "pandas", "scipy")
+    return {"microbench": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
