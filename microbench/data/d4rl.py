@@ -6,6 +6,7 @@ keeps every row whose successor is known and takes it from `next_observations`.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -131,7 +132,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", metadata: dict[str, str | int]) -> None:
+def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", metadata: Mapping[str, str | int]) -> None:
     """Write episodes in D4RL layout, beside `path` and then renamed.
 
     Every episode holds observations (T + 1, S), actions (T, A), rewards (T,), and the flag `terminal` of its end.
