@@ -49,6 +49,7 @@ def train(
 ) -> None:
     """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
+    from microbench.commands.parse import parse_settings
     from microbench.data.sources import DEFAULT_DATASET
 
     options = command.TrainOptions(
@@ -64,7 +65,7 @@ def train(
         resume=resume,
         force=force,
         quiet=quiet,
-        settings=command.parse_settings(setting or []),
+        settings=parse_settings(setting or []),
     )
     folder = command.train(options)
     if not quiet:
@@ -118,10 +119,11 @@ def perturb(
 ) -> None:
     """Change the physics and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
     from microbench.commands import evaluate as command
+    from microbench.commands.parse import parse_sweep
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
     sweeps = [*named, *(perturbation or [])] or ["mass=0.5:1.5:5", "friction=0.5:1.5:5"]
-    cells = command.perturbation_cells(dict(command.parse_sweep(sweep) for sweep in sweeps))
+    cells = command.perturbation_cells(dict(parse_sweep(sweep) for sweep in sweeps))
     common: dict[str, Any] = {"env": env, "episodes": episodes, "seed": seed, "workers": workers, "runs": runs}
     _evaluate(
         cells, checkpoint, "dataset-std", "linf", common | {"out": out, "resume": resume, "quiet": quiet}, as_json

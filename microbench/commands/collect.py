@@ -45,5 +45,6 @@ def collect_dataset(
             tracker.line(f"step {progress.step}: score {progress.score:.1f}")
 
         episodes = collect(config, score, report)
-    about = {"algorithm": "SAC", "env_id": env_id, "seed": seed, "command": " ".join(["microbench", *sys.argv[1:]])}
+    command = " ".join(["microbench", *sys.argv[1:]])
+    about: dict[str, str | int] = {"algorithm": "SAC", "env_id": env_id, "seed": seed, "command": command}
     write_d4rl(out, episodes, about | {f"versions/{name}": version for name, version in versions().items()})

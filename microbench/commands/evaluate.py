@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 import attacks
 import perturbations
@@ -107,11 +109,20 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     missing = _missing(results, keys, planned)
     _run(path, conditions, list(chunks(missing)), results, options)
     frame = read(results)
-    mine = frame[frame.set_index(list(KEY)).index.isin(keys.set_index(list(KEY)).index)]
-    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report")
+    mine = frame[_known(frame, keys)]
     run = {"command": sys.argv, "versions": versions(), "conditions": asdict(conditions)}
-    _record(results, run | {"checkpoint": checkpoint.sha256, "seconds": time.monotonic() - began})
+    _record(results, run | {"checkpoint": checkpoint.sha256, "seconds": round(time.monotonic() - began, 1)})
+    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", _sidecar(results))
     return Outcome(results=results, frame=mine.reset_index(drop=True), files=files)
+
+
+def summary(outcome: Outcome, *, as_json: bool) -> str:
+    """What the command prints: the table of this evaluation, or its numbers as JSON, and where everything is."""
+    where = {"results.csv": outcome.results} | outcome.files
+    if as_json:
+        cells = json.loads(reports.summarize(outcome.frame).to_json(orient="records"))
+        return json.dumps({"cells": cells, "files": {name: str(path) for name, path in where.items()}}, indent=2)
+    return reports.markdown(outcome.frame) + "\n" + "\n".join(f"{name}: {path}" for name, path in where.items())
 
 
 def _run(path: Path, conditions: Conditions, work: list[Chunk], results: Path, options: EvaluateOptions) -> None:
@@ -141,12 +152,18 @@ def _keys(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]
     return pd.DataFrame(rows)[list(KEY)].astype({"train_seed": "Int64"})
 
 
+def _known(rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows (n,) stand in `others` too, judged by what identifies an episode."""
+    indices = [pd.MultiIndex.from_frame(frame[list(KEY)].astype(object).fillna("")) for frame in (rows, others)]
+    return indices[0].isin(indices[1])
+
+
 def _prepare(results: Path, keys: pd.DataFrame, *, keep: bool) -> None:
     """Unless the evaluation is resumed, its rows are measured anew: old ones of the same cells leave the table."""
     if keep or not results.exists():
         return
     old = read(results)
-    again = old.set_index(list(KEY)).index.isin(keys.set_index(list(KEY)).index)
+    again = _known(old, keys)
     if again.any():
         write(old[~again], results, _sidecar(results))
 
@@ -154,7 +171,7 @@ def _prepare(results: Path, keys: pd.DataFrame, *, keep: bool) -> None:
 def _missing(results: Path, keys: pd.DataFrame, planned: list[Episode]) -> list[Episode]:
     if not results.exists():
         return planned
-    there = keys.set_index(list(KEY)).index.isin(read(results).set_index(list(KEY)).index)
+    there = _known(keys, read(results))
     return [episode for episode, found in zip(planned, there, strict=True) if not found]
 
 

@@ -14,7 +14,6 @@ from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints.own import Origin, save_own
 from microbench.commands.progress import Tracker, track
 from microbench.config import TrainConfig, load_preset
-from microbench.data.d4rl import Rows
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
 from microbench.dynamics_fit import FitEpoch
@@ -39,7 +38,7 @@ class TrainOptions:
     device: str
     out: Path
     env: str | None
-    rows: Rows | None
+    rows: str | None
     resume: bool
     force: bool
     quiet: bool

@@ -8,7 +8,7 @@ keeps every row whose successor is known and takes it from `next_observations`.
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 
-Rows = Literal["d4rl", "strict"]
+ROWS = ("d4rl", "strict")
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
 
 
-def read_d4rl(path: Path, *, env_id: str, rows: Rows = "d4rl", name: str | None = None) -> Dataset:
+def read_d4rl(path: Path, *, env_id: str, rows: str = "d4rl", name: str | None = None) -> Dataset:
     """Read a D4RL hdf5 file.
 
     float64, `(N, 1)` and float-flag files (the replay sets) are converted; an unflagged tail (files are cut at a round
@@ -32,8 +32,8 @@ def read_d4rl(path: Path, *, env_id: str, rows: Rows = "d4rl", name: str | None 
             NaN or infinity, or has no usable row.
 
     """
-    if rows not in get_args(Rows):
-        raise UserError(f"rows is '{rows}', expected one of {', '.join(get_args(Rows))}.")
+    if rows not in ROWS:
+        raise UserError(f"rows is '{rows}', expected one of {' or '.join(ROWS)}.")
     arrays = _read_arrays(path)
     obs, action, reward = arrays["observations"], arrays["actions"], arrays["rewards"]
     terminal = arrays["terminals"] > 0.5
@@ -60,7 +60,7 @@ def _successors(
     recorded: NDArray[np.float32] | None,
     terminal: NDArray[np.bool_],
     timeout: NDArray[np.bool_],
-    rows: Rows,
+    rows: str,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """next_obs (N, S) and the mask (N,) of rows whose next_obs may be used."""
     if rows == "strict" and recorded is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from microbench.data.d4rl import Rows, read_d4rl
+from microbench.data.d4rl import read_d4rl
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError, unknown_name
 
@@ -33,7 +33,7 @@ BUNDLED: dict[str, Bundled] = {
 DEFAULT_DATASET = "microbench/hopper-medium-replay-v0"
 
 
-def load_dataset(source: str, *, env_id: str | None = None, rows: Rows | None = None) -> Dataset:
+def load_dataset(source: str, *, env_id: str | None = None, rows: str | None = None) -> Dataset:
     """The bundled dataset of that name, or the D4RL hdf5 file at that path.
 
     A file's task follows from `env_id`, else from its name (hopper_medium-v2.hdf5, hopper-medium-v2.hdf5). Row
@@ -51,7 +51,7 @@ def load_dataset(source: str, *, env_id: str | None = None, rows: Rows | None = 
     return read_d4rl(path, env_id=env_id or _task_of(path), rows=rows or "d4rl", name=dataset_name(path))
 
 
-def _load_bundled(name: str, rows: Rows | None) -> Dataset:
+def _load_bundled(name: str, rows: str | None) -> Dataset:
     bundled = BUNDLED[name]
     with resources.as_file(resources.files("microbench.data") / "files" / bundled.file) as path:
         return read_d4rl(path, env_id=bundled.env_id, rows=rows or "strict", name=name)

@@ -1,0 +1,67 @@
+"""Small languages of the command line: settings and sweeps."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from microbench.config import TrainConfig
+from microbench.errors import UserError, unknown_name
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """`["beta=0.5", "deterministic_backup=true"]` → settings of TrainConfig; values are written as in JSON.
+
+    Raises:
+        UserError: not NAME=VALUE, an unknown name, or a value of the wrong kind.
+
+    """
+    known = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text} is no setting; expected NAME=VALUE, for example --set beta=0.5.")
+        if name not in known:
+            raise unknown_name("setting", name, known)
+        settings[name] = _value(name, value, known[name])
+    return settings
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    if isinstance(default, str):
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        raise UserError(f"--set {name}={text}: expected a number, true, false or null, like {default!r}.") from None
+    if isinstance(default, tuple):
+        value = tuple(value) if isinstance(value, list) else (value,)
+    wanted = {bool: bool, int: int, tuple: tuple}.get(type(default), (int, float, type(None)))
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise UserError(f"--set {name}={text} has the wrong kind of value; expected one like {json.dumps(default)}.")
+    return value
+
+
+def parse_sweep(text: str) -> tuple[str, list[float]]:
+    """`"mass=0.5:1.5:5"` or `"mass=0.8,1,1.2"` → ("mass", factors); LOW:HIGH:COUNT includes both ends.
+
+    Raises:
+        UserError: not of either form.
+
+    """
+    name, _, factors = text.rpartition("=")
+    try:
+        if ":" in factors:
+            low, high, count = factors.split(":")
+            values = [round(float(factor), 12) for factor in np.linspace(float(low), float(high), int(count))]
+        else:
+            values = [float(factor) for factor in factors.split(",")]
+    except ValueError:
+        values = []
+    if not name or not values or not all(math.isfinite(value) for value in values):
+        raise UserError(f"'{text}' is no sweep; expected NAME=LOW:HIGH:COUNT or NAME=0.8,1,1.2, COUNT at least 1.")
+    return name, values
