@@ -1,0 +1,65 @@
+# Everything runs in an environment of its own, .venv, made by the first target that needs it from plain Python and pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable
+RUN_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+# What runs is what was installed, never something else on the caller's path.
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo check test format slow clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+demo: $(RUN_STAMP) ## Train on the bundled dataset, attack, perturb; say where table and plots are
+	$(BIN)/microbench train --force
+	$(BIN)/microbench attack --eps 0.1
+	$(BIN)/microbench perturb
+	@echo
+	@echo "policy:   runs/latest/policy.safetensors"
+	@echo "episodes: runs/latest/results.csv"
+	@echo "table:    runs/latest/report/table.md"
+	@echo "plots:    runs/latest/report/degradation_eps.png, runs/latest/report/degradation_factor.png"
+
+check: $(DEV_STAMP) ## Lint, format, types, layers and tests: all that CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow"
+
+test: $(DEV_STAMP) ## Only the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(DEV_STAMP) ## The tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+format: $(DEV_STAMP) ## Mend what can be mended automatically
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment, the caches and build outputs; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "microbench needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV); the first time takes minutes"
+	$(INSTALL) .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV); the first time takes minutes"
+	$(INSTALL) ".[dev]"
+	@touch $@ $(RUN_STAMP)
