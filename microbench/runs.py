@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 from microbench.config import TrainConfig
+from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from reports.files import replace
 
@@ -108,9 +109,12 @@ class RunFolder:
         os.replace(part, link)
 
 
-def describe(dataset: str, sha256: str, env_id: str, algorithm: str, seed: int, config: TrainConfig) -> dict[str, Any]:
-    """What config.json says of a run: everything that decides its numbers."""
-    told = {"dataset": dataset, "dataset_sha256": sha256, "env_id": env_id, "algorithm": algorithm, "seed": seed}
+def describe(
+    dataset: Dataset, algorithm: str, seed: int, config: TrainConfig, *, device: str, threads: int
+) -> dict[str, Any]:
+    """What config.json says of a run: everything that decides its numbers, to the last bit on one machine."""
+    told: dict[str, Any] = {"dataset": dataset.name, "dataset_sha256": dataset.sha256, "env_id": dataset.env_id}
+    told |= {"algorithm": algorithm, "seed": seed, "device": device, "threads": threads}
     return json.loads(json.dumps(told | {"config": asdict(config)}))  # type: ignore[no-any-return]  # tuples → lists
 
 

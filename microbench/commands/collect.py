@@ -1,6 +1,5 @@
 """`microbench collect`: an online SAC run whose replay buffer becomes a dataset."""
 
-import sys
 from pathlib import Path
 
 from microbench.agent import Agent
@@ -45,6 +44,13 @@ def collect_dataset(
             tracker.line(f"step {progress.step}: score {progress.score:.1f}")
 
         episodes = collect(config, score, report)
-    command = " ".join(["microbench", *sys.argv[1:]])
-    about: dict[str, str | int] = {"algorithm": "SAC", "env_id": env_id, "seed": seed, "command": command}
-    write_d4rl(out, episodes, about | {f"versions/{name}": version for name, version in versions().items()})
+    write_d4rl(out, episodes, _metadata(config))
+
+
+def _metadata(config: CollectConfig) -> dict[str, str | int]:
+    """What made the file, in the same words wherever it is made again."""
+    command = f"microbench collect --env {config.env_id} --seed {config.seed} --steps {config.steps}"
+    if config.until_score is not None:
+        command += f" --until-score {config.until_score} --evaluate-every {config.evaluate_every}"
+    about: dict[str, str | int] = {"algorithm": "SAC", "env_id": config.env_id, "seed": config.seed}
+    return about | {"command": command} | {f"versions/{name}": version for name, version in versions().items()}

@@ -36,6 +36,7 @@ class TrainOptions:
     preset: str
     steps: int | None
     device: str
+    threads: int | None  # of torch; None leaves its default, the number of cores
     out: Path
     env: str | None
     rows: str | None
@@ -50,12 +51,17 @@ def train(options: TrainOptions) -> RunFolder:
     if options.algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", options.algorithm, ALGORITHMS)
     device = _device(options.device)
+    if options.threads is not None:
+        if options.threads < 1:
+            raise UserError(f"--threads is {options.threads}, expected at least 1.")
+        torch.set_num_threads(options.threads)
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
     config = _config(options, dataset.name)
     folder = RunFolder.named(options.out, dataset.name, options.algorithm, options.seed)
-    description = describe(dataset.name, dataset.sha256, dataset.env_id, options.algorithm, options.seed, config)
+    threads = torch.get_num_threads()
+    description = describe(dataset, options.algorithm, options.seed, config, device=str(device), threads=threads)
     state = folder.open(description, resume=options.resume, force=options.force)
     training = Training(dataset, task, ALGORITHMS[options.algorithm], config, seed=options.seed, device=device)
     if state is not None:
