@@ -39,18 +39,25 @@ class _Silent:
 
 
 class _Plain:
-    """A line at most every ten seconds, with an estimate of the time that is left."""
+    """A line at most every ten seconds, with an estimate of the time that is left where the total is known."""
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int | None) -> None:
         self._title, self._total = title, total
-        self._start = self._last = time.monotonic()
+        self._first: tuple[int, float] | None = None  # resumed work does not start at 0
+        self._last = time.monotonic()
 
     def advance_to(self, done: int, note: str = "") -> None:
         now = time.monotonic()
-        if done and (now - self._last >= 10 or done == self._total):
-            self._last = now
-            left = (now - self._start) * (self._total - done) / done
-            print(f"{self._title}: {done}/{self._total}, about {left:.0f} s left {note}".rstrip(), file=sys.stderr)
+        first, start = self._first = self._first or (done, now)
+        if now - self._last < 10 and done != self._total:
+            return
+        self._last = now
+        text = f"{self._title}: {done}"
+        if self._total is not None:
+            text += f"/{self._total}"
+            if done > first:
+                text += f", about {(now - start) * (self._total - done) / (done - first):.0f} s left"
+        print(f"{text} {note}".rstrip(), file=sys.stderr)
 
     def line(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -74,7 +81,7 @@ def track(title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
     if quiet:
         yield _Silent()
     elif not console.is_terminal:
-        yield _Plain(title, total or 0)
+        yield _Plain(title, total)
     else:
         columns = (
             TextColumn("{task.description}"),
