@@ -68,7 +68,7 @@ def _successors(
     following = np.concatenate([obs[1:], obs[-1:]])
     # A terminal row's successor is masked in every backup, so the next episode's first state does no harm there.
     keep = ~timeout | (terminal if rows == "strict" else False)
-    keep[-1] = False
+    keep[-1:] = False  # its successor is unknown
     return following, keep
 
 
@@ -96,12 +96,13 @@ def _as_float32(path: Path, key: str, stored: Any) -> NDArray[np.float32]:
     if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "fiub":
         raise UserError(f"'{key}' in {path} is not an array of numbers; expected the D4RL layout.")
     rank = 2 if key in ("observations", "actions", "next_observations") else 1
-    array = np.asarray(stored[()], dtype=np.float32)
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told below
+        array = np.asarray(stored[()], dtype=np.float32)
     if rank == 1 and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # some replay files hold rewards as (N, 1)
     if array.ndim != rank:
         raise UserError(f"'{key}' in {path} has shape {array.shape}; expected {'(N, D)' if rank == 2 else '(N,)'}.")
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
+    bad = ~np.isfinite(array).all(tuple(range(1, rank)))
     if bad.any():
         raise UserError(f"'{key}' in {path} holds NaN or infinity, first in row {int(bad.argmax())}; remove such rows.")
     return array

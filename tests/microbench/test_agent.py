@@ -84,7 +84,7 @@ def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     optimiser = torch.optim.Adam(actor.parameters(), lr=1e-4)
     action, log_prob = actor.sample(rows.obs, noise)
     actor_loss = (alpha * log_prob - torch.minimum(*critics(rows.obs, action))).mean()
-    actor_loss.backward()
+    actor_loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
     optimiser.step()
     with torch.no_grad():
         for slow, fast in zip(targets.parameters(), critics.parameters(), strict=True):
