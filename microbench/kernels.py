@@ -17,13 +17,16 @@ def fast_float32_matmul() -> Iterator[bool]:
     fast as the default on AMD; on those with such units it would really round to bfloat16, which a probe detects.
     Yields whether the kernel is on. The setting is global to the process and restored at the end.
     """
-    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set up at run time by torch
+    settings = getattr(torch.backends.mkldnn, "matmul", None)
+    if settings is None:  # the setting came with torch 2.9
+        yield False
+        return
     before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
-    accurate = _product_error() < _FLOAT32_ERROR
-    if not accurate:
-        settings.fp32_precision = before
     try:
+        settings.fp32_precision = "bf16"
+        accurate = _product_error() < _FLOAT32_ERROR
+        if not accurate:
+            settings.fp32_precision = before
         yield accurate
     finally:
         settings.fp32_precision = before

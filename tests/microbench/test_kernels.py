@@ -1,0 +1,71 @@
+"""The faster matrix kernel is a setting of the whole process: it must go back, and it must be float32."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import microbench.kernels as kernels
+from microbench.kernels import fast_float32_matmul
+
+
+def setting() -> Any:
+    return torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]  # set up at run time by torch
+
+
+def test_the_setting_is_restored() -> None:
+    before = setting()
+    with fast_float32_matmul() as on:
+        assert isinstance(on, bool)
+        assert setting() == ("bf16" if on else before)
+    assert setting() == before
+
+
+def test_the_setting_is_restored_after_an_error() -> None:
+    before = setting()
+    with pytest.raises(RuntimeError, match="inside"), fast_float32_matmul():
+        raise RuntimeError("inside")
+    assert setting() == before
+
+
+def test_products_stay_float32() -> None:
+    """Whatever the processor: inside the block a product is as good as a float32 product has to be."""
+    generator = torch.Generator().manual_seed(1)
+    a, b = torch.randn(2, 200, 200, generator=generator, dtype=torch.float64)
+    exact = a @ b
+    with fast_float32_matmul():
+        for product in (a.float() @ b.float(), torch.baddbmm(torch.zeros(1), a.float()[None], b.float()[None])[0]):
+            assert ((product.double() - exact).abs().max() / exact.abs().max()).item() < 2e-6
+
+
+def test_a_processor_that_rounds_keeps_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = setting()
+    monkeypatch.setattr(kernels, "_product_error", lambda: 3e-3)
+    with fast_float32_matmul() as on:
+        assert not on
+        assert setting() == before
+
+
+def test_a_failing_probe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> float:
+        raise RuntimeError("probe")
+
+    before = setting()
+    monkeypatch.setattr(kernels, "_product_error", fail)
+    with pytest.raises(RuntimeError, match="probe"), fast_float32_matmul():
+        pass
+    assert setting() == before
+
+
+def test_an_older_torch_without_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting appeared in torch 2.9; before it there is nothing to switch."""
+    monkeypatch.setattr(torch.backends, "mkldnn", object())
+    with fast_float32_matmul() as on:
+        assert not on
+
+
+def test_the_probe_sees_bfloat16() -> None:
+    assert kernels._product_error() < 2e-6
+    a = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    rounded = (a.bfloat16() @ a.bfloat16()).float()
+    assert ((rounded - a @ a).abs().max() / (a @ a).abs().max()).item() > 1e-4
