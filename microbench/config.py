@@ -4,13 +4,15 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from microbench.agent import AgentConfig
-from microbench.dynamics_fit import DynamicsConfig
+from microbench.dynamics_fit import WEIGHT_DECAY, DynamicsConfig
 from microbench.errors import UserError, unknown_name
 
 GapEstimator = Literal["independent", "paired"]
+_COUNTS = ("samples", "rollout_every", "rollout_batch", "rollout_length", "retain", "epochs", "updates_per_epoch",
+           "batch", "evaluate_every", "evaluation_episodes", "dynamics_batch", "holdout_rows", "patience")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +45,21 @@ class TrainConfig(AgentConfig):
     max_dynamics_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.real_ratio <= 1:
-            raise UserError(f"real_ratio is {self.real_ratio}, expected a share between 0 and 1.")
-        if not 1 <= self.elites <= self.members:
-            raise UserError(f"elites is {self.elites}, expected 1 to {self.members} (members).")
-        counts = ("samples", "rollout_every", "rollout_batch", "rollout_length", "retain", "epochs",
-                  "updates_per_epoch", "batch", "evaluate_every", "evaluation_episodes", "dynamics_batch")  # fmt: skip
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        layers = len(WEIGHT_DECAY) - 1
+        expected = {name: (getattr(self, name) >= 1, "at least 1") for name in _COUNTS} | {
+            "gamma": (0 <= self.gamma <= 1, "a discount between 0 and 1"),
+            "tau": (0 < self.tau <= 1, "a step above 0 and at most 1"),
+            "beta": (self.beta >= 0, "0 or more"),
+            "alpha": (self.alpha is None or self.alpha >= 0, "0 or more, or none to tune it"),
+            "real_ratio": (0 <= self.real_ratio <= 1, "a share between 0 and 1"),
+            "elites": (1 <= self.elites <= self.members, f"1 to {self.members} (members)"),
+            "gap_estimator": (self.gap_estimator in get_args(GapEstimator), "independent or paired"),
+            "dynamics_hidden": (len(self.dynamics_hidden) == layers, f"{layers} layers, one size each"),
+            "max_dynamics_epochs": (self.max_dynamics_epochs is None or self.max_dynamics_epochs >= 1, "at least 1"),
+        }
+        for name, (fine, wanted) in expected.items():
+            if not fine:
+                raise UserError(f"{name} is {getattr(self, name)}, expected {wanted}.")
 
     @property
     def real_rows(self) -> int:
@@ -80,14 +88,14 @@ def load_preset(preset: str, dataset: str, **overrides: Any) -> TrainConfig:
         UserError: an unknown preset (with the nearest name), an unknown setting, or a value out of range.
 
     """
-    tables = tomllib.loads(resources.files("microbench").joinpath("presets.toml").read_text())
+    tables = tomllib.loads(resources.files("microbench").joinpath("presets.toml").read_text("utf-8"))
     if preset not in tables:
         raise unknown_name("preset", preset, tables)
     table = tables[preset]
     datasets = table.pop("datasets", {})
     settings = table | datasets.get(dataset, {}) | overrides
     known = {field.name for field in dataclasses.fields(TrainConfig)}
-    for name in settings.keys() - known:
+    for name in sorted(settings.keys() - known):
         raise unknown_name("setting", name, known)
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
     return TrainConfig(**values)

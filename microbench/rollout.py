@@ -86,6 +86,9 @@ class Imagination:
     def load_state_dict(self, state: dict[str, Any], actor: Actor) -> None:
         """Imagine the buffer again; `actor` lends its architecture and has its weights afterwards as before."""
         present = {name: tensor.clone() for name, tensor in actor.state_dict().items()}
+        self._origins.clear()
+        self._rollouts.clear()
+        self.rows = None
         for origin in state["origins"]:
             actor.load_state_dict(origin["actor"])
             self.generator.set_state(origin["generator"])
