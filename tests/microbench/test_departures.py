@@ -1,0 +1,83 @@
+"""Departures from the reference code (docs/deviations.md) that belong to no single module."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from microbench.agent import AgentConfig, make_agent
+from microbench.algorithms import ALGORITHMS
+from microbench.checkpoints import load_own, save_own
+from microbench.checkpoints.own import Origin
+from microbench.commands.parse import parse_sweep
+from microbench.data.dataset import Dataset
+from microbench.environment import make_env
+from microbench.returns import FIRST_SEED, clean_returns
+from microbench.tasks import find_task
+
+
+def test_an_attack_sees_the_live_critics(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    obs = rng.normal(size=(20, 4)).astype(np.float32)
+    dataset = Dataset(
+        name="toy",
+        env_id="InvertedPendulum-v4",
+        sha256="0" * 64,
+        obs=obs,
+        action=rng.uniform(-1, 1, (20, 1)).astype(np.float32),
+        reward=np.ones(20, np.float32),
+        next_obs=obs,
+        terminal=np.zeros(20, bool),
+        timeout=np.zeros(20, bool),
+        episode_returns=np.zeros(0),
+    )
+    config = AgentConfig(hidden=(8,))
+    agent = make_agent(4, 1, config, ALGORITHMS["micro"], seed=0, device=torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in agent.target_critics.parameters():
+            parameter.mul_(2)
+    origin = Origin(env_id=dataset.env_id, algorithm="micro", train_seed=0, updates=1, score=None)
+    (tmp_path / "policy.safetensors").write_bytes(save_own(agent, dataset, origin))
+    critic = load_own(tmp_path / "policy.safetensors").target.require_critic()
+    seen, action = torch.from_numpy(dataset.obs), torch.from_numpy(dataset.action)
+    assert critic(seen, action).equal(agent.critics(seen, action).amin(0))
+    assert not critic(seen, action).equal(agent.target_critics(seen, action).amin(0))
+
+
+def push(obs: Tensor) -> Tensor:
+    """Actions (B, 3) for Hopper, often beyond its actuators' range of ±1."""
+    return 40 * obs[:, 1:4]
+
+
+def test_training_watches_the_same_episodes_every_time() -> None:
+    task = find_task("Hopper-v4")
+    watched = clean_returns(push, task, 3)
+    assert len(set(watched)) == 3
+    assert np.array_equal(watched, clean_returns(push, task, 3))
+    assert np.array_equal(watched[:2], clean_returns(push, task, 2))
+    assert watched.tolist() == [gymnasium_return(FIRST_SEED + episode, cut=True) for episode in range(3)]
+    assert watched[0] != gymnasium_return(FIRST_SEED, cut=False)
+
+
+def gymnasium_return(seed: int, *, cut: bool) -> float:
+    """One Hopper episode, with actions cut to the box or as they are (which their cost notices)."""
+    env = make_env("Hopper-v4")
+    obs, _ = env.reset(seed=seed)
+    total, over = 0.0, False
+    while not over:
+        action = push(torch.from_numpy(obs).float()[None])[0].numpy()
+        obs, reward, terminated, truncated, _ = env.step(np.clip(action, -1, 1) if cut else action)
+        total, over = total + float(reward), terminated or truncated
+    env.close()
+    return total
+
+
+@pytest.mark.parametrize("count", [2, 5, 11])
+def test_a_sweep_contains_both_of_its_bounds(count: int) -> None:
+    name, factors = parse_sweep(f"mass=0.5:1.5:{count}")
+    assert name == "mass"
+    assert len(factors) == count
+    assert (factors[0], factors[-1]) == (0.5, 1.5)
+    assert np.allclose(np.diff(factors), 1 / (count - 1))
