@@ -228,3 +228,12 @@ def test_state_dict_continues_bit_for_bit() -> None:
     assert all(one.equal(weights(resumed)[key]) for key, one in weights(straight).items())
     assert straight.log_alpha.equal(resumed.log_alpha)
     assert straight.log_alpha.item() < 0
+
+
+def test_max_q_backup_takes_the_least_critic_of_the_best_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Critic 1 sees 0 … 9 and critic 2 sees 9 … 0: min_j max_k is 9, the other way round it would be 4."""
+    made = agent(AgentConfig(hidden=(7, 5), max_q_backup=True))
+    rising = torch.arange(10.0)
+    values = torch.stack([torch.cat([rising, rising + 100]), torch.cat([rising.flip(0), rising.flip(0) - 100])])
+    monkeypatch.setattr(made.target_critics, "forward", lambda obs, action: values)
+    assert made.next_value(waves(2, OBS)).tolist() == [9.0, -91.0]
