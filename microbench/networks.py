@@ -154,5 +154,5 @@ class Critics(nn.Module):
 
 
 def chunks(rows: int) -> list[slice]:
-    """Slices of at most CHUNK_ROWS rows that cover `rows`; for no rows one empty slice, so that results keep a shape."""
+    """Slices of at most CHUNK_ROWS rows that cover `rows`; no rows are one empty slice, so that a result has its shape."""
     return [slice(start, start + CHUNK_ROWS) for start in range(0, max(rows, 1), CHUNK_ROWS)]
