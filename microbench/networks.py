@@ -154,5 +154,5 @@ class Critics(nn.Module):
 
 
 def chunks(rows: int) -> list[slice]:
-    """Slices of at most CHUNK_ROWS rows that cover `rows`; no rows are one empty slice, so that a result has its shape."""
+    """Slices of at most CHUNK_ROWS rows that cover `rows`; no rows are one empty slice, which keeps shapes."""
     return [slice(start, start + CHUNK_ROWS) for start in range(0, max(rows, 1), CHUNK_ROWS)]
