@@ -3,8 +3,8 @@
 Shapes: B rows still running, S obs, A action.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attacks import Attack, Noise, Policy, Target, Threat
+from attacks.checks import stochastic_policy
 from microbench.simulate import Simulator
 
-# Rows of a float32 network do not depend on the batch they are in, if it has a few rows and torch uses one thread:
-# smaller batches take other kernels. Hence every policy call is padded to this many rows.
-FEWEST_ROWS = 8
+# The rows of a float32 product do not depend on the batch they are in if torch uses one thread and whole blocks of rows
+# go into it: other sizes take other kernels for the last ones. (For layers whose size is not a multiple of 4 the last
+# bits depend on a row's place in the block as well, and nothing helps.)
+BLOCK_ROWS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,26 @@ class Episodes:
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     flags: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """The rows that are still running: their numbers ids (B,), obs (B, S) float32, and their attacker's parts."""
+
+    ids: NDArray[np.int64]
+    obs: Tensor
+    noise: Noise
+    threat: Threat | None
+
+    def where(self, kept: NDArray[np.bool_], lost: NDArray[np.bool_] | None = None) -> "_Running":
+        """Only the rows marked in `kept` (B,); the others are marked in `lost` (n,)."""
+        if kept.all():
+            return self
+        if lost is not None:
+            lost[self.ids[~kept]] = True
+        index = torch.from_numpy(kept)
+        threat = None if self.threat is None else self.threat.rows(index)
+        return _Running(ids=self.ids[kept], obs=self.obs[index], noise=self.noise.rows(index), threat=threat)
 
 
 def run_episodes(
@@ -38,53 +60,69 @@ def run_episodes(
     """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
 
     The policy sees what the attack makes of each observation, the one of `reset` included; the world moves on the true
-    states. The budget is enforced and checked here, not by the attack. A row whose action is not a number ends there,
-    flagged `nan-action`; one whose physics was reset by MuJoCo is flagged `unstable-physics`.
+    states. The budget is enforced and checked here, not by the attack. A row whose observation, reward or action is
+    not a finite number ends there, with the return earned until then and the flag `nan-observation` or `nan-action`;
+    one whose physics was reset by MuJoCo is flagged `unstable-physics`. If two calls of the policy on the first
+    observations differ, all rows are flagged `stochastic-policy`.
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
+        ValueError: the attack returned something that is no observation, or the target lacks what it needs.
 
     """
-    returns, lengths = np.zeros(simulator.n), np.zeros(simulator.n, np.int64)
-    lost = np.zeros(simulator.n, bool)
-    living = np.arange(simulator.n)
-    noise = Noise.from_seeds(seeds)
-    obs = torch.from_numpy(simulator.reset(seeds)).float()  # (B, S)
-    while len(living):
-        seen = obs
-        if attack is not None and threat is not None:
-            seen = threat.project(obs, attack(target, obs, threat, noise))
-            assert bool(threat.inside(obs, seen).all()), "an observation left the attack's budget"
-        action = deterministic_action(target.policy, seen)
-        numbers = np.isfinite(action).all(-1)
-        lost[living[~numbers]] = True
-        stepped, living = np.flatnonzero(numbers), living[numbers]
-        if not len(living):
+    n = simulator.n
+    returns, lengths = np.zeros(n), np.zeros(n, np.int64)
+    first = _as_tensor(simulator.reset(seeds))
+    flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
+    flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, first))
+    running = _Running(ids=np.arange(n), obs=first, noise=Noise.from_seeds(seeds), threat=threat)
+    running = running.where(_finite(running.obs.numpy()), flags["nan-observation"])
+    while len(running.ids):
+        action = deterministic_action(target.policy, _shown(target, attack, running))
+        given = _finite(action)
+        running, action = running.where(given, flags["nan-action"]), action[given]
+        if not len(running.ids):
             break
-        action = np.clip(action[stepped], simulator.action_low, simulator.action_high)
-        next_obs, reward, terminated, truncated = simulator.step(action, living)
-        returns[living] += reward
-        lengths[living] += 1
-        going = ~(terminated | truncated)
-        obs = torch.from_numpy(next_obs[going]).float()
-        if not going.all() or not numbers.all():
-            kept = torch.from_numpy(stepped[going])
-            noise, threat = noise.rows(kept), threat.rows(kept) if threat is not None else None
-        living = living[going]
-    flags = _flags(lost, simulator.unstable)
-    return Episodes(returns=returns, lengths=lengths, flags=flags)
+        action = np.clip(action, simulator.action_low, simulator.action_high)
+        obs, reward, terminated, truncated = simulator.step(action, running.ids)
+        rewarded = np.isfinite(reward)
+        returns[running.ids] += np.where(rewarded, reward, 0)
+        lengths[running.ids] += 1
+        running = replace(running, obs=_as_tensor(obs))
+        seen = rewarded & _finite(running.obs.numpy())
+        running = running.where(seen, flags["nan-observation"]).where(~(terminated | truncated)[seen])
+    flags["unstable-physics"] = simulator.unstable
+    return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n))
+
+
+def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:
+    """What the policy sees (B, S): the attack's choice, put back into the budget."""
+    obs, threat = running.obs, running.threat
+    if attack is None or threat is None:
+        return obs
+    seen = attack(target, obs.clone(), threat, running.noise)  # a clone: writing into it must not move the ball
+    seen = threat.project(obs, seen)
+    assert bool(threat.inside(obs, seen).all()), "an observation left the attack's budget"
+    return seen
 
 
 @torch.no_grad()
 def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
     """Actions (B, A) for obs (B, S), equal for every grouping of the rows."""
-    rows = len(obs)
-    if rows < FEWEST_ROWS:
-        obs = torch.cat([obs, obs.new_zeros(FEWEST_ROWS - rows, obs.shape[1])])
-    action: NDArray[np.float32] = policy(obs)[:rows].float().numpy()
+    padding = obs.new_zeros(-len(obs) % BLOCK_ROWS, obs.shape[1])
+    action: NDArray[np.float32] = policy(torch.cat([obs, padding]))[: len(obs)].float().numpy()
     return action
 
 
-def _flags(lost: NDArray[np.bool_], unstable: NDArray[np.bool_]) -> tuple[tuple[str, ...], ...]:
-    names = {"nan-action": lost, "unstable-physics": unstable}
-    return tuple(tuple(name for name, rows in names.items() if rows[row]) for row in range(len(lost)))
+def _as_tensor(obs: NDArray[np.float64]) -> Tensor:
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told
+        return torch.from_numpy(obs.astype(np.float32))
+
+
+def _finite(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    finite: NDArray[np.bool_] = np.all(np.isfinite(rows), axis=-1)
+    return finite
+
+
+def _by_row(flags: Mapping[str, NDArray[np.bool_]], n: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(name for name, rows in flags.items() if rows[row]) for row in range(n))

@@ -2,10 +2,9 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
 from mujoco import MjModel
@@ -13,7 +12,6 @@ from mujoco import MjModel
 import attacks
 import perturbations
 from attacks import Target, Threat
-from attacks.checks import stochastic_policy
 from microbench.checkpoints import Checkpoint
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
@@ -46,13 +44,11 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
     models = {(cell.perturbation, cell.factor): _model(task, cell.perturbation, cell.factor) for cell in cells}
     simulator = make_simulator(task, [models[cell.perturbation, cell.factor][0] for cell in cells])
     attack, threat = _attack(checkpoint.target, conditions, cells)
-    with one_thread():
+    with closing(simulator), one_thread():
         outcome = run_episodes(checkpoint.target, simulator, [episode.seed for episode in chunk], attack, threat)
-        common = _policy_flags(checkpoint.target, simulator.reset([episode.seed for episode in chunk]))
-    simulator.close()
     rows = []
     for number, (episode, cell) in enumerate(zip(chunk, cells, strict=True)):
-        flags = (*common, *outcome.flags[number], *models[cell.perturbation, cell.factor][1])
+        flags = (*outcome.flags[number], *models[cell.perturbation, cell.factor][1])
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,
@@ -97,7 +93,8 @@ def _attack(
         return None, None
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
     scale = target.scale(conditions.unit)
-    return attacks.resolve(name), Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
+    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
+    return attacks.resolve(name), threat
 
 
 @functools.lru_cache(maxsize=1024)
@@ -109,11 +106,6 @@ def _model(task: Task, perturbation: str, factor: float) -> tuple[MjModel, tuple
     model = perturbations.resolve(perturbation)(factor)(nominal)
     unchanged = factor != 1 and perturbations.is_no_op(nominal, model, task.unreachable)
     return model, ("no-op-cell",) if unchanged else ()
-
-
-def _policy_flags(target: Target, obs: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> tuple[str, ...]:
-    seen = torch.from_numpy(obs).float()
-    return ("stochastic-policy",) if stochastic_policy(target.policy, seen) else ()
 
 
 @contextmanager
