@@ -1,26 +1,28 @@
 """Our own policy files: safetensors with a JSON description, nothing that could run."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.distributions import Normal
 
 from attacks import Target
 from microbench.agent import Agent
 from microbench.checkpoints.record import Checkpoint
-from microbench.data.d4rl import file_sha256
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.networks import Actor, Critics
 
 FAMILY = "microbench"
 FORMAT = 1
+STATISTICS = ("obs_mean", "obs_std", "obs_range")
+KINDS = {"env_id": str, "algorithm": str, "dataset": str, "train_seed": int, "score": float | None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +38,8 @@ class Origin:
 
 def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
     """The bytes of a policy file: actor, critics and the dataset's observation statistics."""
-    tensors = {f"actor.{name}": tensor for name, tensor in agent.actor.state_dict().items()}
-    tensors |= {f"critics.{name}": tensor for name, tensor in agent.critics.state_dict().items()}
-    statistics = {"obs_mean": dataset.obs_mean, "obs_std": dataset.obs_std, "obs_range": dataset.obs_range}
-    tensors |= {name: torch.from_numpy(array) for name, array in statistics.items()}
+    tensors = _named(agent.actor, agent.critics)
+    tensors |= {name: torch.from_numpy(getattr(dataset, name)) for name in STATISTICS}
     about = {
         "family": FAMILY,
         "format": FORMAT,
@@ -49,21 +49,26 @@ def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
         **vars(origin),
     }
     cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    return save(cpu, {"microbench": json.dumps(about, sort_keys=True)})
+    return save(cpu, {"microbench": json.dumps(about, sort_keys=True, allow_nan=False)})
 
 
 def load_own(path: Path) -> Checkpoint:
     """Read a policy file written by `save_own`.
 
     Raises:
-        UserError: the file is missing, damaged, of another family or of a newer format.
+        UserError: the file is missing, damaged, of another family or of a newer format, or its tensors are not exactly
+            those of such a policy.
+        OSError: the file cannot be read.
 
     """
-    about, tensors = _read(path)
+    if not path.is_file():
+        raise UserError(f"there is no policy file {path}; give a run folder or a policy.safetensors.")
+    content = path.read_bytes()  # once: what is loaded is what is hashed, even if a training replaces the file
+    about, tensors = _parse(path, content)
     actor, critics = _networks(path, about, tensors)
     return Checkpoint(
         path=path,
-        sha256=file_sha256(path),
+        sha256=hashlib.sha256(content).hexdigest(),
         family=FAMILY,
         env_id=about["env_id"],
         algorithm=about["algorithm"],
@@ -88,33 +93,52 @@ def _distribution(actor: Actor, obs: Tensor) -> Normal:
     return Normal(mean, log_std.exp(), validate_args=False)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise UserError(f"there is no policy file {path}; give a run folder or a policy.safetensors.")
+def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the tensors of a safetensors file: 8 bytes of length, a JSON header, data."""
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("microbench", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        about = json.loads(header.get("__metadata__", {}).get("microbench", "{}"))
+        family, version = about.get("family"), about.get("format")
+    except (SafetensorError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as a policy file ({error}); it is damaged or foreign.") from error
-    if about.get("family") != FAMILY or about.get("format") != FORMAT:
+    if (family, version) != (FAMILY, FORMAT):
         raise UserError(
-            f"{path} is of family {about.get('family')!r}, format {about.get('format')!r}; expected {FAMILY!r}, "
-            f"format {FORMAT}: update the package or train the policy again."
+            f"{path} is of family {family!r}, format {version!r}; expected {FAMILY!r}, format {FORMAT}: update the "
+            f"package or train the policy again."
         )
+    wrong = [name for name, kind in KINDS.items() if name not in about or not isinstance(about[name], kind)]
+    if wrong:
+        raise UserError(f"{path} does not say its {', '.join(wrong)}; it is damaged, so train the policy again.")
     return about, tensors
 
 
 def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Actor, Critics]:
+    """Actor and critics with the stored weights; every tensor must be there in its shape, and no other."""
     try:
-        obs_size, action_size = len(tensors["obs_std"]), len(tensors["actor.action_scale"])
-        start = torch.Generator()
-        actor = Actor(obs_size, action_size, about["hidden"], generator=start)
-        critics = Critics(obs_size, action_size, about["hidden"], generator=start)
-        for name, network in (("actor.", actor), ("critics.", critics)):
-            weights = {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
-            network.load_state_dict(weights)
-            network.requires_grad_(False)
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise UserError(f"{path} lacks or misshapes a part of the policy ({error}); it is damaged.") from error
+        obs_size, action_size = tensors["obs_std"].numel(), tensors["actor.action_scale"].numel()
+        actor = Actor(obs_size, action_size, about["hidden"], generator=torch.Generator())
+        critics = Critics(obs_size, action_size, about["hidden"], generator=torch.Generator())
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not describe a policy ({error!r}); it is damaged or foreign.") from error
+    expected = {name: tensor.shape for name, tensor in _named(actor, critics).items()}
+    expected |= dict.fromkeys(STATISTICS, torch.Size([obs_size]))
+    stored = {name: tensor.shape for name, tensor in tensors.items()}
+    for name in sorted(expected.keys() | stored.keys()):
+        shapes = [tuple(known[name]) if name in known else "no such tensor" for known in (stored, expected)]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{path} is damaged: '{name}' has {shapes[0]}, expected {shapes[1]}.")
+    for prefix, network in (("actor.", actor), ("critics.", critics)):
+        network.load_state_dict(
+            {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
+        )
+        network.requires_grad_(False)
     return actor, critics
+
+
+def _named(actor: Actor, critics: Critics) -> dict[str, Tensor]:
+    """All tensors of both networks under the names they have in the file."""
+    parts = {"actor": actor, "critics": critics}
+    return {
+        f"{part}.{name}": tensor for part, network in parts.items() for name, tensor in network.state_dict().items()
+    }
