@@ -1,11 +1,11 @@
 """What is to be evaluated: cells × episodes, cut into chunks that one process runs in lock step."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # Rows per chunk: enough for the physics to be the bottleneck, few enough for a frequent progress report.
-CHUNK_EPISODES = 100
+FEWEST_EPISODES, MOST_EPISODES = 10, 100
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -42,8 +42,10 @@ def plan_episodes(cells: Iterable[Cell], episodes: int, seed: int) -> list[Episo
     ]
 
 
-def chunks(episodes: list[Episode], size: int = CHUNK_EPISODES) -> Iterator[Chunk]:
-    """Pieces of at most `size` episodes under the same attack; results do not depend on the cut."""
+def chunks(episodes: Sequence[Episode], workers: int = 1) -> Iterator[Chunk]:
+    """Pieces of equal length under the same attack, some for every worker; results do not depend on the cut."""
+    most = min(MOST_EPISODES, max(FEWEST_EPISODES, -(-len(episodes) // workers)))
     for _, group in itertools.groupby(episodes, key=lambda episode: episode.cell.attack):
         rows = tuple(group)
+        size = -(-len(rows) // -(-len(rows) // most))
         yield from (rows[start : start + size] for start in range(0, len(rows), size))

@@ -2,38 +2,54 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import joblib
 import pandas as pd
 
 from microbench.checkpoints import Checkpoint, load_own
+from microbench.errors import UserError
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import Chunk
 
 
 def evaluate_chunks(
-    path: Path, conditions: Conditions, chunks: Sequence[Chunk], workers: int = 1
+    checkpoint: Checkpoint, conditions: Conditions, chunks: Sequence[Chunk], workers: int | None = 1
 ) -> Iterator[pd.DataFrame]:
     """Yield every chunk's rows as soon as they are there, in any order.
 
-    Every worker is a process with one thread: the physics of an episode does not get faster with two, and the rows
-    do not depend on the number of workers.
+    Every worker is a process with one thread, None means one per core: the physics of an episode does not get faster
+    with two, and the rows do not depend on the number of workers.
+
+    Raises:
+        UserError: a worker was killed, or the policy file was replaced meanwhile.
+        ValueError: as `evaluate_chunk`.
+
     """
-    workers = min(workers, len(chunks))
+    workers = min(workers or joblib.cpu_count(), len(chunks))
     if workers <= 1:
-        yield from (_evaluate(path, conditions, chunk) for chunk in chunks)
+        yield from (evaluate_chunk(checkpoint, conditions, chunk) for chunk in chunks)
         return
     with joblib.parallel_config("loky", inner_max_num_threads=1):
-        calls = (joblib.delayed(_evaluate)(path, conditions, chunk) for chunk in chunks)
-        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
+        calls = (joblib.delayed(_evaluate)(checkpoint.path, checkpoint.sha256, conditions, chunk) for chunk in chunks)
+        try:
+            yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"one of {workers} worker processes was killed, perhaps for want of memory; go on with --resume and "
+                f"fewer --workers."
+            ) from error
 
 
-def _evaluate(path: Path, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:
-    return evaluate_chunk(_load(path, path.stat().st_mtime_ns), conditions, chunk)
+def _evaluate(path: Path, sha256: str, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:
+    return evaluate_chunk(_load(path, sha256), conditions, chunk)
 
 
-@functools.lru_cache(maxsize=4)
-def _load(path: Path, stamp: int) -> Checkpoint:
-    """The checkpoint, read once per process; `stamp` tells a rewritten file from the old one."""
-    return load_own(path)
+@functools.lru_cache(maxsize=1)
+def _load(path: Path, sha256: str) -> Checkpoint:
+    """The checkpoint, read once per process."""
+    checkpoint = load_own(path)
+    if checkpoint.sha256 != sha256:
+        raise UserError(f"{path} was replaced while it was evaluated; evaluate a policy whose training is over.")
+    return checkpoint

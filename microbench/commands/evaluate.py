@@ -3,30 +3,28 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import joblib
 import pandas as pd
-from numpy.typing import NDArray
 
 import attacks
 import perturbations
 import reports
 from microbench.checkpoints import Checkpoint, load_own
 from microbench.commands.progress import track
-from microbench.errors import UserError
+from microbench.commands.rows import identify, in_order, missing_episodes, past_runs, put
+from microbench.errors import UserError, unknown_name
 from microbench.evaluate import Conditions, check_task
-from microbench.plan import CLEAN, Cell, Chunk, Episode, chunks, plan_episodes
+from microbench.plan import CLEAN, Cell, Episode, chunks, plan_episodes
 from microbench.runs import RESULTS, find_policy
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.workers import evaluate_chunks
-from reports.files import replace
-from reports.results import append, read, write
-from reports.schema import KEY
+from reports.results import read, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class EvaluateOptions:
     norm: str
     episodes: int
     seed: int
-    workers: int
+    workers: int | None  # processes; None means one per core
     out: Path | None
     resume: bool
     quiet: bool
@@ -70,123 +68,86 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
     return [CLEAN, *(Cell(attack=name, eps=eps) for name in names or attacks.ATTACKS for eps in budgets)]
 
 
-def perturbation_cells(factors: dict[str, Sequence[float]]) -> list[Cell]:
-    """The clean cell, then every perturbation at every factor.
+def perturbation_cells(sweeps: Iterable[tuple[str, Sequence[float]]]) -> list[Cell]:
+    """The clean cell, then every perturbation at every of its factors.
 
     Raises:
         ValueError: an unknown perturbation or a factor it cannot take.
 
     """
-    for name, values in factors.items():
-        for factor in values:
-            perturbations.resolve(name)(factor)
-    return [
-        CLEAN,
-        *(Cell(perturbation=name, factor=factor) for name, values in factors.items() for factor in values),
-    ]
+    cells = [Cell(perturbation=name, factor=factor) for name, factors in sweeps for factor in factors]
+    for cell in cells:
+        perturbations.resolve(cell.perturbation)(cell.factor)
+    return [CLEAN, *cells]
 
 
 def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     """Run the cells, write rows as they come, then the table and the plots.
 
+    Episodes that results.csv holds already are measured again and replaced one chunk after the other, or, with
+    `resume`, left as they are.
+
     Raises:
-        UserError: no such checkpoint, a checkpoint of another task, or an option out of range.
+        ValueError: no such checkpoint, one of another task or without the unit, an option out of range, or files of an
+            earlier evaluation that are damaged.
+        OSError: the folder cannot be written.
 
     """
-    if options.episodes < 1 or options.workers < 1:
+    if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
     began = time.monotonic()
-    path = find_policy(options.checkpoint, options.runs)
-    checkpoint = load_own(path)
+    checkpoint = load_own(find_policy(options.checkpoint, options.runs))
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=options.unit, norm=options.norm)
-    check_task(checkpoint, find_task(conditions.env_id))
-    checkpoint.target.scale(options.unit)
-    folder = options.out or path.parent
-    planned = plan_episodes(cells, options.episodes, options.seed)
-    keys = _keys(checkpoint, conditions, planned)
+    _check(checkpoint, conditions)
+    folder = options.out or checkpoint.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
     results = folder / RESULTS
-    _prepare(results, keys, keep=options.resume)
-    missing = _missing(results, keys, planned)
-    _run(path, conditions, list(chunks(missing)), results, options)
-    frame = read(results)
-    mine = frame[_known(frame, keys)]
-    run = {"command": sys.argv, "versions": versions(), "conditions": asdict(conditions)}
-    _record(results, run | {"checkpoint": checkpoint.sha256, "seconds": round(time.monotonic() - began, 1)})
-    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", _sidecar(results))
-    return Outcome(results=results, frame=mine.reset_index(drop=True), files=files)
+    planned = plan_episodes(cells, options.episodes, options.seed)
+    keys = identify(checkpoint, conditions, planned)
+    past_runs(results)
+    missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
+    _run(checkpoint, conditions, missing if options.resume else planned, results, options)
+    about = {"runs": [*past_runs(results), _this_run(checkpoint, conditions, time.monotonic() - began)]}
+    frame, mine = in_order(read(results), keys)
+    write(frame, results, about)
+    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
+    return Outcome(results=results, frame=mine, files=files)
 
 
 def summary(outcome: Outcome, *, as_json: bool) -> str:
     """What the command prints: the table of this evaluation, or its numbers as JSON, and where everything is."""
     where = {"results.csv": outcome.results} | outcome.files
     if as_json:
-        cells = json.loads(reports.summarize(outcome.frame).to_json(orient="records"))
+        cells = json.loads(reports.summarize(outcome.frame).to_json(orient="records", double_precision=15))
         return json.dumps({"cells": cells, "files": {name: str(path) for name, path in where.items()}}, indent=2)
     return reports.markdown(outcome.frame) + "\n" + "\n".join(f"{name}: {path}" for name, path in where.items())
 
 
-def _run(path: Path, conditions: Conditions, work: list[Chunk], results: Path, options: EvaluateOptions) -> None:
-    total = sum(len(chunk) for chunk in work)
+def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
+    """Raise UserError for what would only be noticed when the first chunk runs."""
+    check_task(checkpoint, find_task(conditions.env_id))
+    offered = checkpoint.target.obs_scale
+    if conditions.unit in attacks.UNITS and conditions.unit not in offered:
+        raise UserError(f"{checkpoint.path} has no {conditions.unit}; choose --unit {', '.join(offered)}.")
+    for kind, name, known in (("unit", conditions.unit, offered), ("norm", conditions.norm, attacks.NORMS)):
+        if name not in known:
+            raise unknown_name(kind, name, known)
+
+
+def _this_run(checkpoint: Checkpoint, conditions: Conditions, seconds: float) -> dict[str, Any]:
+    """How these rows were made."""
+    command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
+    told = {"command": command, "versions": versions(), "conditions": asdict(conditions)}
+    return told | {"checkpoint": checkpoint.sha256, "seconds": round(seconds, 1)}
+
+
+def _run(
+    checkpoint: Checkpoint, conditions: Conditions, episodes: list[Episode], results: Path, options: EvaluateOptions
+) -> None:
+    workers = options.workers or joblib.cpu_count()
     done = 0
-    with track("episodes", total, quiet=options.quiet) as tracker:
-        for rows in evaluate_chunks(path, conditions, work, options.workers):
-            append(rows, results)
+    with track("episodes", len(episodes), quiet=options.quiet) as tracker:
+        for rows in evaluate_chunks(checkpoint, conditions, list(chunks(episodes, workers)), workers):
+            put(rows, results)
             done += len(rows)
             tracker.advance_to(done)
-
-
-def _keys(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
-    """The identifying columns of every planned row."""
-    common = {
-        "algorithm": checkpoint.algorithm,
-        "dataset": checkpoint.dataset,
-        "train_seed": checkpoint.train_seed,
-        "checkpoint": checkpoint.sha256,
-        "task": conditions.env_id,
-        "unit": conditions.unit,
-        "norm": conditions.norm,
-    }
-    rows = [
-        common | asdict(episode.cell) | {"episode": episode.number, "eval_seed": episode.seed} for episode in planned
-    ]
-    return pd.DataFrame(rows)[list(KEY)].astype({"train_seed": "Int64"})
-
-
-def _known(rows: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows (n,) stand in `others` too, judged by what identifies an episode."""
-    indices = [pd.MultiIndex.from_frame(frame[list(KEY)].astype(object).fillna("")) for frame in (rows, others)]
-    return indices[0].isin(indices[1])
-
-
-def _prepare(results: Path, keys: pd.DataFrame, *, keep: bool) -> None:
-    """Unless the evaluation is resumed, its rows are measured anew: old ones of the same cells leave the table."""
-    if keep or not results.exists():
-        return
-    old = read(results)
-    again = _known(old, keys)
-    if again.any():
-        write(old[~again], results, _sidecar(results))
-
-
-def _missing(results: Path, keys: pd.DataFrame, planned: list[Episode]) -> list[Episode]:
-    if not results.exists():
-        return planned
-    there = _known(keys, read(results))
-    return [episode for episode, found in zip(planned, there, strict=True) if not found]
-
-
-def _record(results: Path, run: dict[str, Any]) -> None:
-    """Add how these rows were made to the JSON beside the table; one entry per command."""
-    known = _sidecar(results)
-    replace(
-        results.with_suffix(".json"), (json.dumps({"runs": [*known.get("runs", []), run]}, indent=2) + "\n").encode()
-    )
-
-
-def _sidecar(results: Path) -> dict[str, Any]:
-    path = results.with_suffix(".json")
-    try:
-        about: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}); remove it, the results beside it are not affected.") from error
-    return about
