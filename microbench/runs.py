@@ -19,6 +19,8 @@ from reports.files import replace
 
 POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"
+LOG = "log.csv"
+RESUME = "resume.pt"
 RESULTS = "results.csv"
 
 
@@ -41,7 +43,7 @@ class RunFolder:
     @property
     def resume(self) -> Path:
         """The state of the last stored epoch."""
-        return self.path / "resume.pt"
+        return self.path / RESUME
 
     def open(self, description: dict[str, Any], *, resume: bool, force: bool) -> dict[str, Any] | None:
         """Make the folder and write config.json, or return the stored state of the run to be resumed.
@@ -61,7 +63,8 @@ class RunFolder:
                 )
             _check_same(config, description)
             return self._stored_state()
-        self.resume.unlink(missing_ok=True)
+        for name in (RESUME, POLICY, DYNAMICS, LOG):  # what is evaluated must never be an older run's
+            (self.path / name).unlink(missing_ok=True)
         self.write_json("config.json", description)
         return None
 
@@ -70,8 +73,8 @@ class RunFolder:
             return None
         try:
             state: dict[str, Any] = torch.load(self.resume, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-            raise UserError(f"{self.resume} is damaged ({error}); start the run over with --force.") from error
+        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, AttributeError) as error:
+            raise UserError(f"{self.resume} is damaged ({error!r}); start the run over with --force.") from error
         return state
 
     def store(self, state: dict[str, Any]) -> None:
@@ -87,7 +90,7 @@ class RunFolder:
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        replace(self.path / "log.csv", text.getvalue().encode())
+        replace(self.path / LOG, text.getvalue().encode())
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder."""
@@ -119,18 +122,27 @@ def describe(
 
 
 def _check_same(path: Path, description: dict[str, Any]) -> None:
+    """Raise UserError, with both values of what differs, unless the run was started as `description` says."""
     try:
-        stored = json.loads(path.read_text())
-        differing = [key for key in description if key != "config" and stored[key] != description[key]]
-        settings = description["config"]
-        differing += [key for key in settings if stored["config"].get(key) != settings[key]]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        stored = _flat(json.loads(path.read_text("utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); start the run over with --force.") from error
+    differing = [
+        f"{name} {stored.get(name)!r} instead of {value!r}"
+        for name, value in _flat(description).items()
+        if stored.get(name, ...) != value
+    ]
     if differing:
         raise UserError(
-            f"{path.parent} was started with another {', '.join(differing)}; resume it with the settings of its "
-            f"config.json, or start it over with --force."
+            f"{path.parent} was started with {', '.join(differing)}; resume it with the settings of its config.json, "
+            f"or start it over with --force."
         )
+
+
+def _flat(description: dict[str, Any]) -> dict[str, Any]:
+    """The description with the hyperparameters beside the other entries."""
+    settings: dict[str, Any] = description["config"]
+    return {name: value for name, value in description.items() if name != "config"} | settings
 
 
 def find_policy(given: Path | None, out: Path) -> Path:

@@ -1,5 +1,6 @@
 """`microbench train`: dataset → run folder."""
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -62,19 +63,27 @@ def train(options: TrainOptions) -> RunFolder:
     folder = RunFolder.named(options.out, dataset.name, options.algorithm, options.seed)
     threads = torch.get_num_threads()
     description = describe(dataset, options.algorithm, options.seed, config, device=str(device), threads=threads)
-    state = folder.open(description, resume=options.resume, force=options.force)
     training = Training(dataset, task, ALGORITHMS[options.algorithm], config, seed=options.seed, device=device)
+    state = folder.open(description, resume=options.resume, force=options.force)
     if state is not None:
-        training.load_state_dict(state)
+        _restore(training, state, folder)
     began = time.monotonic()
     with fast_float32_matmul():
         _run(training, dataset, task, folder, options)
     seconds = time.monotonic() - began
+    command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
     folder.write_json(
-        "train.json", {"versions": versions(), "command": sys.argv, "device": str(device), "seconds": seconds}
+        "train.json", {"versions": versions(), "command": command, "device": str(device), "seconds": seconds}
     )
     folder.mark_latest()
     return folder
+
+
+def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> None:
+    try:
+        training.load_state_dict(state)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise UserError(f"{folder.resume} does not fit this run ({error!r}); start it over with --force.") from error
 
 
 def _run(training: Training, dataset: Dataset, task: Task, folder: RunFolder, options: TrainOptions) -> None:
@@ -116,7 +125,7 @@ def _store(training: Training, dataset: Dataset, folder: RunFolder, options: Tra
             algorithm=options.algorithm,
             train_seed=options.seed,
             updates=int(row["updates"]),
-            score=row.get("score"),
+            score=row["score"] if math.isfinite(row.get("score", math.nan)) else None,  # NaN without reference scores
         )
         folder.write(POLICY, save_own(training.agent, dataset, origin))
         folder.write_log(training.log)
@@ -133,8 +142,8 @@ def _config(options: TrainOptions, dataset: str) -> TrainConfig:
     if options.steps is not None:
         if options.steps < 1:
             raise UserError(f"--steps is {options.steps}, expected at least 1 update.")
-        per_epoch = load_preset(options.preset, dataset).updates_per_epoch
-        settings["epochs"] = -(-options.steps // per_epoch)
+        per_epoch = min(options.steps, load_preset(options.preset, dataset, **settings).updates_per_epoch)
+        settings |= {"epochs": -(-options.steps // per_epoch), "updates_per_epoch": per_epoch}
     return load_preset(options.preset, dataset, **settings)
 
 
