@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,15 @@ class RunFolder:
     def _stored_state(self) -> dict[str, Any] | None:
         if not self.resume.exists():
             return None
+        content = io.BytesIO(self.resume.read_bytes())
         try:
-            state: dict[str, Any] = torch.load(self.resume, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, AttributeError) as error:
-            raise UserError(f"{self.resume} is damaged ({error!r}); start the run over with --force.") from error
+            with zipfile.ZipFile(content) as archive:  # torch itself does not look at the checksums
+                fine = archive.testzip() is None
+            state: dict[str, Any] | None = torch.load(content, weights_only=True) if fine else None
+        except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError):
+            state = None
+        if not isinstance(state, dict):
+            raise UserError(f"{self.resume} is damaged; start the run over with --force.")
         return state
 
     def store(self, state: dict[str, Any]) -> None:
