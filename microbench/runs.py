@@ -72,11 +72,11 @@ class RunFolder:
     def _stored_state(self) -> dict[str, Any] | None:
         if not self.resume.exists():
             return None
-        content = io.BytesIO(self.resume.read_bytes())
+        content = self.resume.read_bytes()
         try:
-            with zipfile.ZipFile(content) as archive:  # torch itself does not look at the checksums
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not look at the checksums
                 fine = archive.testzip() is None
-            state: dict[str, Any] | None = torch.load(content, weights_only=True) if fine else None
+            state = torch.load(io.BytesIO(content), weights_only=True) if fine else None
         except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError):
             state = None
         if not isinstance(state, dict):
