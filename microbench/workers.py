@@ -1,6 +1,9 @@
 """Chunks in one process or in several: the same function, the same rows."""
 
 import functools
+import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -31,8 +34,9 @@ def evaluate_chunks(
     if workers <= 1:
         yield from (evaluate_chunk(checkpoint, conditions, chunk) for chunk in chunks)
         return
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        calls = (joblib.delayed(_evaluate)(checkpoint.path, checkpoint.sha256, conditions, chunk) for chunk in chunks)
+    path = checkpoint.path.resolve()
+    with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_end_with, initargs=(os.getpid(),)):
+        calls = (joblib.delayed(_evaluate)(path, checkpoint.sha256, conditions, chunk) for chunk in chunks)
         try:
             yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
         except BrokenProcessPool as error:
@@ -40,6 +44,17 @@ def evaluate_chunks(
                 f"one of {workers} worker processes was killed, perhaps for want of memory; go on with --resume and "
                 f"fewer --workers."
             ) from error
+
+
+def _end_with(parent: int) -> None:
+    """End this worker soon after the process `parent` that started it is gone: nobody would take its rows."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _evaluate(path: Path, sha256: str, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:

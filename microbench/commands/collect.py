@@ -19,7 +19,8 @@ def collect_dataset(
     """Train, then write the episodes in D4RL layout; the file appears when it is complete.
 
     Raises:
-        UserError: an unknown task, a number out of range, or a score for a task without reference scores.
+        UserError: an unknown task, a number out of range, a score for a task without reference scores, or a file that
+            is there already.
         OSError: the file cannot be written.
 
     """
@@ -28,6 +29,8 @@ def collect_dataset(
         raise UserError("--steps and --evaluate-every must be at least 1.")
     if until_score is not None and task.expert_score is None:
         raise UserError(f"'{env_id}' has no reference scores, so --until-score means nothing there; give --steps.")
+    if out.exists():
+        raise UserError(f"{out} exists already; choose another --out, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
     config = CollectConfig(
         env_id=env_id, seed=seed, steps=steps, until_score=until_score, evaluate_every=evaluate_every

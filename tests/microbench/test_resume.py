@@ -1,0 +1,103 @@
+"""`kill -9` at the worst moments: nothing half written, nothing stored is lost, and the end is the same to the byte.
+
+Here a process kills itself at a chosen rename of a file; benchmarks/kill_resume.py kills at random moments, many times.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import reports
+from microbench.checkpoints import load_own
+from microbench.runs import RunFolder
+from tests.microbench.small_run import Shell, contents, kill, start, train_arguments
+
+RUN = "hopper_tiny-micro-s0"
+ENDS = ("policy.safetensors", "dynamics.safetensors", "log.csv", "config.json")
+ATTACK = ("attack", "--eps", "0.1", "--episodes", 10, "--attack", "random", "--attack", "fgsm", "--attack", "pgd")
+
+KILLED_AT = """
+import os, signal
+from microbench.cli import main
+
+count, rename = 0, os.replace
+
+def replace(*paths):
+    global count
+    count += 1
+    if count == WHEN:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(*paths)
+
+os.replace = replace
+main()
+"""
+
+
+def run_killed_at(rename: int, *arguments: object, cwd: Path) -> None:
+    """Run a command that dies when a file is complete beside its place and about to be moved there."""
+    command = [sys.executable, "-c", KILLED_AT.replace("WHEN", str(rename)), *map(str, arguments)]
+    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert ran.returncode == -signal.SIGKILL, ran
+
+
+def whole_files_only(folder: Path) -> None:
+    """Whatever stands under a final name can be read."""
+    run = RunFolder(path=folder)
+    assert not run.resume.exists() or run._stored_state() is not None
+    if run.policy.exists():
+        load_own(run.policy)
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    runs: Path, hopper_file: Path, shell: Shell, tmp_path: Path
+) -> None:
+    """Killed before the first epoch of the fit is stored, between two files of one epoch, and then left alone.
+
+    Renames: config, resume (fit 1), resume (fit 2), dynamics, resume, then policy, log, resume for every epoch.
+    """
+    arguments, folder = train_arguments(hopper_file, tmp_path / "killed"), tmp_path / "killed" / RUN
+    for rename, there in ((2, ["config.json"]), (7, [*ENDS, "resume.pt"])):
+        run_killed_at(rename, *arguments, "--resume", cwd=tmp_path)
+        whole_files_only(folder)
+        files = [name for name in contents(folder) if not name.endswith(".part")]
+        assert sorted(files) == sorted(there)
+    assert shell(*arguments, "--resume").code == 0
+    ends = [{name: contents(out / RUN)[name] for name in ENDS} for out in (runs, tmp_path / "killed")]
+    assert ends[0] == ends[1]
+
+
+def test_a_killed_evaluation_goes_on_to_the_same_table(runs: Path, shell: Shell, tmp_path: Path) -> None:
+    command = (*ATTACK, "--workers", 1, "--runs", runs)
+    assert shell(*command, "--out", "straight").code == 0
+    table = tmp_path / "killed" / "results.csv"
+    run_killed_at(3, *command, "--out", "killed", cwd=tmp_path)
+    before = reports.read(table)
+    assert before["attack"].unique().tolist() == ["none", "random"]
+    assert shell(*command, "--out", "killed", "--resume").err.startswith("episodes: 20/20")
+    assert table.read_bytes() == Path("straight/results.csv").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_workers_end_with_the_process_that_started_them(runs: Path, tmp_path: Path) -> None:
+    command = ("attack", "--eps", "0.1", "--episodes", 500, "--workers", 2, "--runs", runs, "--out", "killed")
+    process = start(*command, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "results.csv").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert len(children(process.pid)) >= 2
+    kill(process)  # waits until nobody holds the pipes of its output, and gives up after a minute
+    reports.read(tmp_path / "killed" / "results.csv")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(word) for word in listed.stdout.split() if int(word) != os.getpid()]
