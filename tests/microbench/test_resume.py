@@ -83,6 +83,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_table(runs: Path, shell: Shell,
     assert table.read_bytes() == Path("straight/results.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
 def test_workers_end_with_the_process_that_started_them(runs: Path, tmp_path: Path) -> None:
     command = ("attack", "--eps", "0.1", "--episodes", 500, "--workers", 2, "--runs", runs, "--out", "killed")

@@ -79,6 +79,11 @@ def test_a_policy_that_is_replaced_meanwhile_is_noticed(checkpoint: Checkpoint) 
         module._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, work()[0])
 
 
+def test_errors_of_a_worker_come_through(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="There is no attack 'nobody'"):
+        list(evaluate_chunks(checkpoint, HOPPER, work("nobody"), 2))
+
+
 def dies(*_: Any) -> Any:
     """An attack that takes its process with it."""
     os._exit(9)
@@ -87,8 +92,3 @@ def dies(*_: Any) -> Any:
 def test_a_killed_worker_is_told(checkpoint: Checkpoint) -> None:
     with pytest.raises(UserError, match=r"one of 2 worker processes was killed.*--resume"):
         list(evaluate_chunks(checkpoint, HOPPER, work(f"{__name__}:dies"), 2))
-
-
-def test_errors_of_a_worker_come_through(checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="There is no attack 'nobody'"):
-        list(evaluate_chunks(checkpoint, HOPPER, work("nobody"), 2))
