@@ -1,0 +1,9 @@
+"""All tests on one thread: networks this small gain nothing from two, and where cores are shared they lose tenfold."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for the processes that tests start
+
+import torch
+
+torch.set_num_threads(1)
