@@ -62,6 +62,7 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
                 "norm": conditions.norm,
                 "perturbation": cell.perturbation,
                 "factor": cell.factor,
+                "nominal": 1.0,
                 "episode": episode.number,
                 "eval_seed": episode.seed,
                 "return": outcome.returns[number],

@@ -97,7 +97,7 @@ def _rises(episodes: pd.DataFrame) -> list[str]:
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    same = (conditions["eps"] == 0) & (conditions["factor"] == 1)  # nothing to say: they are the clean episodes
+    same = _changes_nothing(conditions)  # nothing to say: they are the clean episodes
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
     names = [condition_name(row) for _, row in changed[~moved].iterrows()]
@@ -112,13 +112,19 @@ def _unclear(conditions: pd.DataFrame) -> list[str]:
 
 
 def _not_clean(conditions: pd.DataFrame) -> list[str]:
-    """Eps 0 and factor 1 change nothing, so they must give the clean returns to the last bit."""
-    same = conditions[(conditions["block"] != "clean") & (conditions["eps"] == 0) & (conditions["factor"] == 1)]
+    """Eps 0 and the nominal factor change nothing, so they must give the clean returns to the last bit."""
+    same = conditions[(conditions["block"] != "clean") & _changes_nothing(conditions)]
     moved = (same["change"].abs() > 0) | (same["change_low"] < 0) | (same["change_high"] > 0)
     return [
         f"{condition_name(row)} differs from clean although it changes nothing: do not trust this evaluation."
         for _, row in same[moved].iterrows()
     ]
+
+
+def _changes_nothing(conditions: pd.DataFrame) -> pd.Series:
+    """Whether each condition is the clean one under another name; a composition never is by its last factor alone."""
+    alone = ~conditions["perturbation"].str.contains(",", regex=False)
+    return (conditions["eps"] == 0) & (conditions["factor"] == conditions["nominal"]) & alone
 
 
 def _flagged(conditions: pd.DataFrame) -> list[str]:

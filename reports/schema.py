@@ -20,6 +20,7 @@ SCHEMA: Mapping[str, str] = {
     "norm": "str",
     "perturbation": "str",  # "none" for the untouched simulation
     "factor": "float64",  # 1 for perturbation "none"
+    "nominal": "float64",  # the factor that changes nothing: 1 for what is scaled, 0 for what is added
     "episode": "int64",
     "eval_seed": "int64",
     "return": "float64",  # undiscounted sum of rewards
@@ -30,7 +31,7 @@ SCHEMA: Mapping[str, str] = {
 """Column → dtype, in the order of the file."""
 
 OUTCOME = ("return", "length", "score", "flags")
-KEY = tuple(name for name in SCHEMA if name not in OUTCOME)
+KEY = tuple(name for name in SCHEMA if name not in (*OUTCOME, "nominal"))
 """What identifies an episode: no two rows of a table agree in all of these."""
 
 EXCUSES = ("nan-", "unstable")
@@ -108,17 +109,18 @@ def _fits_64_bits(value: int) -> bool:
 
 def _check_values(frame: pd.DataFrame) -> None:
     excused = np.array([any(f.startswith(EXCUSES) for f in flags.split(";")) for flags in frame["flags"]], bool)
-    eps, factor = frame["eps"].to_numpy(), frame["factor"].to_numpy()
+    eps, factor, nominal = (frame[name].to_numpy() for name in ("eps", "factor", "nominal"))
     finite = np.isfinite(frame["return"].to_numpy())
     excuse = f"without a flag that starts with {' or '.join(repr(start) for start in EXCUSES)}"
     rules = (
         ("eps", ~(np.isfinite(eps) & (eps >= 0)), "a budget is a finite number, 0 or larger"),
         ("eps", (frame["attack"] == "none").to_numpy() & (eps != 0), "attack 'none' has eps 0"),
         ("factor", ~np.isfinite(factor), "a factor is a finite number"),
+        ("nominal", ~np.isfinite(nominal), "the factor that changes nothing is a finite number"),
         (
             "factor",
-            (frame["perturbation"] == "none").to_numpy() & (factor != 1),
-            "perturbation 'none' has factor 1",
+            (frame["perturbation"] == "none").to_numpy() & ((factor != 1) | (nominal != 1)),
+            "perturbation 'none' has factor 1, and 1 is what changes nothing",
         ),
         ("return", ~finite & ~excused, f"a return is a finite number and never missing {excuse}"),
         ("score", np.isinf(frame["score"].to_numpy()) & finite, "a finite return has a finite or no score"),

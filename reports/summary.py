@@ -1,7 +1,7 @@
 """From episodes to conditions: every number of every table and curve, before it is rounded.
 
 A *policy* is what gets a column: algorithm, dataset and task, with its training runs pooled. A *condition* is what
-gets a row: attack and eps, perturbation and factor.
+gets a row: attack and eps, perturbation and factor (with the factor that would change nothing).
 """
 
 from collections import Counter
@@ -12,9 +12,12 @@ import pandas as pd
 from reports.schema import KEY, check
 from reports.scores import Floats, bootstrap_interval, cvar, iqm, mean, median, optimality_gap
 
-CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor"]
+CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
 PAIR = ["policy", "train_seed", "eval_seed", "episode"]
 """Episodes that agree in these start from the same state, so their difference is the condition's doing."""
+
+IN_UNITS = "sensor-"
+"""Perturbations of this name are measured in the same unit as eps."""
 
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
@@ -23,7 +26,7 @@ def prepare(frame: pd.DataFrame) -> pd.DataFrame:
     """The checked episodes in a fixed order, with columns policy, metric, value, block and clean (paired value).
 
     `value` is the normalized score, or the raw return for a policy with an episode that has a return but no score
-    (`metric` says which). Clean observations have no unit and no norm: the same episode evaluated beside two
+    (`metric` says which). Where nothing is measured in a unit there is none: a clean episode evaluated beside two
     budgets counts once. The order of the given rows changes nothing.
 
     Raises:
@@ -32,7 +35,8 @@ def prepare(frame: pd.DataFrame) -> pd.DataFrame:
     episodes = check(frame)
     if episodes.empty:
         raise ValueError("there are no episodes to report; run an evaluation first.")
-    episodes.loc[episodes["attack"] == "none", ["unit", "norm"]] = ""
+    measured = (episodes["attack"] != "none") | episodes["perturbation"].str.contains(IN_UNITS, regex=False)
+    episodes.loc[~measured, ["unit", "norm"]] = ""
     episodes = episodes.drop_duplicates(list(KEY)).assign(policy=_labels(episodes), block=_blocks(episodes))
     unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
     raw = unscored.groupby(episodes["policy"]).transform("any")

@@ -89,6 +89,7 @@ def test_a_row_says_all_that_made_it(checkpoint: Checkpoint) -> None:
         "norm": "l2",
         "perturbation": "none",
         "factor": 1.0,
+        "nominal": 1.0,
         "episode": 0,
         "eval_seed": 0,
         "flags": "",

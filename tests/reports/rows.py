@@ -19,6 +19,7 @@ def row(**changes: object) -> dict[str, object]:
         "norm": "linf",
         "perturbation": "none",
         "factor": 1.0,
+        "nominal": 1.0,
         "episode": 0,
         "eval_seed": 100,
         "return": 1000.0,

@@ -43,7 +43,7 @@ def content(path: Path) -> bytes:
 
 def test_columns_are_the_agreed_ones_in_order() -> None:
     identity = ["algorithm", "dataset", "train_seed", "checkpoint", "task"]
-    condition = ["attack", "eps", "unit", "norm", "perturbation", "factor", "episode", "eval_seed"]
+    condition = ["attack", "eps", "unit", "norm", "perturbation", "factor", "nominal", "episode", "eval_seed"]
     assert list(results.SCHEMA) == [*identity, *condition, "return", "length", "score", "flags"]
 
 
@@ -194,7 +194,7 @@ def test_every_cut_through_a_row_is_found(path: Path, content: bytes) -> None:
 def test_a_row_with_too_many_fields_and_a_broken_quote_are_named(path: Path, content: bytes) -> None:
     lines = content.splitlines(keepends=True)
     extra = b"".join([*lines[:2], lines[2].rstrip() + b",1\n", lines[3]])
-    assert "row 2, column 'flags': the row has 18 fields" in damaged(path, extra)
+    assert "row 2, column 'flags': the row has 19 fields" in damaged(path, extra)
     quote = b"".join([*lines[:2], lines[2].replace(b"micro", b'"mi"cro'), lines[3]])
     assert "row 2: the quoting" in damaged(path, quote)
 
