@@ -32,9 +32,13 @@ class Simulator(Protocol):
         """Start an episode in every row from its own seed; returns obs (n, S)."""
         ...
 
-    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+    def step(
+        self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
+    ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move rows `ids` (b,), sorted and unique, by `action` (b, A) float32.
 
+        `wrench` (b, nbody, 6) pushes every body throughout this one step: a force (N) on its centre of mass and
+        a torque (N m), in the world's frame (MuJoCo's `xfrc_applied`).
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
         """
         ...

@@ -34,6 +34,7 @@ class BatchedSimulator:
         if len(distinct) > 1:
             self._batch.set_models([distinct[id(model)] for model in models])
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._wrench = self._batch.bind("xfrc_applied")
         self._derived = {name: self._batch.bind(name) for name in task.physics.derived}
         self._qpos0 = np.stack([model.qpos0 for model in models])  # (n, nq)
         self._dt = np.array([model.opt.timestep * task.physics.frame_skip for model in models])  # (n,)
@@ -60,15 +61,22 @@ class BatchedSimulator:
         self._position = self._physics.position(state).copy()
         return self._physics.observe(state)
 
-    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+    def step(
+        self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
+    ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move the living rows `ids` (b,), sorted and unique, by `action` (b, A) float32, which is not clipped.
 
+        `wrench` (b, nbody, 6) is MuJoCo's `xfrc_applied` for this one step: force (N) and torque (N m).
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
         """
         action = np.ascontiguousarray(action)
         self._ctrl[ids] = action
+        if wrench is not None:
+            self._wrench[ids] = wrench
         with warnings_counted_only():
             self._batch.step(ids, self._physics.frame_skip)
+        if wrench is not None:
+            self._wrench[ids] = 0.0
         state = self._state(ids)
         position = self._physics.position(state)
         velocity = (position - self._position[ids]) / self._dt[ids]

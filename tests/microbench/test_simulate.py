@@ -44,10 +44,13 @@ def plain_env(task: Task, model: MjModel | None) -> Any:
     return env
 
 
-def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, steps: int = 60) -> int:
+def assert_bit_equal(
+    simulator: Simulator, envs: Sequence[Any], env_steps: int, steps: int = 60, push: float = 0.0
+) -> int:
     """Step both under the same unclipped float32 actions, rows leaving as they end, for some `env_steps` or more.
 
     A round of episodes is cut after `steps`; there are at least two rounds. Returns the env steps of the first.
+    With `push`, random wrenches of this size act in two steps of three.
     """
     rng, taken, episode, first_round = np.random.default_rng(3), 0, 0, 0
     while taken < env_steps or episode < 2:
@@ -55,9 +58,10 @@ def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, 
         obs = simulator.reset(seeds)
         assert np.array_equal(obs, np.stack([env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)]))
         ids = np.arange(simulator.n)
-        for _ in range(steps):
+        for step in range(steps):
             action = rng.uniform(-1.5, 1.5, (len(ids), simulator.task.action_size)).astype(np.float32)
-            ours = simulator.step(action, ids)
+            wrench = random_wrench(envs, ids, push if step % 3 else 0.0, rng)
+            ours = simulator.step(action, ids, wrench)
             theirs = [envs[i].step(row)[:4] for i, row in zip(ids.tolist(), action, strict=True)]
             for mine, reference in zip(ours, zip(*theirs, strict=True), strict=True):
                 assert np.array_equal(mine, np.array(reference))
@@ -67,6 +71,17 @@ def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, 
                 break
         episode, first_round = episode + 1, first_round or taken
     return first_round
+
+
+def random_wrench(
+    envs: Sequence[Any], ids: npt.NDArray[np.int64], push: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64] | None:
+    """Push all bodies of the rows' environments; returns what the simulator is given, None for no push at all."""
+    wrench = push * rng.uniform(-1, 1, (len(ids), *envs[0].unwrapped.data.xfrc_applied.shape)) if push else None
+    for i, row in zip(ids.tolist(), [0.0] * len(ids) if wrench is None else wrench, strict=True):
+        if hasattr(envs[i].unwrapped, "data"):  # Pendulum-v1 has no bodies
+            envs[i].unwrapped.data.xfrc_applied[:] = row
+    return wrench
 
 
 @pytest.mark.parametrize("nthread", [1, 2])
@@ -79,6 +94,35 @@ def test_the_batched_simulator_is_gymnasium_bit_for_bit(env_id: str, perturbed: 
     envs = [plain_env(task, model if perturbed else None) for model in models]
     assert_bit_equal(simulator, envs, env_steps=500)
     assert not simulator.unstable.any()
+
+
+@pytest.mark.parametrize("kind", [BatchedSimulator, GymnasiumSimulator])
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v5", "Ant-v4"])
+def test_a_wrench_pushes_for_one_step_as_in_gymnasium(
+    env_id: str, kind: type[BatchedSimulator] | type[GymnasiumSimulator]
+) -> None:
+    task = TASKS[env_id]
+    models = models_of(task, perturbed=True)
+    simulator = kind(task, models)
+    assert_bit_equal(simulator, [plain_env(task, model) for model in models], env_steps=200, push=3.0)
+    simulator.close()
+
+
+@pytest.mark.parametrize("kind", [BatchedSimulator, GymnasiumSimulator])
+def test_a_wrench_lifts_the_body_it_names_and_leaves_no_trace(
+    kind: type[BatchedSimulator] | type[GymnasiumSimulator],
+) -> None:
+    task = TASKS["HalfCheetah-v4"]
+    model = nominal_model(task)
+    simulator, ids, still = kind(task, [model] * 2), np.arange(2), np.zeros((2, 6), np.float32)
+    wrench = np.zeros((2, model.nbody, 6))
+    wrench[1, 1, 2] = 1e4  # N, upwards, on the second row's torso
+    simulator.reset([4, 4])
+    obs = simulator.step(still, ids, wrench)[0]
+    assert obs[1, 9] > obs[0, 9] + 1.0  # upward velocity: 0.05 s · 10 kN / 14 kg, less what the legs hold back
+    assert np.array_equal(*simulator.reset([4, 4]))
+    assert np.array_equal(*simulator.step(still, ids)[0])
+    simulator.close()
 
 
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "HalfCheetah-v5"])
@@ -277,8 +321,10 @@ def test_mistakes_are_told_in_a_sentence() -> None:
             GymnasiumSimulator(hopper, models, n)
     with pytest.raises(UserError, match="no MuJoCo model"):
         nominal_model(pendulum)
-    with pytest.raises(UserError, match="does not run on MuJoCo"):
+    with pytest.raises(UserError, match="does not run on MuJoCo: its physics"):
         GymnasiumSimulator(pendulum, [model])
+    with pytest.raises(UserError, match="does not run on MuJoCo: no force"):
+        GymnasiumSimulator(pendulum, n=1).step(np.zeros((1, 1), np.float32), np.arange(1), np.zeros((1, 2, 6)))
 
 
 def test_compose_of_nothing_simulates_the_nominal_task() -> None:
