@@ -48,6 +48,11 @@ class Simulator(Protocol):
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
         ...
 
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds."""
+        ...
+
     def close(self) -> None:
         """Give everything back."""
         ...

@@ -93,6 +93,11 @@ class BatchedSimulator:
         rows: Bools = (counts > 0).any(axis=1)
         return rows
 
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds."""
+        return self._dt
+
     def close(self) -> None:
         """Nothing to give back: the memory goes with the object."""
 

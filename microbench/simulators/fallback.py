@@ -83,6 +83,11 @@ class GymnasiumSimulator:
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
         return np.array([data is not None and _reset_itself(data) for data in self._data], dtype=np.bool_)
 
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds; NaN for what does not run on MuJoCo."""
+        return np.array([getattr(env.unwrapped, "dt", np.nan) for env in self._envs], dtype=np.float64)
+
     def close(self) -> None:
         """Close the environments."""
         for env in self._envs:
