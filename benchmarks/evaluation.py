@@ -59,7 +59,7 @@ def loop(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], episodes: in
     for cell in cells:
         env = make_env(task.env_id)
         if cell.perturbation != "none":
-            give_model(env, perturbations.resolve(cell.perturbation)(cell.factor)(nominal_model(task)))
+            give_model(env, perturbations.build(cell.perturbation, cell.factor)(nominal_model(task)))
         shown = SEARCHES[cell.attack](checkpoint.target)
         for seed in range(episodes):
             steps += episode(env, checkpoint.target, shown, seed)

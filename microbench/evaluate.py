@@ -104,8 +104,9 @@ def _model(task: Task, perturbation: str, factor: float) -> tuple[MjModel, tuple
     nominal = nominal_model(task)
     if perturbation == "none":
         return nominal, ()
-    model = perturbations.resolve(perturbation)(factor)(nominal)
-    unchanged = factor != 1 and perturbations.is_no_op(nominal, model, task.unreachable)
+    change = perturbations.build(perturbation, factor)
+    model = change.physics(nominal)
+    unchanged = not change.nominal and perturbations.is_no_op(nominal, model, task.unreachable)
     return model, ("no-op-cell",) if unchanged else ()
 
 

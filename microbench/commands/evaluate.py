@@ -77,7 +77,7 @@ def perturbation_cells(sweeps: Iterable[tuple[str, Sequence[float]]]) -> list[Ce
     """
     cells = [Cell(perturbation=name, factor=factor) for name, factors in sweeps for factor in factors]
     for cell in cells:
-        perturbations.resolve(cell.perturbation)(cell.factor)
+        perturbations.build(cell.perturbation, cell.factor)
     return [CLEAN, *cells]
 
 
