@@ -118,7 +118,7 @@ def test_eps_0_and_factor_1_are_the_clean_rows_bit_for_bit(checkpoint: Checkpoin
     clean = run(checkpoint, only(CLEAN))
     same = [
         *(Cell(attack=name, eps=0.0) for name in ATTACKS),
-        *(Cell(perturbation=name, factor=1.0) for name in perturbations.PERTURBATIONS),
+        *(Cell(perturbation=name, factor=record.nominal) for name, record in perturbations.PERTURBATIONS.items()),
         Cell(attack="pgd", eps=0.0, perturbation="mass", factor=1.0),
     ]
     for cell in same:
@@ -193,7 +193,8 @@ def test_models_are_made_once_per_cell(checkpoint: Checkpoint, monkeypatch: pyte
         made.append(factor)
         return original(factor)
 
-    monkeypatch.setitem(perturbations.PERTURBATIONS, "mass", counted)
+    record = dataclasses.replace(perturbations.PERTURBATIONS["mass"], make=counted)
+    monkeypatch.setitem(perturbations.PERTURBATIONS, "mass", record)
     module._model.cache_clear()
     for _ in range(2):
         run(checkpoint, plan_episodes([Cell(perturbation="mass", factor=f) for f in (0.7, 0.9)], 3, seed=0))
