@@ -92,8 +92,7 @@ class BatchedSimulator:
     def unstable(self) -> Bools:
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
         counts: npt.NDArray[np.int64] = self._batch.warning[:, UNSTABLE, 1]
-        rows: Bools = (counts > 0).any(axis=1)
-        return rows
+        return np.asarray((counts > 0).any(axis=1))
 
     def close(self) -> None:
         """Nothing to give back: the memory goes with the object."""
