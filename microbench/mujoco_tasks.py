@@ -192,4 +192,4 @@ _ALL = (
     _successor(_HUMANOID, obs_size=348, observe=forces.v5_humanoid, reward=forces.v5_humanoid_reward),
 )
 
-TASKS: dict[str, Task] = {task.env_id: task for task in _ALL}
+LOCOMOTION_TASKS: dict[str, Task] = {task.env_id: task for task in _ALL}

@@ -56,7 +56,7 @@ class Scripted:
         self.t[:] = 0
         return self._obs(np.arange(self.n))
 
-    def step(self, action: Any, ids: Any) -> Any:
+    def step(self, action: Any, ids: Any, wrench: Any = None) -> Any:
         assert len(ids)
         assert (np.diff(ids) > 0).all()
         self.steps.append((ids.tolist(), action[:, 0].tolist()))
