@@ -4,6 +4,7 @@ import copy
 import hashlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from gymnasium.envs.registration import EnvSpec
 from mujoco import MjData, MjModel
 
+from attacks import Target
 from microbench.environment import make_env
+from microbench.episodes import deterministic_action, run_episodes
 from microbench.errors import UserError
 from microbench.simulate import BatchedSimulator, GymnasiumSimulator, Simulator, make_simulator, nominal_model
 from microbench.tasks import TASKS, Task, find_task
@@ -94,6 +98,31 @@ def test_the_batched_simulator_is_gymnasium_bit_for_bit(env_id: str, perturbed: 
     envs = [plain_env(task, model if perturbed else None) for model in models]
     assert_bit_equal(simulator, envs, env_steps=500)
     assert not simulator.unstable.any()
+
+
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Humanoid-v4", "Humanoid-v5"])
+def test_a_policy_earns_what_it_earns_in_gymnasium(env_id: str) -> None:
+    """Closed loop: one differing bit would be fed back and grow. Rows fall, and leave, at different times."""
+    task = replace(TASKS[env_id], horizon=300)
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(task.obs_size, 32), torch.nn.Tanh(), torch.nn.Linear(32, 20))
+
+    def policy(obs: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(4 * layers(obs))[:, : task.action_size]  # 20 units: see `episodes.BLOCK_ROWS`
+
+    models = [parse(text)(nominal_model(task)) for text in (*PERTURBED, "mass=1", "gravity=1.2")]
+    simulator = BatchedSimulator(task, models)
+    ours = run_episodes(Target(policy=policy, obs_scale={}), simulator, range(5))
+    for row, model in enumerate(models):
+        env, total, steps, ended = plain_env(task, model), 0.0, 0, False
+        obs = env.reset(seed=row)[0]
+        while not ended and steps < task.horizon:
+            seen = torch.from_numpy(obs[None].astype(np.float32))
+            action = np.clip(deterministic_action(policy, seen)[0], simulator.action_low, simulator.action_high)
+            obs, reward, ended = env.step(action)[:3]
+            total, steps = total + reward, steps + 1
+        assert (ours.returns[row], ours.lengths[row]) == (total, steps)
+    assert len(set(ours.lengths.tolist())) > 1
 
 
 @pytest.mark.parametrize("kind", [BatchedSimulator, GymnasiumSimulator])
