@@ -59,7 +59,10 @@ class Simulator(Protocol):
 
 
 def make_simulator(task: Task, models: Sequence[MjModel], nthread: int = 1) -> Simulator:
-    """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium."""
+    """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium.
+
+    `nthread` threads share the physics of the batched simulator; Gymnasium has one.
+    """
     if task.physics is not None:
         return BatchedSimulator(task, models, nthread)
     return GymnasiumSimulator(task, models)
