@@ -9,8 +9,8 @@ process has one thread; what is counted is the time on the wall. The loop is wri
 reinforcement learning are: `min-q` judges 50 points and the clean one per step, `pgd` takes ten gradient steps from the
 clean point and ten from a random one, as our attacks of these names do. Episodes that would end go on, on all sides, so
 that each does the same work; a fresh policy with two layers of 256 does. The tables show medians of the rounds and of
-the rounds' ratios. The last lines add up a whole study of 1000 steps an episode: three attacks at ten budgets and a grid
-of 10 × 10 dynamics, ten episodes each.
+the rounds' ratios. The last line adds up a whole study of 1000 steps an episode: three attacks at ten budgets and a
+grid of 10 × 10 dynamics, ten episodes each.
 """
 
 import argparse
@@ -49,7 +49,7 @@ GRID = [Cell(perturbation=f"friction={one:g},gravity", factor=other) for one in 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is evaluated: the cells, how many episodes of each are enough for a measurement, and how many a study has."""
+    """The cells, how many episodes of each are measured, and how many all of them have in a study."""
 
     cells: Sequence[Cell]
     loop: int

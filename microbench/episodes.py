@@ -24,7 +24,10 @@ BLOCK_ROWS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Episodes:
-    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, flags, and whether a signal changed."""
+    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, flags per episode.
+
+    `disturbed` (n,) marks those in which a disturbance changed a signal.
+    """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
@@ -63,11 +66,12 @@ def run_episodes(
     """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
 
     The policy sees what the attack makes of each observation, the one of `reset` included; the world moves on the true
-    states. Disturbances lie between the two: what the sensors report is what an attack starts from, and what the
-    policy decides is cut to the actuators' range before they take it. The budget is enforced and checked here, not by the attack. A row whose observation, reward or action is
-    not a finite number ends there, with the return earned until then and the flag `nan-observation` or `nan-action`;
-    one whose physics was reset by MuJoCo is flagged `unstable-physics`. If two calls of the policy on the first
-    observations differ, all rows are flagged `stochastic-policy`.
+    states. Disturbances lie between the two: an attack starts from what the sensors report, and what the policy
+    decides is cut to the actuators' range before they take it. The budget is enforced and checked here, not by the
+    attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
+    then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
+    `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
+    `stochastic-policy`.
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train MICRO on a logged dataset, then measure how little it takes to break a policy.",
 )
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "train": learning.train,
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,

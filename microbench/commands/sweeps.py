@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 import perturbations
 from microbench.errors import UserError, unknown_name
 from microbench.plan import CLEAN, Cell
+from perturbations import sampling
 
-SAMPLINGS = {"latin-hypercube": perturbations.latin_hypercube, "uniform": perturbations.uniform}
+SAMPLINGS = {"latin-hypercube": sampling.latin_hypercube, "uniform": sampling.uniform}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +69,21 @@ def swept(sweeps: Iterable[Sequence[Axis]], *, grid: bool = False) -> list[Cell]
     return [cell([axis.name for axis in sweep], point) for sweep, point in zip(names, points, strict=True)]
 
 
-def sampled(sweeps: Iterable[Sequence[Axis]], samples: int, sampling: str, seed: int) -> list[Cell]:
+def sampled(sweeps: Iterable[Sequence[Axis]], samples: int, how: str, seed: int) -> list[Cell]:
     """`samples` points of the box that all ranges span, drawn from the seed; a single factor stays as it is.
 
     Raises:
         UserError: an unknown way to draw, or an axis that is neither a range nor a single factor.
         ValueError: as `swept`.
     """
-    if sampling not in SAMPLINGS:
-        raise unknown_name("sampling", sampling, SAMPLINGS)
+    if how not in SAMPLINGS:
+        raise unknown_name("sampling", how, SAMPLINGS)
     axes = tuple(itertools.chain(*sweeps))
     for axis in axes:
         if not axis.is_range and len(axis.factors) > 1:
             raise UserError(f"--samples draws {axis.name} from a range; write it as LOW:HIGH, or one number to fix it.")
     ranges = [(axis.factors[0], axis.factors[-1]) for axis in axes]
-    points: NDArray[np.float64] = SAMPLINGS[sampling](ranges, samples, np.random.default_rng(seed))
+    points: NDArray[np.float64] = SAMPLINGS[how](ranges, samples, np.random.default_rng(seed))
     return [cell([axis.name for axis in axes], point) for point in points.tolist()]
 
 

@@ -81,9 +81,7 @@ def test_without_any_the_arrays_go_through_untouched() -> None:
 def test_the_loop_shows_disturbed_observations_and_executes_disturbed_actions() -> None:
     """The policy's action is 0.01 times the first observation, which the sensors report 100 too high."""
     world, first = Scripted([2, 2]), Shift(obs=100, action=0.25)
-    done = run_episodes(
-        Target(policy=Spy(), obs_scale={}), world, [10, 20], disturbances=Disturbances([[first], []])
-    )
+    done = run_episodes(Target(policy=Spy(), obs_scale={}), world, [10, 20], disturbances=Disturbances([[first], []]))
     assert first.heard == [0, 1, 2]  # the observation of reset is reported, too
     actions = [action for _, row in world.steps for action in row]
     assert actions == pytest.approx([1 + 0.25, 0.2, 1 + 0.25, 0.2])  # cut to 1, then disturbed

@@ -12,7 +12,7 @@ from mujoco import MjModel
 
 import perturbations
 from attacks import ATTACKS, Target
-from microbench import evaluate as module
+from microbench import worlds
 from microbench.checkpoints import Checkpoint
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action
@@ -195,7 +195,7 @@ def test_models_are_made_once_per_cell(checkpoint: Checkpoint, monkeypatch: pyte
 
     record = dataclasses.replace(perturbations.PERTURBATIONS["mass"], make=counted)
     monkeypatch.setitem(perturbations.PERTURBATIONS, "mass", record)
-    module._model.cache_clear()
+    worlds.world.cache_clear()
     for _ in range(2):
         run(checkpoint, plan_episodes([Cell(perturbation="mass", factor=f) for f in (0.7, 0.9)], 3, seed=0))
     assert made == [0.7, 0.9]

@@ -70,7 +70,7 @@ def test_d5_a_grid_contains_its_corners() -> None:
 
 
 def test_a_range_is_not_swept() -> None:
-    with pytest.raises(UserError, match=r"mass=0\.8:1\.2 is a range to draw from; add :COUNT for a sweep, or --samples N"):
+    with pytest.raises(UserError, match=r"mass=0\.8:1\.2 is a range to draw from; add :COUNT"):
         swept([parse_sweep("mass=0.8:1.2")])
 
 
