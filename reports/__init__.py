@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.grids import Family as Family
+    from reports.grids import families as families
+    from reports.heatmaps import heat_maps as heat_maps
+    from reports.pivots import family_table as family_table
+    from reports.pivots import grid_table as grid_table
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
     from reports.results import append as append
@@ -41,6 +46,9 @@ if TYPE_CHECKING:
 
 NAMES = {
     "curves": ("degradation_plot", "save"),
+    "grids": ("Family", "families"),
+    "heatmaps": ("heat_maps",),
+    "pivots": ("family_table", "grid_table"),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
