@@ -28,12 +28,15 @@ def physics_difference(
 ) -> dict[str, float]:
     """The physical quantities that differ, each with its greatest absolute change, by MuJoCo's field names.
 
-    All fields of the compiled model are compared except those that only concern looks. Friction is compared where
-    it acts, as `contact_friction` of the pairs of geoms that can collide; wind only in a medium, gravity
-    only for what can rise or fall; the size of a geom and
-    the bounds that collisions are looked for in only where something can collide with it or a tendon wraps around it,
-    for inertia and fluid forces have fields of their own. Bounds count although they follow from sizes: a model whose
-    bounds are wrong misses contacts.
+    All fields of the compiled model are compared except those that only concern looks, and where they act:
+
+    - friction as `contact_friction` of the pairs of geoms that can collide;
+    - the size of a geom, and the bounds within which collisions with it are looked for, where something can collide
+      with it or a tendon wraps around it, for its inertia and fluid forces have fields of their own. Bounds follow from
+      sizes and count all the same: a model whose bounds are wrong misses contacts;
+    - gravity where something can rise or fall, wind in a medium.
+
+    A model with sensors, which may feel gravity and see shapes, is compared in both everywhere.
 
     Args:
         nominal: the unperturbed model.
@@ -43,21 +46,8 @@ def physics_difference(
     Returns:
         Field → greatest absolute change; inf where the two models have different sizes. Empty for equal physics.
     """
-    surfaces = [_tangible(model, unreachable) for model in (nominal, perturbed)]
-    either = surfaces[0] | surfaces[1] if nominal.ngeom == perturbed.ngeom else slice(None)
-    awake = not any(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP for model in (nominal, perturbed))
-    changes = {
-        name: _change(_field(nominal, name, either), _field(perturbed, name, either))
-        for name in _fields(nominal)
-        if not (name in _NEED_SLEEP and awake)
-    }
-    still = all(model.opt.density == 0 and model.opt.viscosity == 0 for model in (nominal, perturbed))
-    flat = all(_moves_across(model, model.opt.gravity) for model in (nominal, perturbed))
-    idle = (_NEED_A_MEDIUM if still else set()) | (_NEED_A_SLOPE if flat else set())
-    for name in dir(nominal.opt):
-        if not name.startswith("_") and name not in idle:
-            changes[f"opt.{name}"] = _change(getattr(nominal.opt, name), getattr(perturbed.opt, name))
     frictions = [contact_friction(model, unreachable) for model in (nominal, perturbed)]
+    changes = _arrays(nominal, perturbed, unreachable) | _options(nominal, perturbed)
     changes["contact_friction"] = _change(*frictions)
     return {name: change for name, change in changes.items() if change > 0}
 
@@ -67,26 +57,52 @@ def is_no_op(nominal: MjModel, perturbed: MjModel, unreachable: Iterable[tuple[s
     return not physics_difference(nominal, perturbed, unreachable)
 
 
+def _arrays(nominal: MjModel, perturbed: MjModel, unreachable: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """The change of every physical array of the models."""
+    surfaces = [_tangible(model, unreachable) for model in (nominal, perturbed)]
+    either = surfaces[0] | surfaces[1] if nominal.ngeom == perturbed.ngeom else slice(None)
+    sleep = any(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP for model in (nominal, perturbed))
+    idle = set() if sleep else _NEED_SLEEP
+    return {
+        name: _change(_field(nominal, name, either), _field(perturbed, name, either))
+        for name in _fields(nominal)
+        if name not in idle
+    }
+
+
+def _options(nominal: MjModel, perturbed: MjModel) -> dict[str, float]:
+    """The change of every option of the simulation."""
+    still = all(model.opt.density == 0 and model.opt.viscosity == 0 for model in (nominal, perturbed))
+    level = all(_is_level(model) for model in (nominal, perturbed))
+    idle = (_NEED_A_MEDIUM if still else set()) | (_NEED_A_SLOPE if level else set())
+    return {
+        f"opt.{name}": _change(getattr(nominal.opt, name), getattr(perturbed.opt, name))
+        for name in dir(nominal.opt)
+        if not name.startswith("_") and name not in idle
+    }
+
+
 def _tangible(model: MjModel, unreachable: Iterable[tuple[str, str]]) -> Bools:
     """Which geoms (ngeom,) act by their surface: something can collide with them, or a tendon wraps around them."""
     pairs = touching(model, unreachable)
-    acting: Bools = pairs.any(axis=0) | pairs.any(axis=1) | (model.nflex > 0)
+    acting: Bools = pairs.any(axis=0) | pairs.any(axis=1) | (model.nflex > 0 or model.nsensor > 0)
     acting[model.wrap_objid[np.isin(model.wrap_type, _ROUND)]] = True
     return acting
 
 
-def _moves_across(model: MjModel, gravity: npt.NDArray[np.float64]) -> bool:
+def _is_level(model: MjModel) -> bool:
     """Whether nothing can ever rise or fall: slides lie across gravity, hinges turn about it.
 
     Turning about gravity keeps directions along and across it, so that the reference pose decides for all.
     """
-    data = mujoco.MjData(model)
+    data, gravity = mujoco.MjData(model), model.opt.gravity
     mujoco.mj_kinematics(model, data)
     along = data.xaxis @ gravity  # (njnt,)
     across = np.linalg.norm(np.cross(data.xaxis, gravity), axis=1)
     slides = model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
     hinges = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
-    return bool(np.all((slides & (along == 0)) | (hinges & (across == 0))))
+    unsteered = model.nmocap == 0 and model.nsensor == 0
+    return unsteered and bool(np.all((slides & (along == 0)) | (hinges & (across == 0))))
 
 
 def _fields(model: MjModel) -> list[str]:
@@ -96,7 +112,7 @@ def _fields(model: MjModel) -> list[str]:
         for name in dir(model)
         if not name.startswith(("_", *_LOOKS))
         and not name.endswith(_LOOKS_TOO)
-        and name not in _AS_PAIRS
+        and (name not in _AS_PAIRS or model.nflex > 0)  # what is flexible collides with single geoms
         and isinstance(getattr(model, name), np.ndarray)
     ]
 

@@ -174,6 +174,32 @@ def test_sizes_count_where_a_tendon_wraps() -> None:
         assert is_no_op(model, PERTURBATIONS["limb-size"](1.5)(model)) is no_op
 
 
+def test_sensors_may_feel_gravity_and_see_shapes() -> None:
+    sensor = '<sensor><accelerometer site="left"/></sensor>'
+    model = mujoco.MjModel.from_xml_string(ON_A_TABLE.replace("</mujoco>", f"{sensor}</mujoco>"))
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    assert not is_no_op(model, PERTURBATIONS["gravity"](0.5)(model))
+    assert not is_no_op(model, PERTURBATIONS["limb-size"](0.5)(model))
+
+
+def test_every_geom_counts_for_what_is_flexible() -> None:
+    model = mujoco.MjModel.from_xml_string(CLOTH)
+    assert physics_difference(model, friction(0.5, geoms="floor")(model)).keys() == {"geom_friction"}
+    assert "geom_size" in physics_difference(model, PERTURBATIONS["limb-size"](2.0)(model))
+
+
+CLOTH = """
+<mujoco>
+  <worldbody>
+    <geom name="floor" type="plane" size="1 1 1"/>
+    <body><freejoint/><geom type="sphere" size=".1"/></body>
+    <flexcomp name="cloth" type="grid" count="3 3 1" spacing=".1 .1 .1" pos="0 0 1"/>
+  </worldbody>
+  <default><geom contype="0"/></default>
+</mujoco>
+"""
+
+
 def test_bounds_of_collisions_count(hopper: MjModel) -> None:
     wrong = copy.deepcopy(hopper)
     wrong.geom_rbound[4] = 0.01  # contacts of the foot would be missed
