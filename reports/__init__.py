@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.page import html_page as html_page
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
     from reports.results import append as append
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "curves": ("degradation_plot", "save"),
+    "page": ("html_page",),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
