@@ -11,8 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reports.compare import Comparison as Comparison
+    from reports.compare import compare_results as compare_results
+    from reports.comparison_text import comparison_markdown as comparison_markdown
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.gates import Gate as Gate
+    from reports.gates import fail_under as fail_under
+    from reports.gates import failures as failures
+    from reports.gates import read_gates as read_gates
     from reports.page import html_page as html_page
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
@@ -41,7 +48,10 @@ if TYPE_CHECKING:
     from reports.tables import to_markdown as to_markdown
 
 NAMES = {
+    "compare": ("Comparison", "compare_results"),
+    "comparison_text": ("comparison_markdown",),
     "curves": ("degradation_plot", "save"),
+    "gates": ("Gate", "fail_under", "failures", "read_gates"),
     "page": ("html_page",),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),

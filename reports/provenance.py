@@ -59,6 +59,19 @@ def seconds(runs: Iterable[Mapping[str, Any]]) -> float:
     return float(sum(time for time in times if isinstance(time, (int, float))))
 
 
+def settings(runs: Iterable[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, list[str]]:
+    """What decides an evaluation → its different values: policies, versions and the conditions common to all cells."""
+    told: dict[str, dict[str, None]] = {
+        "algorithm": dict.fromkeys(frame["algorithm"]),
+        "checkpoint": dict.fromkeys(sorted(str(sha)[:12] for sha in frame["checkpoint"].unique())),
+    }
+    for run in runs:
+        for group in ("versions", "conditions"):
+            for name, value in (run.get(group) or {}).items():
+                told.setdefault(str(name), {})[str(value)] = None
+    return {name: list(values) for name, values in told.items()}
+
+
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:
     """One record per policy file: what it is, how many episodes it has and of which evaluation seeds, its SHA-256."""
     known = ["policy", "task", "dataset", "train_seed", "checkpoint"]
