@@ -1,21 +1,28 @@
-"""How fast an evaluation is, against the usual loop: one environment, one policy call per step, batch 1.
+"""How fast an evaluation is, against the usual loop and against the physics alone.
 
-    python -m benchmarks.evaluation --task Hopper-v4 --checkpoint runs/latest --episodes 50 --rounds 11
+    python -m benchmarks.evaluation --task Hopper-v4 --task HalfCheetah-v4 --rounds 5
 
-Both sides run the same episodes of the same policy on one core with one thread, in turns within every round, so that a
-machine that is busy is busy for both; what is counted is processor time. The loop is written as evaluation scripts of
-offline reinforcement learning are: `min-q` judges 50 points and the clean one per step, `pgd` takes ten gradient steps
-from the clean point and ten from a random one. The grid is mass and friction at five factors each. The table shows
-medians of the rounds and of the rounds' ratios. Without a checkpoint a fresh policy is used, whose episodes are short
-in tasks where one can fall.
+Three contestants take turns within every round, so that a machine that is busy is busy for all: the usual loop (one
+Gymnasium environment, one policy call per step, batch 1, one process), our evaluator in one process, and in as many
+processes as `--workers` says; beside them `mujoco.rollout`, which is bare physics without anything in Python. Each
+process has one thread; what is counted is the time on the wall. The loop is written as evaluation scripts of offline
+reinforcement learning are: `min-q` judges 50 points and the clean one per step, `pgd` takes ten gradient steps from the
+clean point and ten from a random one, as our attacks of these names do. Episodes that would end go on, on all sides, so
+that each does the same work; a fresh policy with two layers of 256 does. The tables show medians of the rounds and of
+the rounds' ratios. The last line adds up a whole study of 1000 steps an episode: three attacks at ten budgets and a
+grid of 10 × 10 dynamics, ten episodes each.
 """
 
 import argparse
+import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gymnasium
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -24,58 +31,88 @@ from torch import Tensor
 
 import perturbations
 from attacks import Target
+from benchmarks.simulation import long_rollout
+from microbench import locomotion
 from microbench.agent import AgentConfig, make_agent
 from microbench.algorithms import ALGORITHMS
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint
 from microbench.environment import make_env
 from microbench.evaluate import Conditions, evaluate_chunk
-from microbench.plan import CLEAN, Cell, chunks, plan_episodes
-from microbench.runs import find_policy
+from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
 from microbench.simulate import nominal_model
-from microbench.tasks import Task, find_task
+from microbench.tasks import TASKS, Task, find_task
 
 EPS = 0.1
-GRID = [Cell(perturbation=name, factor=factor) for name in ("mass", "friction") for factor in (0.5, 0.75, 1, 1.25, 1.5)]
+FACTORS = np.linspace(0.5, 1.5, 10).round(3).tolist()
+GRID = [Cell(perturbation=f"friction={one:g},gravity", factor=other) for one in FACTORS for other in FACTORS]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """The cells, how many episodes of each are measured, and how many all of them have in a study."""
+
+    cells: Sequence[Cell]
+    loop: int
+    ours: int
+    study: int
+
+
 WORK = {
-    "clean": [CLEAN],
-    "random": [Cell(attack="random", eps=EPS)],
-    "min-q": [Cell(attack="min-q", eps=EPS)],
-    "pgd": [Cell(attack="pgd", eps=EPS)],
-    "2 × 5 grid": GRID,
+    "clean": Work(cells=[CLEAN], loop=10, ours=400, study=0),
+    "random": Work(cells=[Cell(attack="random", eps=EPS)], loop=10, ours=400, study=100),
+    "min-q": Work(cells=[Cell(attack="min-q", eps=EPS)], loop=2, ours=200, study=100),
+    "pgd": Work(cells=[Cell(attack="pgd", eps=EPS)], loop=1, ours=200, study=100),
+    "10 × 10 grid": Work(cells=GRID, loop=1, ours=4, study=1000),
 }
+SIDES = ("loop", "one process", "workers")
 Shown = Callable[[Tensor], Tensor]  # obs (S,) → seen (S,)
 
 
-def ours(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], episodes: int) -> int:
-    """Our evaluator in this process; returns env steps."""
-    conditions = Conditions(env_id=task.env_id)
-    work = chunks(plan_episodes(cells, episodes, seed=0))
-    return sum(int(evaluate_chunk(checkpoint, conditions, chunk)["length"].sum()) for chunk in work)
+def endless(env_id: str, steps: int) -> Task:
+    """The task, in this process, with episodes of exactly so many steps."""
+    task = find_task(env_id)
+    assert task.physics is not None
+    physics = dataclasses.replace(task.physics, fallen=locomotion.never_falls)
+    TASKS[env_id] = dataclasses.replace(task, horizon=steps, physics=physics)
+    return TASKS[env_id]
 
 
-def loop(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], episodes: int) -> int:
+def piece(env_id: str, steps: int, chunk: Chunk) -> int:
+    """Our evaluator on a chunk, in any process; returns env steps."""
+    torch.set_num_threads(1)
+    task = TASKS[env_id] if TASKS[env_id].horizon == steps else endless(env_id, steps)  # once per process
+    return int(evaluate_chunk(fresh(task), Conditions(env_id=env_id), chunk)["length"].sum())
+
+
+def ours(task: Task, work: Work, pool: joblib.Parallel, workers: int) -> int:
+    """Our evaluator in `workers` processes; returns env steps."""
+    cut = chunks(plan_episodes(work.cells, work.ours, seed=0), workers)
+    return sum(pool(joblib.delayed(piece)(task.env_id, task.horizon, chunk) for chunk in cut))
+
+
+def loop(task: Task, work: Work) -> int:
     """The usual loop; returns env steps."""
-    steps = 0
-    for cell in cells:
-        env = make_env(task.env_id)
+    target, steps = fresh(task).target, 0
+    for cell in work.cells:
+        env = make_env(task.env_id, task.horizon)
         if cell.perturbation != "none":
-            give_model(env, perturbations.resolve(cell.perturbation)(cell.factor)(nominal_model(task)))
-        shown = SEARCHES[cell.attack](checkpoint.target)
-        for seed in range(episodes):
-            steps += episode(env, checkpoint.target, shown, seed)
+            give_model(env, perturbations.build(cell.perturbation, cell.factor)(nominal_model(task)))
+        shown = SEARCHES[cell.attack](target)
+        for seed in range(work.loop):
+            steps += episode(env, target, shown, seed)
         env.close()
     return steps
 
 
 def episode(env: gymnasium.Env[np.ndarray, np.ndarray], target: Target, shown: Shown, seed: int) -> int:
-    """One episode, one step after the other."""
+    """One episode, one step after the other, until its time is up."""
     obs, steps, over = env.reset(seed=seed)[0], 0, False
     while not over:
         seen = shown(torch.from_numpy(obs).float())
         with torch.no_grad():
             action = target.policy(seen[None])[0].numpy()
-        obs, _, terminated, truncated, _ = env.step(action)
-        steps, over = steps + 1, terminated or truncated
+        obs, _, _, over, _ = env.step(action)
+        steps += 1
     return steps
 
 
@@ -132,36 +169,7 @@ def give_model(env: gymnasium.Env[np.ndarray, np.ndarray], model: MjModel) -> No
     vars(inner).update(model=model, data=MjData(model))
 
 
-def measure(checkpoint: Checkpoint, task: Task, episodes: int, rounds: int) -> pd.DataFrame:
-    """Env steps per second of processor time: one row per round, columns (work, side)."""
-    records = []
-    for _ in range(rounds + 1):
-        record = {}
-        for name, cells in WORK.items():
-            for side, run in (("loop", loop), ("microbench", ours)):
-                began = time.process_time()
-                steps = run(checkpoint, task, cells, episodes)
-                record[name, side] = steps / (time.process_time() - began)
-        records.append(record)
-    rates = pd.DataFrame(records[1:])  # the first round warms up
-    return rates.set_axis(pd.MultiIndex.from_tuples(records[0]), axis="columns")
-
-
-def table(rates: pd.DataFrame) -> pd.DataFrame:
-    """Medians over the rounds; ratios are formed within a round."""
-    rows = {}
-    for name in WORK:
-        sides = rates[name]
-        ratio = sides["microbench"] / sides["loop"]
-        rows[name] = {
-            "loop, env steps/s": f"{sides['loop'].median():,.0f}",
-            "microbench, env steps/s": f"{sides['microbench'].median():,.0f}",
-            "ratio": f"{ratio.median():.1f}",
-            "ratio, lowest to highest": f"{ratio.min():.1f} to {ratio.max():.1f}",
-        }
-    return pd.DataFrame(rows).T
-
-
+@functools.lru_cache(maxsize=4)
 def fresh(task: Task) -> Checkpoint:
     """An untrained policy with the usual sizes; one unit of eps is 1 for every sensor."""
     config, sizes = AgentConfig(), (task.obs_size, task.action_size)
@@ -184,20 +192,79 @@ def fresh(task: Task) -> Checkpoint:
     )
 
 
+def measure(task: Task, rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Env steps per second: one row per round with columns (work, side), and the physics alone."""
+    action = np.random.default_rng(0).uniform(-1, 1, (task.horizon, 64, task.action_size)).astype(np.float32)
+    physics, records, limits = long_rollout(task, action), [], []
+    with joblib.Parallel(n_jobs=1) as alone, joblib.Parallel(n_jobs=workers) as several:
+        runs: dict[str, Callable[[Work], int]] = {
+            "loop": lambda work: loop(task, work),
+            "one process": lambda work: ours(task, work, alone, 1),
+            "workers": lambda work: ours(task, work, several, workers),
+        }
+        for _ in range(rounds + 1):
+            limits.append(action.shape[0] * action.shape[1] / _seconds(physics)[1])
+            record = {}
+            for name, work in WORK.items():
+                for side in SIDES:
+                    steps, seconds = _seconds(functools.partial(runs[side], work))
+                    record[name, side] = steps / seconds
+            records.append(record)
+    rates = pd.DataFrame(records[1:])  # the first round warms up, and starts the processes
+    return rates.set_axis(pd.MultiIndex.from_tuples(records[0]), axis="columns"), pd.Series(limits[1:])
+
+
+def table(rates: pd.DataFrame, limit: pd.Series, workers: int) -> pd.DataFrame:
+    """Medians over the rounds; ratios are formed within a round."""
+    rows = {}
+    for name in WORK:
+        sides = rates[name]
+        single, several = (sides[side] / sides["loop"] for side in SIDES[1:])
+        rows[name] = {
+            "loop, env steps/s": f"{sides['loop'].median():,.0f}",
+            "one process, env steps/s": f"{sides['one process'].median():,.0f}",
+            f"{workers} processes, env steps/s": f"{sides['workers'].median():,.0f}",
+            "one process / loop": _ratio(single),
+            f"{workers} processes / loop": _ratio(several),
+            "one process / physics alone": _ratio(sides["one process"] / limit),
+        }
+    return pd.DataFrame(rows).T
+
+
+def study(rates: pd.DataFrame) -> pd.DataFrame:
+    """Seconds for a whole study of 1000 steps an episode, one row per round and one column per side."""
+    return pd.DataFrame(
+        {side: sum(1000 * work.study / rates[name, side] for name, work in WORK.items()) for side in SIDES}
+    )
+
+
+def _ratio(values: pd.Series) -> str:
+    return f"{values.median():.2f} ({values.min():.2f} to {values.max():.2f})"
+
+
+def _seconds(run: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    result = run()
+    return result, time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="Hopper-v4")
-    parser.add_argument("--checkpoint", type=Path, help="run folder or policy file; a fresh policy if left out")
-    parser.add_argument("--episodes", type=int, default=50, help="per cell")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--task", action="append", help="repeat for several; Hopper-v4 and HalfCheetah-v4 if left out")
+    parser.add_argument("--steps", type=int, default=100, help="per episode")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the last contestant")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    task = find_task(arguments.task)
-    path = arguments.checkpoint
-    checkpoint = fresh(task) if path is None else load_own(find_policy(path, path))
-    rates = measure(checkpoint, task, arguments.episodes, arguments.rounds)
-    print(f"{task.env_id}, {arguments.episodes} episodes per cell, {arguments.rounds} rounds, one core\n")
-    print(table(rates).to_markdown(disable_numparse=True))
+    for env_id in arguments.task or ["Hopper-v4", "HalfCheetah-v4"]:
+        task = endless(env_id, arguments.steps)
+        rates, limit = measure(task, arguments.rounds, arguments.workers)
+        print(f"\n{env_id}, {arguments.rounds} rounds of {arguments.steps} steps an episode")
+        print(f"physics alone, one core: {limit.median():,.0f} env steps/s\n")
+        print(table(rates, limit, arguments.workers).to_markdown(disable_numparse=True))
+        seconds = study(rates)
+        spent = ", ".join(f"{side} {seconds[side].median():,.0f} s" for side in SIDES)
+        print(f"\nwhole study: {spent}; loop / workers: {_ratio(seconds['loop'] / seconds['workers'])}")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,10 @@ def bare_batch(task: Task, action: Actions) -> Contestant:
 
 
 def long_rollout(task: Task, action: Actions) -> Contestant:
-    """Physics alone without Python in between: `mujoco.rollout` over whole episodes, the limit."""
+    """Physics alone without Python in between: `mujoco.rollout` over whole episodes, the limit.
+
+    It does not compute the contact forces that Ant-v5 and Humanoid show.
+    """
     assert task.physics is not None
     model, n = without_islands(nominal_model(task)), action.shape[1]
     control = np.repeat(action.transpose(1, 0, 2), task.physics.frame_skip, axis=1).astype(np.float64)

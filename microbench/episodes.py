@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attacks import Attack, Noise, Policy, Target, Threat
 from attacks.checks import stochastic_policy
+from microbench.disturbed import Disturbances
 from microbench.simulate import Simulator
 
 # The rows of a float32 product do not depend on the batch they are in if torch uses one thread and whole blocks of rows
@@ -23,11 +24,15 @@ BLOCK_ROWS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Episodes:
-    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, and flags per episode."""
+    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, flags per episode.
+
+    `disturbed` (n,) marks those in which a disturbance changed a signal.
+    """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     flags: tuple[tuple[str, ...], ...]
+    disturbed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +61,17 @@ def run_episodes(
     seeds: Sequence[int],
     attack: Attack | None = None,
     threat: Threat | None = None,
+    disturbances: Disturbances | None = None,
 ) -> Episodes:
     """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
 
     The policy sees what the attack makes of each observation, the one of `reset` included; the world moves on the true
-    states. The budget is enforced and checked here, not by the attack. A row whose observation, reward or action is
-    not a finite number ends there, with the return earned until then and the flag `nan-observation` or `nan-action`;
-    one whose physics was reset by MuJoCo is flagged `unstable-physics`. If two calls of the policy on the first
-    observations differ, all rows are flagged `stochastic-policy`.
+    states. Disturbances lie between the two: an attack starts from what the sensors report, and what the policy
+    decides is cut to the actuators' range before they take it. The budget is enforced and checked here, not by the
+    attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
+    then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
+    `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
+    `stochastic-policy`.
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
@@ -71,8 +79,9 @@ def run_episodes(
 
     """
     n = simulator.n
+    disturbances = disturbances or Disturbances([()] * n)
     returns, lengths = np.zeros(n), np.zeros(n, np.int64)
-    first = _as_tensor(simulator.reset(seeds))
+    first = _as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
     flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, first))
     running = _Running(ids=np.arange(n), obs=first, noise=Noise.from_seeds(seeds), threat=threat)
@@ -83,16 +92,17 @@ def run_episodes(
         running, action = running.where(given, flags["nan-action"]), action[given]
         if not len(running.ids):
             break
-        action = np.clip(action, simulator.action_low, simulator.action_high)
-        obs, reward, terminated, truncated = simulator.step(action, running.ids)
+        ids = running.ids
+        action = disturbances.executed(np.clip(action, simulator.action_low, simulator.action_high), ids)
+        obs, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
         rewarded = np.isfinite(reward)
-        returns[running.ids] += np.where(rewarded, reward, 0)
-        lengths[running.ids] += 1
-        running = replace(running, obs=_as_tensor(obs))
+        returns[ids] += np.where(rewarded, reward, 0)
+        lengths[ids] += 1
+        running = replace(running, obs=_as_tensor(disturbances.seen(obs, ids)))
         seen = rewarded & _finite(running.obs.numpy())
         running = running.where(seen, flags["nan-observation"]).where(~(terminated | truncated)[seen])
     flags["unstable-physics"] = simulator.unstable
-    return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n))
+    return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
 
 
 def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:

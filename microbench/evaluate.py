@@ -1,23 +1,22 @@
 """Evaluation: chunks of a plan become rows of the results table, in one process or in many."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from mujoco import MjModel
 
 import attacks
-import perturbations
 from attacks import Target, Threat
 from microbench.checkpoints import Checkpoint
+from microbench.disturbed import Disturbances
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
 from microbench.plan import Cell, Chunk
-from microbench.simulate import make_simulator, nominal_model
+from microbench.simulate import make_simulator
 from microbench.tasks import Task, find_task, normalized_score
+from microbench.worlds import signals, world
 from reports.results import SCHEMA
 
 
@@ -41,14 +40,17 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
     cells = [episode.cell for episode in chunk]
-    models = {(cell.perturbation, cell.factor): _model(task, cell.perturbation, cell.factor) for cell in cells}
-    simulator = make_simulator(task, [models[cell.perturbation, cell.factor][0] for cell in cells])
+    worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
+    seeds = [episode.seed for episode in chunk]
     attack, threat = _attack(checkpoint.target, conditions, cells)
-    with closing(simulator), one_thread():
-        outcome = run_episodes(checkpoint.target, simulator, [episode.seed for episode in chunk], attack, threat)
+    target = checkpoint.target
+    with closing(make_simulator(task, [at.model for at in worlds])) as simulator, one_thread():
+        rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
+        outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
     rows = []
-    for number, (episode, cell) in enumerate(zip(chunk, cells, strict=True)):
-        flags = (*outcome.flags[number], *models[cell.perturbation, cell.factor][1])
+    for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
+        unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
+        flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,
@@ -62,7 +64,7 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
                 "norm": conditions.norm,
                 "perturbation": cell.perturbation,
                 "factor": cell.factor,
-                "nominal": 1.0,
+                "nominal": at.nominal,
                 "episode": episode.number,
                 "eval_seed": episode.seed,
                 "return": outcome.returns[number],
@@ -96,17 +98,6 @@ def _attack(
     scale = target.scale(conditions.unit)
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
     return attacks.resolve(name), threat
-
-
-@functools.lru_cache(maxsize=1024)
-def _model(task: Task, perturbation: str, factor: float) -> tuple[MjModel, tuple[str, ...]]:
-    """The perturbed model, and the flags of a cell that changed nothing."""
-    nominal = nominal_model(task)
-    if perturbation == "none":
-        return nominal, ()
-    model = perturbations.resolve(perturbation)(factor)(nominal)
-    unchanged = factor != 1 and perturbations.is_no_op(nominal, model, task.unreachable)
-    return model, ("no-op-cell",) if unchanged else ()
 
 
 @contextmanager

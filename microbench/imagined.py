@@ -73,6 +73,13 @@ def pendulum_falls(next_obs: Rows, /) -> Rows:
     return ends
 
 
+def pen_drops(next_obs: Rows, /) -> Rows:
+    """Not (all finite and the pen at least 0.075 m high), as D4RL's AdroitHandPen has it."""
+    held: Any = (abs(next_obs) < inf).all(1) & (next_obs[:, 26] >= 0.075)
+    ends: Rows = ~held
+    return ends
+
+
 def never_ends(next_obs: Rows, /) -> Rows:
     """Only a prediction that is not finite ends: for tasks whose own rule is unknown."""
     finite: Any = (abs(next_obs) < inf).all(1)

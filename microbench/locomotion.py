@@ -17,16 +17,18 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Actions: TypeAlias = npt.NDArray[np.floating[Any]]
-Reward: TypeAlias = Callable[[Floats, Actions, Bools], Floats]
 
 
 @dataclass(frozen=True)
 class State:
-    """The physics of b rows: `qpos` (b, nq), `qvel` (b, nv) and the derived fields the task asked for (b, …)."""
+    """The physics of b rows: `qpos` (b, nq), `qvel` (b, nv) and what else the task asked for (b, …)."""
 
     qpos: Floats
     qvel: Floats
     derived: Mapping[str, Floats] = field(default_factory=dict)
+
+
+Reward: TypeAlias = Callable[[Floats, Actions, Bools, State], Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class Physics:
     """What turns bare MuJoCo into the Gymnasium task: pure functions of rows, and Gymnasium's model file.
 
     `reset_noise(rng, nq, nv)` draws what is added to the model's default qpos and to zero qvel; `position` is
-    what the forward velocity is measured on; `reward(velocity (b,), action (b, A), fallen (b,))`; `derived`
-    names the MjData fields wanted in `State.derived`.
+    what the forward velocity is measured on; `reward(velocity (b,), action (b, A), fallen (b,), state)`; `derived`
+    names the MjData fields and `constants` the MjModel fields wanted in `State.derived`.
     """
 
     xml: str
@@ -46,6 +48,7 @@ class Physics:
     fallen: Callable[[State], Bools]
     reward: Reward
     derived: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
 
 
 def uniform_noise(rng: np.random.Generator, nq: int, nv: int, *, scale: float) -> tuple[Floats, Floats]:
@@ -128,36 +131,36 @@ def control_cost(action: Actions, weight: float) -> Floats:
     return cost
 
 
-def run_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def run_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """Velocity − 0.1 · |a|²."""
     return velocity - control_cost(action, 0.1)
 
 
-def v4_hop_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def v4_hop_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """Velocity + 1 − 0.001 · |a|²; the 1 is paid on the terminal step too."""
     return velocity + 1.0 - control_cost(action, 1e-3)
 
 
-def v5_hop_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def v5_hop_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """Velocity + [healthy] − 0.001 · |a|²; nothing is paid for the step that falls."""
     return velocity + ~fallen * 1.0 - control_cost(action, 1e-3)
 
 
-def v4_ant_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def v4_ant_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """Velocity + 1 − 0.5 · |a|², without contact cost; the 1 is paid on the terminal step too."""
     return velocity + 1.0 - control_cost(action, 0.5)
 
 
-def swim_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def swim_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """Velocity − 0.0001 · |a|²."""
     return velocity - control_cost(action, 1e-4)
 
 
-def v4_balance_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def v4_balance_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """1 for every step, the one that falls included."""
     return np.ones(len(fallen))
 
 
-def v5_balance_reward(velocity: Floats, action: Actions, fallen: Bools) -> Floats:
+def v5_balance_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
     """1 for every step that does not fall."""
     return (~fallen).astype(np.float64)

@@ -1,17 +1,15 @@
-"""The tasks known by heart: one record each, with reference scores, imagined termination and exact physics.
-
-Ant-v5 and Humanoid show contact forces that `mujoco.batch` does not compute: they run in Gymnasium itself.
-"""
+"""Gymnasium's locomotion tasks: one record each, with reference scores, imagined termination and exact physics."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
-from microbench import imagined
+from microbench import forces, imagined
 from microbench import locomotion as loco
 from microbench.imagined import ImaginedTerminal
-from microbench.locomotion import Physics, Reward
+from microbench.locomotion import Physics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +148,25 @@ _HUMANOID = Task(
     obs_size=376,
     action_size=17,
     imagined_terminal=imagined.humanoid_falls,
+    physics=Physics(
+        xml="humanoid.xml",
+        frame_skip=5,
+        reset_noise=partial(loco.uniform_noise, scale=1e-2),
+        position=forces.mass_center_x,
+        observe=forces.v4_humanoid,
+        fallen=forces.humanoid_falls,
+        reward=forces.v4_humanoid_reward,
+        derived=("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
+        constants=("body_mass",),
+    ),
 )
 
 
-def _successor(task: Task, reward: Reward | None = None, xml: str | None = None) -> Task:
-    """The -v5 of a -v4 task: the same record but for what its reward pays and its model file."""
+def _successor(task: Task, obs_size: int | None = None, **changed: Any) -> Task:
+    """The -v5 of a -v4 task: the same record but for what `changed` names in its physics."""
     assert task.physics is not None
-    physics = replace(task.physics, reward=reward or task.physics.reward, xml=xml or task.physics.xml)
-    return replace(task, env_id=task.env_id.replace("-v4", "-v5"), physics=physics)
+    physics = replace(task.physics, **changed)
+    return replace(task, env_id=task.env_id.replace("-v4", "-v5"), obs_size=obs_size or task.obs_size, physics=physics)
 
 
 _ALL = (
@@ -171,10 +180,16 @@ _ALL = (
     _successor(_HOPPER, reward=loco.v5_hop_reward),
     _successor(_HALF_CHEETAH),
     _successor(_WALKER2D, reward=loco.v5_hop_reward, xml="walker2d_v5.xml"),
-    replace(_ANT, env_id="Ant-v5", obs_size=105, physics=None),
+    _successor(
+        _ANT,
+        obs_size=105,
+        observe=forces.with_contact_forces,
+        reward=forces.v5_ant_reward,
+        derived=("xpos", "cfrc_ext"),
+    ),
     _successor(_SWIMMER),
     _successor(_INVERTED_PENDULUM, reward=loco.v5_balance_reward),
-    replace(_HUMANOID, env_id="Humanoid-v5", obs_size=348),
+    _successor(_HUMANOID, obs_size=348, observe=forces.v5_humanoid, reward=forces.v5_humanoid_reward),
 )
 
-TASKS: dict[str, Task] = {task.env_id: task for task in _ALL}
+LOCOMOTION_TASKS: dict[str, Task] = {task.env_id: task for task in _ALL}

@@ -32,9 +32,13 @@ class Simulator(Protocol):
         """Start an episode in every row from its own seed; returns obs (n, S)."""
         ...
 
-    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+    def step(
+        self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
+    ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move rows `ids` (b,), sorted and unique, by `action` (b, A) float32.
 
+        `wrench` (b, nbody, 6) pushes every body throughout this one step: a force (N) on its centre of mass and
+        a torque (N m), in the world's frame (MuJoCo's `xfrc_applied`).
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
         """
         ...
@@ -44,13 +48,21 @@ class Simulator(Protocol):
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
         ...
 
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds."""
+        ...
+
     def close(self) -> None:
         """Give everything back."""
         ...
 
 
 def make_simulator(task: Task, models: Sequence[MjModel], nthread: int = 1) -> Simulator:
-    """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium."""
+    """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium.
+
+    `nthread` threads share the physics of the batched simulator; Gymnasium has one.
+    """
     if task.physics is not None:
         return BatchedSimulator(task, models, nthread)
     return GymnasiumSimulator(task, models)

@@ -6,12 +6,17 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from microbench.environment import make_env
+from microbench import adroit
+from microbench.adroit_tasks import ADROIT_TASKS
+from microbench.environment import is_registered, make_env
 from microbench.errors import UserError, unknown_name
 from microbench.locomotion import Floats
-from microbench.mujoco_tasks import TASKS, Task
+from microbench.mujoco_tasks import LOCOMOTION_TASKS, Task
 
 __all__ = ["TASKS", "Task", "find_task", "normalized_score"]
+
+TASKS: dict[str, Task] = LOCOMOTION_TASKS | ADROIT_TASKS
+"""The tasks known by heart, by their Gymnasium id."""
 
 
 def find_task(env_id: str) -> Task:
@@ -20,11 +25,14 @@ def find_task(env_id: str) -> Task:
     A built record knows no scores, no exact physics and no rule that ends imagined rollouts.
 
     Raises:
-        UserError: no such environment (with the nearest name), or observations or actions that are not vectors.
+        UserError: no such environment (with the nearest name), observations or actions that are not vectors, or an
+            Adroit task without the extra it needs.
     """
+    if env_id in ADROIT_TASKS:
+        adroit.require()
     if env_id in TASKS:
         return TASKS[env_id]
-    if ":" not in env_id and env_id not in gymnasium.registry:  # "module:Name-v0" registers on import
+    if ":" not in env_id and not is_registered(env_id):  # "module:Name-v0" registers on import
         raise unknown_name("task", env_id, _known_ids())
     try:
         env = make_env(env_id)

@@ -19,11 +19,7 @@ Names: TypeAlias = str | Sequence[str] | None
 
 
 def scale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False) -> Perturbation:
-    """The perturbation that applies `edit` to a copy and recomputes the constants derived from it.
-
-    Factor 1 returns an untouched copy, so that its physics equal the nominal ones bit for bit. `mj_setConst` is
-    what makes an edited model equal one compiled from edited XML (google-deepmind/mujoco#1607); without it inverse
-    weights and subtree masses stay those of the old model.
+    """The perturbation that multiplies: `edited`, with factor 1 for the untouched physics.
 
     Args:
         factor: what `edit` multiplies by; finite and positive.
@@ -36,11 +32,29 @@ def scale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False)
     if not math.isfinite(factor) or factor < 0 or (factor == 0 and not zero):
         wanted = "finite and not negative" if zero else "finite and greater than 0"
         raise ValueError(f"a factor must be {wanted}, not {factor}: 1 leaves the physics as they are.")
+    return edited(edit, nominal=factor == 1)
+
+
+def edited(edit: Callable[[MjModel], None], *, nominal: bool, derive: bool = True) -> Perturbation:
+    """The perturbation that applies `edit` to a copy and recomputes the constants derived from it.
+
+    At the nominal factor an untouched copy is returned, so that its physics equal the nominal ones bit for bit; the
+    edit is tried all the same, for a name the model does not have is a mistake at every factor. `mj_setConst` is what
+    makes an edited model equal one compiled from edited XML (google-deepmind/mujoco#1607); without it inverse weights
+    and subtree masses stay those of the old model.
+
+    Args:
+        edit: changes a model in place.
+        nominal: whether the factor is the one that changes nothing.
+        derive: False leaves the derived constants stale, for code that reproduces that mistake.
+    """
 
     def perturbed(model: MjModel) -> MjModel:
         changed = copy.deepcopy(model)
-        if factor != 1:
-            edit(changed)
+        edit(changed)
+        if nominal:
+            return copy.deepcopy(model)
+        if derive:
             mujoco.mj_setConst(changed, mujoco.MjData(changed))
         return changed
 

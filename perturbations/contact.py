@@ -11,7 +11,7 @@ _PAIR_COLUMNS = {0: [0, 1], 1: [2], 2: [3, 4]}
 """An explicit contact pair has two sliding, one torsional and two rolling coefficients."""
 
 
-def friction(factor: float, columns: Sequence[int] = (0,), geoms: Names = None) -> Perturbation:
+def friction(factor: float, geoms: Names = None, *, columns: Sequence[int] = (0,)) -> Perturbation:
     """Friction coefficients times `factor`, of all geoms (and explicit contact pairs) or of the named geoms.
 
     All geoms, because a contact slides with the *larger* of its two geoms' coefficients: halving the floor alone
@@ -19,8 +19,8 @@ def friction(factor: float, columns: Sequence[int] = (0,), geoms: Names = None) 
 
     Args:
         factor: finite and ≥ 0; MuJoCo keeps a contact's friction at 1e-5 or more.
-        columns: 0 sliding, 1 torsional, 2 rolling.
         geoms: names; explicit pairs are then left alone.
+        columns: 0 sliding, 1 torsional, 2 rolling.
 
     Raises:
         ValueError: a bad factor or column (at once); an unknown geom (when applied).

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from reports.gates import fail_under as fail_under
     from reports.gates import failures as failures
     from reports.gates import read_gates as read_gates
+    from reports.grids import Family as Family
+    from reports.grids import families as families
+    from reports.heatmaps import heat_maps as heat_maps
     from reports.page import html_page as html_page
+    from reports.pivots import family_table as family_table
+    from reports.pivots import grid_table as grid_table
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
     from reports.results import append as append
@@ -53,6 +58,9 @@ NAMES = {
     "curves": ("degradation_plot", "save"),
     "gates": ("Gate", "fail_under", "failures", "read_gates"),
     "page": ("html_page",),
+    "grids": ("Family", "families"),
+    "heatmaps": ("heat_maps",),
+    "pivots": ("family_table", "grid_table"),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),

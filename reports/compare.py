@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from reports.names import condition_name
 from reports.provenance import runs_of, settings
-from reports.remarks import condition_name
 from reports.scores import BOOTSTRAP_SEED, Floats, mean, paired_difference
 from reports.summary import CONDITION, prepare
 

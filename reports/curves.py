@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports import files
-from reports.remarks import number
-from reports.summary import prepare, summarize
+from reports.grids import ADDED, in_families, is_composition
+from reports.names import number
+from reports.summary import comparable, summarize
 
 Kind = Literal["eps", "factor"]
 
 STYLE: list[str | Path] = ["default", Path(__file__).with_name("figure.mplstyle")]
 """Matplotlib's defaults come first, so that nobody's own settings change our files."""
+
+WIDE = 3
+"""Panels side by side before the next row begins."""
 
 MARKERS = "osD^vPX"
 STROKES = ("-", "-.", ":")
@@ -39,33 +42,55 @@ UNITS = {
 def degradation_plot(frame: pd.DataFrame, kind: Kind = "eps") -> Figure:
     """Mean against eps, or against factor: one line with its 95 % band per adversary, clean dashed.
 
-    Budgets in different units or norms are different threats and get axes of their own. Lines start at the same
-    condition without the adversary (eps 0, factor 1). A single eps (or factor) gives points with intervals side by
-    side. Conditions of an attack and a perturbation together are drawn over factor, and over eps only where no
-    attack stands alone. Raw returns are drawn if a policy has no normalized score.
+    Budgets in different units or norms are different threats and get axes of their own; so do perturbations that are
+    added (wind, latency) beside those that are scaled. Lines start at the same condition without the adversary (eps 0,
+    the factor that changes nothing). A single eps (or factor) gives points with intervals side by side. Points of
+    grids and samples are no curves (see `heat_maps`). Conditions of an attack and a perturbation together are drawn
+    over factor, and over eps only where no attack stands alone. Raw returns are drawn if a policy has no normalized
+    score.
 
     Raises:
         ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
     """
     adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
-    summary = summarize(_comparable(frame))
-    chosen = summary[summary[adversary] != "none"]
+    summary = summarize(comparable(frame))
+    chosen = summary[(summary[adversary] != "none") & ~in_families(summary)]
     if chosen.empty:
         raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
     if kind == "eps" and (chosen[other] == "none").any():
         chosen = chosen[chosen[other] == "none"]
     lines = _lines(chosen, summary, kind)
-    budgets = [[line for line in lines if line.budget == b] for b in dict.fromkeys(line.budget for line in lines)]
-    panels = budgets if kind == "eps" else [lines]
+    scales = sorted(dict.fromkeys(line.scale for line in lines), key=lambda scale: not scale.startswith(kind))
+    panels = [[line for line in lines if line.scale == scale] for scale in scales]
+    rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
     with style.context(STYLE):
-        figure = Figure(figsize=(1.8 + 4.6 * len(panels), 3.8), layout="constrained")
-        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        figure = Figure(figsize=(1.8 + 4.6 * columns, 3.8 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+        for axes in places[len(panels) :]:
+            axes.remove()
+        for axes, panel in zip(places, panels, strict=False):
             _draw(axes, panel, kind)
             _draw_clean(axes, summary[summary["block"] == "clean"])
-            axes.set_ylabel("return" if (summary["metric"] == "return").any() else "normalized score (100 = expert)")
-        legend = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+            axes.set_ylabel(score_label(summary))
+            axes.yaxis.set_tick_params(labelleft=True)
+        drawn = [line for axes in figure.axes for line in axes.get_lines()]
+        drawn.sort(key=lambda line: line.get_color() == "black")  # clean last
+        legend = {str(line.get_label()): line for line in drawn}
         figure.legend(list(legend.values()), list(legend), loc="outside right upper")
     return figure
+
+
+def degradation_plots(frame: pd.DataFrame) -> dict[str, Figure]:
+    """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
+    apart = ~in_families(summarize(frame))
+    kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
+    shown = [kind for kind, column in kinds.items() if (summarize(frame).loc[apart, column] != "none").any()]
+    return {f"degradation_{kind}": degradation_plot(frame, kind) for kind in shown}
+
+
+def score_label(summary: pd.DataFrame) -> str:
+    """What an axis of means is called."""
+    return "return" if (summary["metric"] == "return").any() else "normalized score (100 = expert)"
 
 
 def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
@@ -85,17 +110,12 @@ def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "svg
     return paths
 
 
-def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
-    return frame.assign(score=np.nan) if prepare(frame)["metric"].nunique() > 1 else frame
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Line:
     """One adversary against one policy: its conditions, and the one without it as `start` (or no row)."""
 
     name: str
-    budget: tuple[str, str]  # unit, norm
+    scale: str  # the label of its axis of eps or factors: lines that share it share axes
     points: pd.DataFrame
     start: pd.DataFrame
     look: dict[str, Any]
@@ -123,21 +143,29 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
             "label": f"{row['policy']}: {name}" if len(policies) > 1 else name,
         }
         start = summary[same & (summary[varied[0]] == "none")]
-        lines.append(
-            _Line(name=look["label"], budget=(row["unit"], row["norm"]), points=points, start=start, look=look)
-        )
+        if kind == "factor":  # what is composed with fixed parts is still changed by them where its own factor is not
+            composed = is_composition(points["perturbation"]).any()
+            start = (start.iloc[:0] if composed else start).assign(factor=row["nominal"])
+        lines.append(_Line(name=look["label"], scale=_scale(row, kind), points=points, start=start, look=look))
     return lines
 
 
-def _draw(axes: Axes, lines: list[_Line], kind: Kind) -> None:
-    label = "factor (1 = untouched simulation)"
+def _scale(row: pd.Series, kind: Kind) -> str:
     if kind == "eps":
-        unit, norm = lines[0].budget
-        label = f"eps ({UNITS.get(unit, unit)}, {norm})"
+        return f"eps ({UNITS.get(row['unit'], row['unit'])}, {row['norm']})"
+    if row["nominal"] == 1:
+        return "factor (1 = untouched)"
+    name = row["perturbation"].split(",")[-1].partition("@")[0]
+    unit = f"{ADDED[name]}, " if name in ADDED else ""
+    return f"{name} ({unit}{number(row['nominal'])} = untouched)"
+
+
+def _draw(axes: Axes, lines: list[_Line], kind: Kind) -> None:
+    label = lines[0].scale
     values = {float(value) for line in lines for value in line.points[kind]}
     if len(values) == 1:
         _draw_points(axes, lines)
-        label = label.replace(kind, f"{kind} = {number(*values)}", 1)
+        label = label.replace(" (", f" = {number(*values)} (", 1)
     else:
         _draw_curves(axes, lines, kind)
     axes.set_xlabel(label)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.remarks import condition_name
+from reports.names import condition_name
 from reports.summary import CONDITION, prepare, summarize
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports import verdict
-from reports.remarks import number
+from reports.names import number
 from reports.summary import BLOCKS
 
 MOST_ROWS = 300

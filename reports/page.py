@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -17,8 +18,11 @@ from markupsafe import Markup, escape
 
 from reports import provenance, verdict
 from reports.explanations import of_flag, of_note
+from reports.grids import families, in_families
 from reports.listing import listings
-from reports.remarks import condition_name, notes
+from reports.names import condition_name
+from reports.pivots import OVERVIEW, family_table, grid_caption, grid_table
+from reports.remarks import notes
 from reports.scores import LEVEL, RESAMPLES
 from reports.summary import CONDITION, prepare, summarize
 
@@ -66,7 +70,8 @@ def html_page(
             "limits": verdict.limits(summary),
             "notes": [(sentence, of_note(sentence)) for sentence in notes(frame)],
             "plots": _plots(plots or {}),
-            "listings": listings(summary),
+            "listings": listings(summary[~in_families(summary)]),
+            "tables": _tables(frame, summary),
             "flags": _flags(episodes),
             "checkpoints": provenance.checkpoints(episodes),
             "effects": provenance.effects(runs),
@@ -136,28 +141,49 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _tables(frame: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Grids and samples, with captions: one line each, then a table over two axes for each grid."""
+    together = family_table(frame)
+    grids = [(grid_caption(family), grid_table(family)) for family in families(summary) if family.axes]
+    return [*([(OVERVIEW, together)] if len(together) else []), *grids]
+
+
 def _plots(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
     """Caption and picture of each plot: the drawing, or its bitmap where that is much smaller."""
     shown = []
     for stem in dict.fromkeys(Path(name).stem for name in plots):
-        caption = CAPTIONS.get(stem, stem.replace("_", " ").capitalize())
+        caption = _caption(stem)
         svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
-            shown.append((caption, _drawing(svg.decode(), caption)))
+            shown.append((caption, _drawing(svg.decode(), caption, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
             data = base64.b64encode(png).decode()
             shown.append((caption, Markup('<img alt="{}" src="data:image/png;base64,{}">').format(caption, data)))
     return shown
 
 
-def _drawing(svg: str, caption: str) -> Markup:
-    """A matplotlib SVG as an element of the page, drawn in the page's own ink on its own paper."""
+def _caption(stem: str) -> str:
+    kind, _, names = stem.partition("_")
+    if kind == "heatmap":
+        return (
+            f"Mean over the grid of {' and '.join(unquote(names).split('_'))}; the cell without a change is outlined."
+        )
+    return CAPTIONS.get(stem, stem.replace("_", " ").capitalize())
+
+
+def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
+    """A matplotlib SVG as an element of the page, drawn in the page's own ink on its own paper.
+
+    A heat map keeps its own: the ink in its cells was chosen for their colours.
+    """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
-    body = body.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
+    if repaint:
+        body = body.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
     body = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", body, count=1)
     body = re.sub(r'<svg ([^>]*?)height="[^"]*"', r"<svg \1", body, count=1)
-    return Markup(body.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1))
+    look = "" if repaint else 'class="own" '
+    return Markup(body.replace("<svg ", f'<svg role="img" {look}aria-label="{escape(caption)}" ', 1))
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.remarks import number
+from reports.names import number
 
 
 def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:

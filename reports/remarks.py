@@ -5,12 +5,15 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from reports.grids import families, is_composition
+from reports.names import condition_name, listed, number
 from reports.schema import KEY, check
 from reports.scores import Interval, paired_difference
 from reports.summary import CONDITION, prepare, summarize
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
+MOST = 6
 BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
 
 
@@ -23,32 +26,23 @@ def notes(frame: pd.DataFrame) -> list[str]:
     found: list[str] = []
     for policy, conditions in summary.groupby("policy", sort=False):
         own = episodes[episodes["policy"] == policy]
-        said = [*_not_clean(conditions), *_yardstick(own), *_rises(own)]
+        said = [*_first(_not_clean(conditions)), *_yardstick(own), *_first(_rises(own))]
         for judge in (_unclear, _flagged, _missing, _thin):
-            said += judge(conditions)
+            said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
     return [*found, *_unrepeatable(frame), *_chosen(summary)]
-
-
-def condition_name(condition: pd.Series) -> str:
-    """For example `fgsm eps 0.1`, `fgsm eps 0.1 raw l2`, `mass 0.5`, `fgsm eps 0.1 with mass 0.5` or `clean`."""
-    parts = []
-    if condition["attack"] != "none":
-        unusual = [name for name in (condition["unit"], condition["norm"]) if name not in ("dataset-std", "linf")]
-        parts.append(" ".join([f"{condition['attack']} eps {number(condition['eps'])}", *unusual]))
-    if condition["perturbation"] != "none":
-        parts.append(f"{condition['perturbation']} {number(condition['factor'])}")
-    return " with ".join(parts) or "clean"
-
-
-def number(value: float) -> str:
-    """An eps or a factor as a person would write it: 0.1, 1, 1e-06."""
-    return f"{value:.12g}"
 
 
 def difference(interval: Interval) -> str:
     """For example `4.2 points [1.1, 7.3]`."""
     return f"{interval.estimate:z.1f} points [{interval.low:z.1f}, {interval.high:z.1f}]"
+
+
+def _first(sentences: list[str]) -> list[str]:
+    """As many sentences of one kind as anybody reads, and how many there are beyond them."""
+    if len(sentences) <= MOST + 1:
+        return sentences
+    return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
 
 
 def _cells(episodes: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
@@ -73,11 +67,11 @@ def _yardstick(episodes: pd.DataFrame) -> list[str]:
             unclear.append(condition_name(condition))
     if unclear:
         said.append(
-            f"{', '.join(unclear)} cannot be told from random noise of the same size: the difference lies within its "
+            f"{listed(unclear)} cannot be told from random noise of the same size: the difference lies within its "
             "interval."
         )
     if alone:
-        said.append(f"{', '.join(alone)} was not compared with random noise: no common episodes at the same budget.")
+        said.append(f"{listed(alone)} was not compared with random noise: no common episodes at the same budget.")
     return said
 
 
@@ -97,17 +91,17 @@ def _rises(episodes: pd.DataFrame) -> list[str]:
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    same = _changes_nothing(conditions)  # nothing to say: they are the clean episodes
+    same = _changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
     names = [condition_name(row) for _, row in changed[~moved].iterrows()]
     said = []
     if names:
-        said.append(f"nothing can be said about {', '.join(names)}: the change to clean lies within its interval.")
+        said.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
     alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
     if len(alone):
         names = [condition_name(row) for _, row in alone.iterrows()]
-        said.append(f"no change to clean is given for {', '.join(names)}: no clean episode has the same seed.")
+        said.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
     return said
 
 
@@ -123,8 +117,17 @@ def _not_clean(conditions: pd.DataFrame) -> list[str]:
 
 def _changes_nothing(conditions: pd.DataFrame) -> pd.Series:
     """Whether each condition is the clean one under another name; a composition never is by its last factor alone."""
-    alone = ~conditions["perturbation"].str.contains(",", regex=False)
+    alone = ~is_composition(conditions["perturbation"])
     return (conditions["eps"] == 0) & (conditions["factor"] == conditions["nominal"]) & alone
+
+
+def _is_untouched(conditions: pd.DataFrame) -> pd.Series:
+    """Whether each condition is the untouched point of a grid or sample, as far as names and scores tell."""
+    found = pd.Series(False, index=conditions.index)
+    for family in families(conditions):
+        cells = family.cells
+        found[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
+    return found
 
 
 def _flagged(conditions: pd.DataFrame) -> list[str]:
@@ -172,7 +175,13 @@ def _chosen(summary: pd.DataFrame) -> list[str]:
     attacked = summary[summary["block"] != "clean"].groupby(["policy", "block"]).size()
     if attacked.empty or attacked.max() < 2:
         return []
-    return [
+    said = [
         "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
         "again with another seed before quoting it."
     ]
+    if families(summary):
+        said.append(
+            "The worst point of a grid or sample is the worst of the points that were tried, not of the set they stand "
+            "for: a finer grid or a larger sample can only lower it."
+        )
+    return said

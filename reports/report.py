@@ -1,4 +1,4 @@
-"""A report folder: the table, its numbers and its curves, from the results alone."""
+"""A report folder: the tables, their numbers, curves and heat maps, from the results alone."""
 
 import json
 from collections.abc import Mapping
@@ -6,46 +6,54 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import curves, files, tables
+from reports import curves, files, heatmaps, pivots, tables
+from reports.grids import families
 from reports.page import html_page
 from reports.summary import summarize
 
 PLOTS = ("degradation_eps.png", "degradation_eps.svg", "degradation_factor.png", "degradation_factor.svg")
 FILES = ("index.html", "table.md", "table.csv", *PLOTS)
+HEAT_MAPS = ("heatmap_*_*.png", "heatmap_*_*.svg")
+"""Patterns of what else may be there: one heat map for every two perturbations that form a grid."""
 
 
 def write_report(
     frame: pd.DataFrame, folder: Path | str, sidecar: Mapping[str, object] | None = None
 ) -> dict[str, Path]:
-    """Write the report of a results table and return its files by name (see FILES).
+    """Write the report of a results table and return its files by name (see FILES and HEAT_MAPS).
 
-    index.html is one self-contained page with all of it, table.md the rounded table with caption and notes, table.csv
-    every number of `summarize` in full precision; a degradation plot is written for eps if there are attacks, for
-    factor if there are perturbations, and one left by an earlier report is removed if not. `sidecar` (what produced
-    the results) ends up in the page and at the end of table.md. Equal results give equal bytes. Raises ValueError as
-    `summarize` does.
+    index.html is one self-contained page with all of it, table.md has the rounded tables with caption and notes,
+    table.csv every number of `summarize` in full precision. A degradation plot is written for eps if there are attacks,
+    for factor if there are perturbations outside grids and samples, a heat map for every grid; a plot left by an
+    earlier report is removed. `sidecar` (what produced the results) ends up in the page and at the end of table.md.
+    Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
     folder = Path(folder)
     texts = {"table.md": markdown(frame, sidecar), "table.csv": tables.to_csv(summarize(frame))}
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
-    kinds: dict[curves.Kind, str] = {"eps": "attack", "factor": "perturbation"}
-    for kind, column in kinds.items():
-        if (frame[column] != "none").any():
-            paths = curves.save(curves.degradation_plot(frame, kind), folder / f"degradation_{kind}")
-            written |= {path.name: path for path in paths}
+    for stem, figure in [*curves.degradation_plots(frame).items(), *heatmaps.heat_maps(frame).items()]:
+        written |= {path.name: path for path in curves.save(figure, folder / stem)}
     plots = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
     written = {"index.html": folder / "index.html"} | written
     files.replace(written["index.html"], html_page(frame, sidecar, plots).encode())
-    for name in set(FILES) - set(written):
-        (folder / name).unlink(missing_ok=True)
+    earlier = [*(folder / name for name in FILES), *(path for one in HEAT_MAPS for path in folder.glob(one))]
+    for path in earlier:
+        if path.name not in written:
+            path.unlink(missing_ok=True)
     return written
 
 
 def markdown(frame: pd.DataFrame, sidecar: Mapping[str, object] | None = None) -> str:
-    """The table with caption, its notes as a list and, if given, where the results come from."""
+    """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
     text = tables.to_markdown(tables.robustness_table(frame), tables.caption(frame))
+    together = pivots.family_table(frame)
+    if len(together):
+        text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
+    for family in families(summarize(frame)):
+        if family.axes:
+            text += "\n" + tables.to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
     found = tables.notes(frame)
     if found:
         text += "\n" + "".join(f"- {note}\n" for note in found)

@@ -60,6 +60,11 @@ def summarize(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
+    return frame.assign(score=np.nan) if prepare(frame)["metric"].nunique() > 1 else frame
+
+
 def _labels(episodes: pd.DataFrame) -> pd.Series:
     """What a policy is called: its algorithm, and as much more as is needed to tell the policies apart.
 

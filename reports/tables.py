@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from reports.remarks import condition_name, notes, number
+from reports.grids import in_families
+from reports.names import condition_name, number
+from reports.remarks import notes
 from reports.scores import LEVEL
 from reports.summary import BLOCKS, CONDITION, prepare, summarize
 
@@ -15,14 +17,16 @@ def robustness_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
 
     The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block of several
-    conditions ends with each policy's worst one. † marks cells with flags or missing returns (see `notes`).
+    conditions ends with each policy's worst one. † marks cells with flags or missing returns (see `notes`). The
+    points of grids and samples have no rows (`family_table` sums them up), but count among what is worst.
     Raises ValueError as `summarize` does.
     """
     summary = summarize(frame)
+    apart = in_families(summary)
     rows = []
     for block in BLOCKS:
         conditions = summary[summary["block"] == block]
-        for _, cells in conditions.groupby(CONDITION, sort=False):
+        for _, cells in conditions[~apart[conditions.index]].groupby(CONDITION, sort=False):
             rows.append(_heading(cells.iloc[0]) | _columns(cells, summary))
         if block != "clean" and conditions.groupby(CONDITION).ngroups > 1:
             rows.append(_worst(conditions, summary))

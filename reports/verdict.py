@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.remarks import condition_name, number
+from reports.names import condition_name, number
 
 NAMES = {
     "clean": ("clean", "clean"),

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ import joblib
 import pandas as pd
 
 import attacks
-import perturbations
 import reports
 from microbench.checkpoints import Checkpoint, load_own
 from microbench.commands.progress import track
 from microbench.commands.rows import identify, in_order, missing_episodes, past_runs, put
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import Conditions, check_task
-from microbench.plan import CLEAN, Cell, Episode, chunks, plan_episodes
+from microbench.plan import Cell, Episode, chunks, plan_episodes
 from microbench.runs import RESULTS, find_policy
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.workers import evaluate_chunks
+from microbench.worlds import effects
 from reports.results import read, write
 
 
@@ -54,31 +54,20 @@ class Outcome:
 
 
 def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
-    """The clean cell, then every attack at every budget; no names means every built-in attack.
+    """Every attack at every budget.
 
     Raises:
-        ValueError: an unknown attack, or a budget that is negative or not finite.
+        ValueError: an unknown attack, a budget that is negative or not finite, or only one of the two.
 
     """
+    if bool(names) != bool(budgets):
+        raise UserError("an attack needs a budget and a budget an attack: give both --attack and --eps, or neither.")
     for eps in budgets:
         if not 0 <= eps < float("inf"):
             raise UserError(f"--eps {eps} is no budget; expected a finite number of at least 0, for example --eps 0.1.")
     for name in names:
         attacks.resolve(name)
-    return [CLEAN, *(Cell(attack=name, eps=eps) for name in names or attacks.ATTACKS for eps in budgets)]
-
-
-def perturbation_cells(sweeps: Iterable[tuple[str, Sequence[float]]]) -> list[Cell]:
-    """The clean cell, then every perturbation at every of its factors.
-
-    Raises:
-        ValueError: an unknown perturbation or a factor it cannot take.
-
-    """
-    cells = [Cell(perturbation=name, factor=factor) for name, factors in sweeps for factor in factors]
-    for cell in cells:
-        perturbations.resolve(cell.perturbation)(cell.factor)
-    return [CLEAN, *cells]
+    return [Cell(attack=name, eps=eps) for name in names for eps in budgets]
 
 
 def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
@@ -107,10 +96,13 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     past_runs(results)
     missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
     _run(checkpoint, conditions, missing if options.resume else planned, results, options)
-    about = {"runs": [*past_runs(results), _this_run(checkpoint, conditions, time.monotonic() - began)]}
+    this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
+    this_run["effects"] = effects(find_task(conditions.env_id), cells)
+    about = {"runs": [*past_runs(results), this_run]}
     frame, mine = in_order(read(results), keys)
     write(frame, results, about)
-    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
+    short = {"runs": [{name: told for name, told in run.items() if name != "effects"} for run in about["runs"]]}
+    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", short)
     return Outcome(results=results, frame=mine, files=files)
 
 

@@ -1,4 +1,4 @@
-"""Many episodes in lock step on `mujoco.batch`, bit-equal to Gymnasium."""
+"""Many episodes in lock step, on `mujoco.batch` where it can compute them, bit-equal to Gymnasium."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,9 @@ from mujoco.batch import Batch
 
 from microbench.environment import warnings_counted_only
 from microbench.errors import UserError
-from microbench.locomotion import Actions, Bools, Floats, State
+from microbench.locomotion import Actions, Bools, Floats, Physics, State
 from microbench.simulators.models import UNSTABLE, without_islands
+from microbench.simulators.row_by_row import RowByRow
 from microbench.tasks import Task
 
 
@@ -30,11 +31,13 @@ class BatchedSimulator:
         self.task, self.n = task, len(models)
         self._physics = task.physics
         distinct = {id(model): without_islands(model) for model in models}
-        self._batch = Batch(distinct[id(models[0])], self.n, nthread)
-        if len(distinct) > 1:
-            self._batch.set_models([distinct[id(model)] for model in models])
+        self._batch = _batch([distinct[id(model)] for model in models], task.physics, nthread)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._wrench = self._batch.bind("xfrc_applied")
         self._derived = {name: self._batch.bind(name) for name in task.physics.derived}
+        self._constants = {
+            name: np.stack([getattr(model, name) for model in models]) for name in task.physics.constants
+        }
         self._qpos0 = np.stack([model.qpos0 for model in models])  # (n, nq)
         self._dt = np.array([model.opt.timestep * task.physics.frame_skip for model in models])  # (n,)
         self._position = np.zeros(self.n)
@@ -60,34 +63,54 @@ class BatchedSimulator:
         self._position = self._physics.position(state).copy()
         return self._physics.observe(state)
 
-    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+    def step(
+        self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
+    ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move the living rows `ids` (b,), sorted and unique, by `action` (b, A) float32, which is not clipped.
 
+        `wrench` (b, nbody, 6) is MuJoCo's `xfrc_applied` for this one step: force (N) and torque (N m).
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
         """
         action = np.ascontiguousarray(action)
         self._ctrl[ids] = action
+        if wrench is not None:
+            self._wrench[ids] = wrench
         with warnings_counted_only():
             self._batch.step(ids, self._physics.frame_skip)
+        if wrench is not None:
+            self._wrench[ids] = 0.0
         state = self._state(ids)
         position = self._physics.position(state)
         velocity = (position - self._position[ids]) / self._dt[ids]
         self._position[ids] = position
         self._elapsed[ids] += 1
         fallen = self._physics.fallen(state)
-        reward = self._physics.reward(velocity, action, fallen)
+        reward = self._physics.reward(velocity, action, fallen, state)
         return self._physics.observe(state), reward, fallen, self._elapsed[ids] >= self.task.horizon
 
     @property
     def unstable(self) -> Bools:
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
-        counts = self._batch.warning[:, UNSTABLE, 1]
-        rows: Bools = (counts > 0).any(axis=1)
-        return rows
+        counts: npt.NDArray[np.int64] = self._batch.warning[:, UNSTABLE, 1]
+        return np.asarray((counts > 0).any(axis=1))
+
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds."""
+        return self._dt
 
     def close(self) -> None:
         """Nothing to give back: the memory goes with the object."""
 
     def _state(self, ids: npt.NDArray[np.int64]) -> State:
-        derived = {name: values[ids] for name, values in self._derived.items()}
+        derived = {name: values[ids] for name, values in (self._derived | self._constants).items()}
         return State(qpos=self._qpos[ids], qvel=self._qvel[ids], derived=derived)
+
+
+def _batch(models: Sequence[MjModel], physics: Physics, nthread: int) -> Batch | RowByRow:
+    if "cfrc_ext" in physics.derived:
+        return RowByRow(models, nthread)
+    batch = Batch(models[0], len(models), nthread)
+    if any(model is not models[0] for model in models):
+        batch.set_models(models)
+    return batch

@@ -51,13 +51,23 @@ class GymnasiumSimulator:
         pairs = zip(self._envs, seeds, strict=True)
         return np.stack([env.reset(seed=int(seed))[0] for env, seed in pairs]).astype(np.float64)
 
-    def step(self, action: Actions, ids: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Bools, Bools]:
+    def step(
+        self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
+    ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move the living rows `ids` (b,), sorted and unique, by `action` (b, A) float32, which is not clipped.
 
+        `wrench` (b, nbody, 6) is MuJoCo's `xfrc_applied` for this one step: force (N) and torque (N m).
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
+
+        Raises:
+            UserError: a wrench for an environment that does not run on MuJoCo.
         """
+        if wrench is not None:
+            self._push(wrench, ids)
         with warnings_counted_only():
             moves = [self._envs[i].step(row)[:4] for i, row in zip(ids, action, strict=True)]
+        if wrench is not None:
+            self._push(np.zeros_like(wrench), ids)
         if not self._proved:
             self._prove(ids)
         obs, reward, terminated, truncated = zip(*moves, strict=True)
@@ -73,10 +83,21 @@ class GymnasiumSimulator:
         """Rows (n,) in which MuJoCo met a bad position, velocity or acceleration and reset itself."""
         return np.array([data is not None and _reset_itself(data) for data in self._data], dtype=np.bool_)
 
+    @property
+    def dt(self) -> Floats:
+        """The time between two actions, (n,) in seconds; NaN for what does not run on MuJoCo."""
+        return np.array([getattr(env.unwrapped, "dt", np.nan) for env in self._envs], dtype=np.float64)
+
     def close(self) -> None:
         """Close the environments."""
         for env in self._envs:
             env.close()
+
+    def _push(self, wrench: Floats, ids: npt.NDArray[np.int64]) -> None:
+        for i, row in zip(ids, wrench, strict=True):
+            if self._data[i] is None:
+                raise UserError(f"'{self.task.env_id}' does not run on MuJoCo: no force can push its bodies.")
+            self._data[i].xfrc_applied[:] = row
 
     def _prove(self, ids: npt.NDArray[np.int64]) -> None:
         """The first step must have moved our data, or the environment steps another model than the one given."""

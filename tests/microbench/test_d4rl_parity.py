@@ -30,7 +30,8 @@ def infos() -> ModuleType:
 
 def test_every_entry_of_our_tasks_has_our_anchors(infos: ModuleType) -> None:
     entries = [(name, found[1]) for name in infos.REF_MIN_SCORE if (found := ENTRY.fullmatch(name))]
-    assert {robot for _, robot in entries} == {"hopper", "halfcheetah", "walker2d", "ant"} == set(OURS)
+    hands = {"pen", "door", "hammer", "relocate"}
+    assert {robot for _, robot in entries} == {"hopper", "halfcheetah", "walker2d", "ant", *hands} == set(OURS)
     for name, robot in entries:
         assert infos.REF_MIN_SCORE[name] == OURS[robot].random_score, name
         assert infos.REF_MAX_SCORE[name] == OURS[robot].expert_score, name
@@ -38,6 +39,7 @@ def test_every_entry_of_our_tasks_has_our_anchors(infos: ModuleType) -> None:
 
 @pytest.mark.parametrize("robot", sorted(OURS))
 def test_scores_are_d4rls_times_a_hundred(infos: ModuleType, robot: str) -> None:
-    low, high = infos.REF_MIN_SCORE[f"{robot}-medium-v2"], infos.REF_MAX_SCORE[f"{robot}-medium-v2"]
+    name = f"{robot}-human-v1" if OURS[robot].env_id.startswith("Adroit") else f"{robot}-medium-v2"
+    low, high = infos.REF_MIN_SCORE[name], infos.REF_MAX_SCORE[name]
     for reached in (low, 0.0, 1234.5, high):
         assert normalized_score(OURS[robot], reached) == pytest.approx(100 * (reached - low) / (high - low), abs=1e-12)

@@ -11,7 +11,7 @@ from microbench.agent import AgentConfig, make_agent
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import load_own, save_own
 from microbench.checkpoints.own import Origin
-from microbench.commands.parse import parse_sweep
+from microbench.commands.sweeps import parse_sweep
 from microbench.data.dataset import Dataset
 from microbench.environment import make_env
 from microbench.returns import FIRST_SEED, clean_returns
@@ -76,8 +76,8 @@ def gymnasium_return(seed: int, *, cut: bool) -> float:
 
 @pytest.mark.parametrize("count", [2, 5, 11])
 def test_a_sweep_contains_both_of_its_bounds(count: int) -> None:
-    name, factors = parse_sweep(f"mass=0.5:1.5:{count}")
-    assert name == "mass"
+    (axis,) = parse_sweep(f"mass=0.5:1.5:{count}")
+    factors = axis.factors
     assert len(factors) == count
     assert (factors[0], factors[-1]) == (0.5, 1.5)
     assert np.allclose(np.diff(factors), 1 / (count - 1))

@@ -42,6 +42,7 @@ class Scripted:
 
     def __post_init__(self) -> None:
         self.n = len(self.lengths)
+        self.dt = np.ones(self.n)
         self.resets: list[list[int]] = []
         self.steps: list[tuple[list[int], list[float]]] = []  # rows and actions
         self.t = np.zeros(self.n, np.int64)
@@ -56,7 +57,7 @@ class Scripted:
         self.t[:] = 0
         return self._obs(np.arange(self.n))
 
-    def step(self, action: Any, ids: Any) -> Any:
+    def step(self, action: Any, ids: Any, wrench: Any = None) -> Any:
         assert len(ids)
         assert (np.diff(ids) > 0).all()
         self.steps.append((ids.tolist(), action[:, 0].tolist()))

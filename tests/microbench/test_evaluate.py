@@ -12,7 +12,7 @@ from mujoco import MjModel
 
 import perturbations
 from attacks import ATTACKS, Target
-from microbench import evaluate as module
+from microbench import worlds
 from microbench.checkpoints import Checkpoint
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action
@@ -118,7 +118,7 @@ def test_eps_0_and_factor_1_are_the_clean_rows_bit_for_bit(checkpoint: Checkpoin
     clean = run(checkpoint, only(CLEAN))
     same = [
         *(Cell(attack=name, eps=0.0) for name in ATTACKS),
-        *(Cell(perturbation=name, factor=1.0) for name in perturbations.PERTURBATIONS),
+        *(Cell(perturbation=name, factor=record.nominal) for name, record in perturbations.PERTURBATIONS.items()),
         Cell(attack="pgd", eps=0.0, perturbation="mass", factor=1.0),
     ]
     for cell in same:
@@ -193,8 +193,9 @@ def test_models_are_made_once_per_cell(checkpoint: Checkpoint, monkeypatch: pyte
         made.append(factor)
         return original(factor)
 
-    monkeypatch.setitem(perturbations.PERTURBATIONS, "mass", counted)
-    module._model.cache_clear()
+    record = dataclasses.replace(perturbations.PERTURBATIONS["mass"], make=counted)
+    monkeypatch.setitem(perturbations.PERTURBATIONS, "mass", record)
+    worlds.world.cache_clear()
     for _ in range(2):
         run(checkpoint, plan_episodes([Cell(perturbation="mass", factor=f) for f in (0.7, 0.9)], 3, seed=0))
     assert made == [0.7, 0.9]

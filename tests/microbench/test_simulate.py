@@ -4,6 +4,7 @@ import copy
 import hashlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from gymnasium.envs.registration import EnvSpec
 from mujoco import MjData, MjModel
 
+from attacks import Target
 from microbench.environment import make_env
+from microbench.episodes import deterministic_action, run_episodes
 from microbench.errors import UserError
 from microbench.simulate import BatchedSimulator, GymnasiumSimulator, Simulator, make_simulator, nominal_model
 from microbench.tasks import TASKS, Task, find_task
@@ -44,10 +48,13 @@ def plain_env(task: Task, model: MjModel | None) -> Any:
     return env
 
 
-def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, steps: int = 60) -> int:
+def assert_bit_equal(
+    simulator: Simulator, envs: Sequence[Any], env_steps: int, steps: int = 60, push: float = 0.0
+) -> int:
     """Step both under the same unclipped float32 actions, rows leaving as they end, for some `env_steps` or more.
 
     A round of episodes is cut after `steps`; there are at least two rounds. Returns the env steps of the first.
+    With `push`, random wrenches of this size act in two steps of three.
     """
     rng, taken, episode, first_round = np.random.default_rng(3), 0, 0, 0
     while taken < env_steps or episode < 2:
@@ -55,9 +62,10 @@ def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, 
         obs = simulator.reset(seeds)
         assert np.array_equal(obs, np.stack([env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)]))
         ids = np.arange(simulator.n)
-        for _ in range(steps):
+        for step in range(steps):
             action = rng.uniform(-1.5, 1.5, (len(ids), simulator.task.action_size)).astype(np.float32)
-            ours = simulator.step(action, ids)
+            wrench = random_wrench(envs, ids, push if step % 3 else 0.0, rng)
+            ours = simulator.step(action, ids, wrench)
             theirs = [envs[i].step(row)[:4] for i, row in zip(ids.tolist(), action, strict=True)]
             for mine, reference in zip(ours, zip(*theirs, strict=True), strict=True):
                 assert np.array_equal(mine, np.array(reference))
@@ -67,6 +75,17 @@ def assert_bit_equal(simulator: Simulator, envs: Sequence[Any], env_steps: int, 
                 break
         episode, first_round = episode + 1, first_round or taken
     return first_round
+
+
+def random_wrench(
+    envs: Sequence[Any], ids: npt.NDArray[np.int64], push: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64] | None:
+    """Push all bodies of the rows' environments; returns what the simulator is given, None for no push at all."""
+    wrench = push * rng.uniform(-1, 1, (len(ids), *envs[0].unwrapped.data.xfrc_applied.shape)) if push else None
+    for i, row in zip(ids.tolist(), [0.0] * len(ids) if wrench is None else wrench, strict=True):
+        if hasattr(envs[i].unwrapped, "data"):  # Pendulum-v1 has no bodies
+            envs[i].unwrapped.data.xfrc_applied[:] = row
+    return wrench
 
 
 @pytest.mark.parametrize("nthread", [1, 2])
@@ -81,6 +100,60 @@ def test_the_batched_simulator_is_gymnasium_bit_for_bit(env_id: str, perturbed: 
     assert not simulator.unstable.any()
 
 
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Humanoid-v4", "Humanoid-v5"])
+def test_a_policy_earns_what_it_earns_in_gymnasium(env_id: str) -> None:
+    """Closed loop: one differing bit would be fed back and grow. Rows fall, and leave, at different times."""
+    task = replace(TASKS[env_id], horizon=300)
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(task.obs_size, 32), torch.nn.Tanh(), torch.nn.Linear(32, 20))
+
+    def policy(obs: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(4 * layers(obs))[:, : task.action_size]  # 20 units: see `episodes.BLOCK_ROWS`
+
+    models = [parse(text)(nominal_model(task)) for text in (*PERTURBED, "mass=1", "gravity=1.2")]
+    simulator = BatchedSimulator(task, models)
+    ours = run_episodes(Target(policy=policy, obs_scale={}), simulator, range(5))
+    for row, model in enumerate(models):
+        env, total, steps, ended = plain_env(task, model), 0.0, 0, False
+        obs = env.reset(seed=row)[0]
+        while not ended and steps < task.horizon:
+            seen = torch.from_numpy(obs[None].astype(np.float32))
+            action = np.clip(deterministic_action(policy, seen)[0], simulator.action_low, simulator.action_high)
+            obs, reward, ended = env.step(action)[:3]
+            total, steps = total + reward, steps + 1
+        assert (ours.returns[row], ours.lengths[row]) == (total, steps)
+    assert len(set(ours.lengths.tolist())) > 1
+
+
+@pytest.mark.parametrize("kind", [BatchedSimulator, GymnasiumSimulator])
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v5", "Ant-v5", "Humanoid-v4"])
+def test_a_wrench_pushes_for_one_step_as_in_gymnasium(
+    env_id: str, kind: type[BatchedSimulator] | type[GymnasiumSimulator]
+) -> None:
+    task = TASKS[env_id]
+    models = models_of(task, perturbed=True)
+    simulator = kind(task, models)
+    assert_bit_equal(simulator, [plain_env(task, model) for model in models], env_steps=200, push=3.0)
+    simulator.close()
+
+
+@pytest.mark.parametrize("kind", [BatchedSimulator, GymnasiumSimulator])
+def test_a_wrench_lifts_the_body_it_names_and_leaves_no_trace(
+    kind: type[BatchedSimulator] | type[GymnasiumSimulator],
+) -> None:
+    task = TASKS["HalfCheetah-v4"]
+    model = nominal_model(task)
+    simulator, ids, still = kind(task, [model] * 2), np.arange(2), np.zeros((2, 6), np.float32)
+    wrench = np.zeros((2, model.nbody, 6))
+    wrench[1, 1, 2] = 1e4  # N, upwards, on the second row's torso
+    simulator.reset([4, 4])
+    obs = simulator.step(still, ids, wrench)[0]
+    assert obs[1, 9] > obs[0, 9] + 1.0  # upward velocity: 0.05 s · 10 kN / 14 kg, less what the legs hold back
+    assert np.array_equal(*simulator.reset([4, 4]))
+    assert np.array_equal(*simulator.step(still, ids)[0])
+    simulator.close()
+
+
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "HalfCheetah-v5"])
 def test_episodes_are_truncated_at_the_horizon(env_id: str) -> None:
     task = TASKS[env_id]
@@ -89,7 +162,7 @@ def test_episodes_are_truncated_at_the_horizon(env_id: str) -> None:
 
 
 @pytest.mark.parametrize("perturbed", [False, True])
-@pytest.mark.parametrize("env_id", ["Hopper-v4", "Walker2d-v5", "HalfCheetah-v4"])
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "Walker2d-v5", "HalfCheetah-v4", "Humanoid-v4", "Ant-v5"])
 def test_both_simulators_agree(env_id: str, perturbed: bool) -> None:
     task = TASKS[env_id]
     models = models_of(task, perturbed)
@@ -121,8 +194,7 @@ def test_any_other_task_runs_in_gymnasium(env_id: str) -> None:
 def test_d6_a_perturbed_model_is_the_one_that_steps() -> None:
     task = find_task("Ant-v5")
     models = models_of(task, perturbed=True)
-    simulator = make_simulator(task, models)
-    assert isinstance(simulator, GymnasiumSimulator)
+    simulator = GymnasiumSimulator(task, models)
     assert_bit_equal(simulator, [plain_env(task, model) for model in models], env_steps=60, steps=15)
     nominal, same_seed = GymnasiumSimulator(task, n=4), [5, 5, 5, 5]
     action, ids = np.full((4, 8), 0.5, np.float32), np.arange(4)
@@ -160,7 +232,7 @@ def test_d6_an_environment_that_keeps_its_own_model_is_found_out(monkeypatch: py
         simulator.step(np.zeros((2, 1), np.float32), np.arange(2))
 
 
-@pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v4"])
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v4", "Ant-v5", "Humanoid-v5"])
 def test_a_row_does_not_depend_on_its_company(env_id: str) -> None:
     task = TASKS[env_id]
     models = models_of(task, perturbed=True)
@@ -200,20 +272,21 @@ def test_d7_nothing_is_written_printed_or_warned(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("env_id", "timestep"), [("HalfCheetah-v4", 0.2), ("Ant-v5", 0.4)])
 def test_unstable_rows_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    env_id: str, timestep: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    task = TASKS["HalfCheetah-v4"]
+    task = TASKS[env_id]
     nominal = nominal_model(task)
     explosive = copy.deepcopy(nominal)
-    explosive.opt.timestep = 0.2
+    explosive.opt.timestep = timestep
     models = [nominal, explosive, nominal]
     fast, slow = BatchedSimulator(task, models), GymnasiumSimulator(task, models)
     for simulator in (fast, slow):
         simulator.reset([0, 1, 2])
         assert simulator.unstable.tolist() == [False, False, False]
-    action = np.random.default_rng(0).uniform(-1, 1, (40, 3, 6)).astype(np.float32)
+    action = np.random.default_rng(0).uniform(-1, 1, (40, 3, task.action_size)).astype(np.float32)
     for row in action:
         for mine, reference in zip(fast.step(row, np.arange(3)), slow.step(row, np.arange(3)), strict=True):
             assert np.array_equal(mine, reference)
@@ -256,9 +329,9 @@ def test_d2_a_smoother_floor_changes_no_living_hopper() -> None:
 
 
 def test_the_simulator_is_chosen_by_the_record() -> None:
-    hopper, ant = TASKS["Hopper-v4"], find_task("Ant-v5")
+    hopper, reacher = TASKS["Hopper-v4"], find_task("Reacher-v5")
     assert isinstance(make_simulator(hopper, [nominal_model(hopper)], nthread=2), BatchedSimulator)
-    assert isinstance(make_simulator(ant, [nominal_model(ant)]), GymnasiumSimulator)
+    assert isinstance(make_simulator(reacher, [nominal_model(reacher)]), GymnasiumSimulator)
 
 
 def test_mistakes_are_told_in_a_sentence() -> None:
@@ -277,8 +350,10 @@ def test_mistakes_are_told_in_a_sentence() -> None:
             GymnasiumSimulator(hopper, models, n)
     with pytest.raises(UserError, match="no MuJoCo model"):
         nominal_model(pendulum)
-    with pytest.raises(UserError, match="does not run on MuJoCo"):
+    with pytest.raises(UserError, match="does not run on MuJoCo: its physics"):
         GymnasiumSimulator(pendulum, [model])
+    with pytest.raises(UserError, match="does not run on MuJoCo: no force"):
+        GymnasiumSimulator(pendulum, n=1).step(np.zeros((1, 1), np.float32), np.arange(1), np.zeros((1, 2, 6)))
 
 
 def test_compose_of_nothing_simulates_the_nominal_task() -> None:

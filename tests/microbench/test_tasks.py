@@ -28,6 +28,7 @@ def test_a_record_agrees_with_the_environment(env_id: str) -> None:
     assert env.action_space.shape == (task.action_size,)
     assert env.spec is not None
     assert env.spec.max_episode_steps == task.horizon
+    env.close()
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,12 @@ PENDULUM_ROWS = [
     ([nan, 0.0, 0.0, 0.0], True),
     ([0.0, 0.0, 0.0, -inf], True),
 ]
+PEN_ROWS = [
+    ([0.0] * 26 + [0.075] + [0.0] * 18, False),
+    ([0.0] * 26 + [0.0749] + [9.0] * 18, True),
+    ([0.0] * 26 + [0.3] + [0.0] * 17 + [nan], True),
+    ([inf] + [0.0] * 25 + [0.3] + [0.0] * 18, True),
+]
 OTHER_ROWS = [([1e30] * 10, False), ([nan] + [0.0] * 9, True), ([0.0] * 9 + [inf], True)]
 
 
@@ -131,6 +138,8 @@ OTHER_ROWS = [([1e30] * 10, False), ([nan] + [0.0] * 9, True), ([0.0] * 9 + [inf
         ("Humanoid-v5", HUMANOID_ROWS),
         ("InvertedPendulum-v4", PENDULUM_ROWS),
         ("Swimmer-v5", OTHER_ROWS),
+        ("AdroitHandPen-v1", PEN_ROWS),
+        ("AdroitHandDoor-v1", OTHER_ROWS),
         ("Reacher-v5", OTHER_ROWS),
     ],
 )

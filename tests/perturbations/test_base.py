@@ -11,10 +11,12 @@ import numpy.typing as npt
 import pytest
 from mujoco import MjModel
 
-from perturbations import PERTURBATIONS, Perturbation, compose, mass, parse, resolve
+from perturbations import PERTURBATIONS, compose, mass
 
 Floats = npt.NDArray[np.float64]
-EACH = sorted(PERTURBATIONS)
+PHYSICS = {name: record for name, record in PERTURBATIONS.items() if not record.disturbs}
+SCALED = sorted(name for name, record in PHYSICS.items() if record.nominal == 1)
+EACH = sorted(PHYSICS)
 
 
 def bits(model: MjModel) -> bytes:
@@ -25,7 +27,7 @@ def bits(model: MjModel) -> bytes:
 
 @pytest.mark.parametrize("name", EACH)
 def test_d9_factor_one_is_bit_identical_and_a_copy(name: str, model: MjModel) -> None:
-    same = PERTURBATIONS[name](1.0)(model)
+    same = PHYSICS[name](PHYSICS[name].nominal)(model)
     assert same is not model
     assert bits(same) == bits(model)
 
@@ -42,8 +44,8 @@ def test_d9_the_input_is_unchanged_and_nothing_compounds(name: str, model: MjMod
 def test_d10_every_parameter_changes_the_trajectory_against_an_equal_control(
     name: str, model: MjModel, trajectory: Callable[..., Floats]
 ) -> None:
-    control = trajectory(PERTURBATIONS[name](1.0)(model))
-    assert np.array_equal(control, trajectory(PERTURBATIONS[name](1.0)(model)))
+    control = trajectory(PHYSICS[name](PHYSICS[name].nominal)(model))
+    assert np.array_equal(control, trajectory(PHYSICS[name](PHYSICS[name].nominal)(model)))
     assert np.array_equal(control, trajectory(model))
     assert np.abs(trajectory(PERTURBATIONS[name](0.7)(model)) - control).max() > 1e-3
     assert np.abs(trajectory(PERTURBATIONS[name](1.3)(model)) - control).max() > 1e-3
@@ -59,7 +61,7 @@ def test_d7_no_installed_file_changes_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     assets = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(assets.rglob("*.xml"))]
-    trajectory(compose(*(make(1.1) for make in PERTURBATIONS.values()))(compiled(robot)))
+    trajectory(compose(*(record(1.1) for record in PHYSICS.values()))(compiled(robot)))
     after = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(assets.rglob("*.xml"))]
     assert before == after
     assert list(tmp_path.iterdir()) == []
@@ -90,32 +92,3 @@ def test_compose_applies_all_and_of_nothing_is_a_copy(hopper: MjModel) -> None:
     nothing = compose()(hopper)
     assert nothing is not hopper
     assert bits(nothing) == bits(hopper)
-
-
-def test_parse_reads_what_the_command_line_writes(hopper: MjModel) -> None:
-    expected = compose(mass(1.2), PERTURBATIONS["friction"](0.8))(hopper)
-    assert bits(parse("mass=1.2, friction=0.8")(hopper)) == bits(expected)
-
-
-@pytest.mark.parametrize("text", ["", "mass", "mass=", "mass=heavy", "mass=1.2,"])
-def test_parse_refuses_what_is_not_a_name_and_a_factor(text: str) -> None:
-    with pytest.raises(ValueError, match=r"write them as mass=1\.2"):
-        parse(text)
-
-
-def test_d8_an_unknown_parameter_raises_and_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'gravity'"):
-        resolve("gravty")
-    with pytest.raises(ValueError, match="did you mean 'mass'"):
-        parse("mas=1.2")
-
-
-def test_resolve_takes_a_function_of_ones_own(hopper: MjModel) -> None:
-    make: Callable[[float], Perturbation] = resolve("perturbations.bodies:mass")
-    assert bits(make(1.5)(hopper)) == bits(mass(1.5)(hopper))
-
-
-@pytest.mark.parametrize("name", ["no_such_module:f", "perturbations.bodies:no_such", ":f", "perturbations.bodies:"])
-def test_resolve_refuses_what_it_cannot_find(name: str) -> None:
-    with pytest.raises(ValueError, match=r"cannot be imported|has no function"):
-        resolve(name)

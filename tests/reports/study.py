@@ -61,12 +61,15 @@ def study() -> pd.DataFrame:
             ("mass", 0.5, 1, 9),
             ("mass", 1.5, 1, 31),
             ("latency", 2, 0, 48),
-            ("friction=0.5,gravity", 0.75, 1, 22),
         ):
             changes = {"perturbation": name, "factor": float(factor), "nominal": float(nominal)}
             blocks.append(block(clean - loss, **changes, **run))
         no_op = {"perturbation": "stiffness", "factor": 2.0, "flags": "no-op-cell"}
         blocks.append(block(clean, **no_op, **run))
+        for friction in (0.5, 1.0):
+            for gravity in (0.75, 1.0, 1.25):
+                point = {"perturbation": f"friction={friction},gravity", "factor": gravity}
+                blocks.append(block(clean - 40 * (2 - friction - 0.5 * gravity), **point, **run))
         both = {"attack": "pgd", "eps": 0.1, "perturbation": "mass", "factor": 1.5}
         blocks.append(block(clean - 55, **both, **run))
     blocks[-1][3] |= {"flags": "nan-action;their-own-flag"}

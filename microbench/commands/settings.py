@@ -1,12 +1,9 @@
-"""Small languages of the command line: settings and sweeps."""
+"""The small language of settings: --set NAME=VALUE."""
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from microbench.config import TrainConfig
 from microbench.errors import UserError, unknown_name
@@ -44,24 +41,3 @@ def _value(name: str, text: str, default: Any) -> Any:
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise UserError(f"--set {name}={text} has the wrong kind of value; expected one like {json.dumps(default)}.")
     return value
-
-
-def parse_sweep(text: str) -> tuple[str, list[float]]:
-    """`"mass=0.5:1.5:5"` or `"mass=0.8,1,1.2"` → ("mass", factors); LOW:HIGH:COUNT includes both ends.
-
-    Raises:
-        UserError: not of either form.
-
-    """
-    name, _, factors = text.rpartition("=")
-    try:
-        if ":" in factors:
-            low, high, count = factors.split(":")
-            values = [round(float(factor), 12) for factor in np.linspace(float(low), float(high), int(count))]
-        else:
-            values = [float(factor) for factor in factors.split(",")]
-    except ValueError:
-        values = []
-    if not name or not values or not all(math.isfinite(value) for value in values):
-        raise UserError(f"'{text}' is no sweep; expected NAME=LOW:HIGH:COUNT or NAME=0.8,1,1.2, COUNT at least 1.")
-    return name, values

@@ -1,0 +1,86 @@
+"""Adroit's tasks by the rules of D4RL, whose reference scores they are measured with.
+
+The -v1 environments of gymnasium-robotics pay 0.1 for every metre between hand and object where D4RL's charged it
+(door, hammer, relocate), and go on for 200 steps where D4RL's pen ended after 100 or when it was dropped. Everything
+that decides so is part of the observation. By D4RL's rules a random policy earns D4RL's random score.
+"""
+
+import importlib
+import io
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, SupportsFloat, TypeAlias
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+
+from microbench.errors import UserError
+
+Obs: TypeAlias = npt.NDArray[np.float64]
+Env: TypeAlias = gymnasium.Env[Any, Any]
+
+VERSION = "1.4.2"
+"""The only known release of gymnasium-robotics: others pay other rewards under the same names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What D4RL's environment does differently: `hand_to_object(obs)` (3,), in metres, is charged, `ends(obs)` ends."""
+
+    horizon: int = 200
+    hand_to_object: Callable[[Obs], Obs] | None = None
+    ends: Callable[[Obs], bool] | None = None
+
+
+RULES: dict[str, Rules] = {
+    "AdroitHandPen-v1": Rules(horizon=100, ends=lambda obs: bool(obs[26] < 0.075)),
+    "AdroitHandDoor-v1": Rules(hand_to_object=lambda obs: obs[35:38]),
+    "AdroitHandHammer-v1": Rules(hand_to_object=lambda obs: obs[33:36] - obs[36:39]),
+    "AdroitHandRelocate-v1": Rules(hand_to_object=lambda obs: obs[30:33]),
+}
+
+
+class ByD4RL(gymnasium.Wrapper[Obs, Any, Obs, Any]):
+    """An Adroit environment that pays and ends as D4RL's; states and observations are untouched."""
+
+    def __init__(self, env: Env, rules: Rules) -> None:
+        super().__init__(env)
+        self._rules = rules
+
+    def step(self, action: Any) -> tuple[Obs, SupportsFloat, bool, bool, dict[str, Any]]:
+        """As Gymnasium's, with the reward and the end of D4RL."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if self._rules.hand_to_object is not None:
+            distance = float(np.linalg.norm(self._rules.hand_to_object(obs)))
+            reward = float(reward) - 0.2 * distance  # + 0.1 becomes − 0.1
+        if self._rules.ends is not None:
+            terminated = terminated or self._rules.ends(obs)
+        return obs, reward, terminated, truncated, info
+
+
+def require() -> None:
+    """The release of gymnasium-robotics whose rewards are known must be installed; nothing is imported.
+
+    Raises:
+        UserError: it is missing, or another release.
+    """
+    try:
+        found = metadata.version("gymnasium-robotics")
+    except metadata.PackageNotFoundError:
+        found = "none"
+    if found != VERSION:
+        raise UserError(
+            f"Adroit tasks need gymnasium-robotics {VERSION}, but {found} is installed: install the extra 'adroit' "
+            f"of microbench-rl (gymnasium-robotics=={VERSION})."
+        )
+
+
+def register() -> None:
+    """Make Gymnasium know Adroit's ids."""
+    require()
+    # On import it prints on stderr that the rewards changed without a new version: `ByD4RL` changes them back.
+    with redirect_stderr(io.StringIO()):
+        importlib.import_module("gymnasium_robotics")

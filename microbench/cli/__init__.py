@@ -1,0 +1,77 @@
+"""The command line: options are parsed here; everything heavy is imported inside the commands."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from microbench.cli import evaluating, learning, reporting
+
+INTERRUPTED = 130  # what shells expect after ^C; typer returns it, too
+USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]  # click's UsageError, which typer does not export
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train MICRO on a logged dataset, then measure how little it takes to break a policy.",
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": learning.train,
+    "attack": evaluating.attack,
+    "perturb": evaluating.perturb,
+    "report": reporting.report,
+    "collect": learning.collect,
+    "datasets": learning.datasets,
+    "list": reporting.list_names,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2, never a traceback."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """The exit code."""
+    from microbench.installation import check_name
+
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for module:name; last, so that no folder there hides a package
+    try:
+        check_name()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except USAGE_ERROR as error:
+        return _told(_usage(error))
+    except (ValueError, OSError) as error:
+        if os.environ.get("MICROBENCH_TRACEBACK"):
+            raise
+        return _told(_sentence(error))
+    if code == INTERRUPTED:
+        typer.echo("microbench: interrupted; train, attack and perturb go on with --resume.", err=True)
+    return int(code or 0)
+
+
+def _told(sentence: str) -> int:
+    typer.echo(f"microbench: {sentence}", err=True)
+    return 2
+
+
+def _usage(error: Exception) -> str:
+    """What the parser says, and where the options are explained."""
+    context = getattr(error, "ctx", None)
+    told = " ".join(str(error.format_message()).split()).removesuffix(".")  # type: ignore[attr-defined]  # it has, see USAGE_ERROR
+    return f"{told} (see `{context.command_path if context else 'microbench'} --help`)."
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        way_out = "make room, then go on with --resume" if full else "choose another path"
+        return f"{error.filename or 'writing failed'}: {error.strerror}; {way_out}."
+    return " ".join(str(error).split())

@@ -1,0 +1,125 @@
+"""Commands that evaluate a policy: attack and perturb."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microbench.cli.options import (
+    AsJson,
+    Checkpoint,
+    Env,
+    Episodes,
+    EvalSeed,
+    Folder,
+    Norm,
+    Quiet,
+    Resume,
+    Runs,
+    Unit,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from microbench.commands.evaluate import EvaluateOptions
+    from microbench.plan import Cell
+
+
+def attack(
+    eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
+    checkpoint: Checkpoint = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+    ] = None,
+    unit: Unit = "dataset-std",
+    norm: Norm = "linf",
+    env: Env = None,
+    episodes: Episodes = 10,
+    seed: EvalSeed = 0,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    out: Folder = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Attack what a policy observes and print the robustness table."""
+    from attacks import ATTACKS
+    from microbench.commands import evaluate as command
+    from microbench.plan import CLEAN
+
+    cells = [CLEAN, *command.attack_cells(attack or list(ATTACKS), eps)]
+    options = command.EvaluateOptions(
+        checkpoint=checkpoint,
+        runs=runs,
+        env=env,
+        unit=unit,
+        norm=norm,
+        episodes=episodes,
+        seed=seed,
+        workers=workers,
+        out=out,
+        resume=resume,
+        quiet=quiet,
+    )
+    _evaluate(cells, options, as_json)
+
+
+def perturb(
+    checkpoint: Checkpoint = None,
+    mass: Annotated[str | None, typer.Option(help="Factors: LOW:HIGH:COUNT, or a list 0.8,1,1.2.")] = None,
+    friction: Annotated[str | None, typer.Option(help="Factors, as for --mass.")] = None,
+    perturbation: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FACTORS or NAME@PART=FACTORS; several joined by commas act together."),
+    ] = None,
+    grid: Annotated[bool, typer.Option("--grid", help="All combinations of all the factors given.")] = False,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many points from the ranges LOW:HIGH given.")
+    ] = None,
+    sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
+    attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,
+    eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
+    unit: Unit = "dataset-std",
+    norm: Norm = "linf",
+    env: Env = None,
+    episodes: Episodes = 10,
+    seed: EvalSeed = 0,
+    workers: Workers = None,
+    runs: Runs = Path("runs"),
+    out: Folder = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
+    from microbench.commands import evaluate as command
+    from microbench.commands import sweeps
+
+    named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
+    given = [*named, *(perturbation or [])] or ["mass=0.5:1.5:5", "friction=0.5:1.5:5"]
+    axes = [sweeps.parse_sweep(text) for text in given]
+    perturbed = sweeps.sampled(axes, samples, sampling, seed) if samples else sweeps.swept(axes, grid=grid)
+    cells = sweeps.crossed(perturbed, command.attack_cells(attack or [], eps or []))
+    options = command.EvaluateOptions(
+        checkpoint=checkpoint,
+        runs=runs,
+        env=env,
+        unit=unit,
+        norm=norm,
+        episodes=episodes,
+        seed=seed,
+        workers=workers,
+        out=out,
+        resume=resume,
+        quiet=quiet,
+    )
+    _evaluate(cells, options, as_json)
+
+
+def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", as_json: bool) -> None:
+    from microbench.commands import evaluate as command
+
+    outcome = command.evaluate(cells, options)
+    if as_json or not options.quiet:
+        typer.echo(command.summary(outcome, as_json=as_json))

@@ -1,0 +1,85 @@
+"""Commands that learn: train and collect, and the datasets there are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microbench.cli.options import Env, Quiet
+
+
+def train(
+    dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
+    algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
+    preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; they decide the last bits.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    env: Env = None,
+    rows: Annotated[str | None, typer.Option(help="How rows become transitions: d4rl or strict.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, any hyperparameter.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over in a folder that holds a run.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
+    from microbench.commands import train as command
+    from microbench.commands.settings import parse_settings
+    from microbench.data.sources import DEFAULT_DATASET
+
+    options = command.TrainOptions(
+        dataset=dataset or DEFAULT_DATASET,
+        algorithm=algorithm,
+        seed=seed,
+        preset=preset,
+        steps=steps,
+        device=device,
+        threads=threads,
+        out=out,
+        env=env,
+        rows=rows,
+        resume=resume,
+        force=force,
+        quiet=quiet,
+        settings=parse_settings(setting or []),
+    )
+    folder = command.train(options)
+    if not quiet:
+        typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+
+
+def collect(
+    out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
+    env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps at most.")] = 200_000,
+    until_score: Annotated[float | None, typer.Option(help="Stop at this normalized score.")] = None,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="Environment steps between evaluations.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the whole run.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train SAC online from scratch and write its replay buffer as a dataset (locally generated)."""
+    from microbench.commands import collect as command
+
+    command.collect_dataset(
+        env_id=env,
+        out=out,
+        steps=steps,
+        until_score=until_score,
+        evaluate_every=evaluate_every,
+        seed=seed,
+        quiet=quiet,
+    )
+    if not quiet:
+        typer.echo(f"dataset: {out}")
+
+
+def datasets() -> None:
+    """List the datasets that ship with the package."""
+    from microbench.data.sources import BUNDLED
+
+    for name, bundled in BUNDLED.items():
+        typer.echo(f"{name}: {bundled.env_id}, {bundled.about}")

@@ -1,0 +1,95 @@
+"""What a cell's perturbation makes of a task: a model, signals, and the proof that something changed."""
+
+import functools
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mujoco import MjModel
+
+import perturbations
+from attacks import Target
+from microbench.plan import Cell
+from microbench.simulate import Simulator, nominal_model
+from microbench.tasks import Task
+from perturbations import Disturbance, Setting, Signals
+
+STREAM = 2  # the environment uses the episode's seed itself, attacks (seed, 1), disturbances (seed, 2, name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class World:
+    """One perturbed task.
+
+    model         the compiled physics
+    disturbances  name → what disturbs an episode's signals
+    effect        the physical quantities that differ from the nominal ones, each with its greatest change
+    nominal       the factor of the perturbation that changes nothing
+    is_nominal    whether every factor of a composition is the one that changes nothing
+    """
+
+    model: MjModel
+    disturbances: tuple[tuple[str, Disturbance], ...]
+    effect: dict[str, float]
+    nominal: float
+    is_nominal: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def world(task: Task, perturbation: str, factor: float) -> World:
+    """The world of a cell; `perturbation` is a name or a composition, whose last part gets the factor.
+
+    Raises:
+        ValueError: an unknown perturbation, a factor it cannot take, a part the model does not have.
+    """
+    nominal = _nominal(task)
+    if perturbation == "none":
+        return World(model=nominal, disturbances=(), effect={}, nominal=1.0, is_nominal=True)
+    change = perturbations.build(perturbation, factor)
+    model = change.physics(nominal)
+    effect = {} if change.nominal else perturbations.physics_difference(nominal, model, task.unreachable)
+    return World(
+        model=model,
+        disturbances=change.disturbances,
+        effect=effect,
+        nominal=perturbations.nominal_of(perturbation),
+        is_nominal=change.nominal,
+    )
+
+
+def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str, seed: int) -> list[Signals]:
+    """The signals of one episode: each draws from its own stream of the episode's seed, the same at every factor.
+
+    Raises:
+        ValueError: sensors are disturbed in a unit that the target does not offer.
+    """
+    made = []
+    for name, disturbance in at.disturbances:
+        setting = Setting(
+            model=at.model,
+            obs_scale=target.scale(unit).double().numpy(),
+            action_low=simulator.action_low,
+            action_high=simulator.action_high,
+            dt=float(simulator.dt[row]),
+            rng=np.random.default_rng(np.random.SeedSequence((seed, STREAM, zlib.crc32(name.encode())))),
+        )
+        made.append(disturbance(setting))
+    return made
+
+
+def effects(task: Task, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """For the record beside a table: what each perturbation changed of the compiled physics and of which signals."""
+    changed = dict.fromkeys((cell.perturbation, cell.factor) for cell in cells if cell.perturbation != "none")
+    told = []
+    for perturbation, factor in changed:
+        found = world(task, perturbation, factor)
+        names: Sequence[str] = [name for name, _ in found.disturbances]
+        told.append({"perturbation": perturbation, "factor": factor, "physics": found.effect, "signals": names})
+    return told
+
+
+@functools.lru_cache(maxsize=8)
+def _nominal(task: Task) -> MjModel:
+    return nominal_model(task)

@@ -1,0 +1,80 @@
+"""Everything that is built in, by name, and what is found outside."""
+
+import importlib
+import inspect
+from dataclasses import replace
+from typing import Any
+
+from perturbations.actuators import strength
+from perturbations.base import nearest
+from perturbations.bodies import mass
+from perturbations.contact import friction
+from perturbations.joints import armature, damping
+from perturbations.parameter import Parameter
+from perturbations.pushes import push
+from perturbations.sensors import sensor_bias, sensor_dropout, sensor_noise
+from perturbations.signals import action_noise, latency
+from perturbations.world import gravity
+
+_ALL = (
+    Parameter(name="mass", make=mass, parts="body", about="mass and inertia, times the factor"),
+    Parameter(
+        name="friction", make=friction, parts="geom", about="sliding friction of robot and floor, times the factor"
+    ),
+    Parameter(name="gravity", make=gravity, about="gravity, times the factor"),
+    Parameter(name="damping", make=damping, parts="joint", about="viscous damping of joints, times the factor"),
+    Parameter(name="armature", make=armature, parts="joint", about="rotor inertia at joints, times the factor"),
+    Parameter(name="strength", make=strength, parts="actuator", about="force of the actuators, times the factor"),
+)
+
+_SIGNALS = (
+    ("latency", latency, "actions arrive late, by control steps"),
+    ("action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges"),
+    ("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor"),
+    ("sensor-bias", sensor_bias, "a constant offset per episode, uniform within ± units of each sensor"),
+    ("sensor-dropout", sensor_dropout, "readings lost and the last one held, as a probability"),
+    ("push", push, "pushes of 0.1 s every 2 s, in weights of the robot"),
+)
+
+PERTURBATIONS: dict[str, Parameter] = {
+    **{parameter.name: parameter for parameter in _ALL},
+    **{
+        name: Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True) for name, make, about in _SIGNALS
+    },
+}
+
+
+def resolve(name: str) -> Parameter:
+    """The record of a built-in name, or of `module:name`.
+
+    There, `name` is a `Parameter`, or a function factor → perturbation. A function's nominal factor is its attribute
+    `nominal`, else 1; it has parts to name if it takes a second argument.
+
+    Raises:
+        ValueError: an unknown name (with the nearest one), a module that cannot be imported, or one without it.
+    """
+    if name in PERTURBATIONS:
+        return PERTURBATIONS[name]
+    module_name, colon, attribute = name.partition(":")
+    if not colon or module_name == "compat":
+        raise ValueError(f"there is no perturbation '{name}': {nearest(name, PERTURBATIONS)}.")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute, None)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"the perturbation '{name}' cannot be imported ({error}): check the module's name.") from error
+    if isinstance(found, Parameter):
+        return replace(found, name=name)
+    if not callable(found):
+        raise ValueError(f"'{module_name}' has no function '{attribute}': name one that takes a factor.")
+    about = (inspect.getdoc(found) or "").partition("\n")[0]
+    nominal = float(getattr(found, "nominal", 1.0))
+    return Parameter(name=name, make=found, about=about, nominal=nominal, parts="part" if _takes_two(found) else None)
+
+
+def _takes_two(function: Any) -> bool:
+    """Whether a second argument can be given by position."""
+    try:
+        inspect.signature(function).bind(1.0, "name")
+    except (TypeError, ValueError):
+        return False
+    return True
