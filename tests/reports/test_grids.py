@@ -284,7 +284,7 @@ def test_a_heat_map_of_an_earlier_report_does_not_stay(tmp_path: Path) -> None:
     assert sorted(written) == [*plots, "index.html", "table.csv", "table.md"]
     (tmp_path / "heatmap.png").touch()  # not ours
     reports.write_report(table(episodes(CLEAN)), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["heatmap.png", "table.csv", "table.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heatmap.png", "index.html", "table.csv", "table.md"]
 
 
 # ---- what is added beside what is scaled
