@@ -30,6 +30,10 @@ HERE = Path(__file__).parent
 LARGEST_SVG = 250_000
 """Bytes of the largest drawing inlined as it is; a larger one is shown by its bitmap."""
 
+PIXELS_PER_INCH = 82
+"""Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
+
+BITMAP_DPI = 150
 BANDS = "with 95 % bands; the dashed line is the clean score."
 CAPTIONS = {
     "degradation_eps": f"Score against the attack budget, {BANDS}",
@@ -157,8 +161,9 @@ def _plots(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
             shown.append((caption, _drawing(svg.decode(), caption, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
-            data = base64.b64encode(png).decode()
-            shown.append((caption, Markup('<img alt="{}" src="data:image/png;base64,{}">').format(caption, data)))
+            image = Markup('<img alt="{}" style="--width: {:.0f}px" src="data:image/png;base64,{}">')
+            width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
+            shown.append((caption, image.format(caption, width, base64.b64encode(png).decode())))
     return shown
 
 
@@ -180,10 +185,11 @@ def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
     if repaint:
         body = body.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
-    body = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", body, count=1)
-    body = re.sub(r'<svg ([^>]*?)height="[^"]*"', r"<svg \1", body, count=1)
-    look = "" if repaint else 'class="own" '
-    return Markup(body.replace("<svg ", f'<svg role="img" {look}aria-label="{escape(caption)}" ', 1))
+    points = re.search(r'width="([\d.]+)pt"', body)
+    width = float(points[1]) / 72 * PIXELS_PER_INCH if points else 500
+    body = re.sub(r'(width|height)="[^"]*"', "", body, count=2)
+    look = f'role="img" aria-label="{escape(caption)}" style="--width: {width:.0f}px"'
+    return Markup(body.replace("<svg ", f"<svg {look} " + ("" if repaint else 'class="own" '), 1))
 
 
 def _duration(seconds: float) -> str:
