@@ -19,6 +19,7 @@ from microbench.cli.options import (
     Unit,
     Workers,
 )
+from microbench.errors import UserError
 
 if TYPE_CHECKING:
     from microbench.commands.evaluate import EvaluateOptions
@@ -98,6 +99,8 @@ def perturb(
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
     given = [*named, *(perturbation or [])] or ["mass=0.5:1.5:5", "friction=0.5:1.5:5"]
+    if grid and samples:
+        raise UserError("--grid takes all combinations of factors, --samples draws from ranges: give one of the two.")
     axes = [sweeps.parse_sweep(text) for text in given]
     perturbed = sweeps.sampled(axes, samples, sampling, seed) if samples else sweeps.swept(axes, grid=grid)
     cells = sweeps.crossed(perturbed, command.attack_cells(attack or [], eps or []))

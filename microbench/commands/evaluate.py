@@ -88,6 +88,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     checkpoint = load_own(find_policy(options.checkpoint, options.runs))
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=options.unit, norm=options.norm)
     _check(checkpoint, conditions)
+    changed = effects(find_task(conditions.env_id), cells)  # now, so that a part that the robot lacks is told at once
     folder = options.out or checkpoint.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / RESULTS
@@ -97,7 +98,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
     _run(checkpoint, conditions, missing if options.resume else planned, results, options)
     this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
-    this_run["effects"] = effects(find_task(conditions.env_id), cells)
+    this_run["effects"] = changed
     about = {"runs": [*past_runs(results), this_run]}
     frame, mine = in_order(read(results), keys)
     write(frame, results, about)

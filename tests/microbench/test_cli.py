@@ -81,6 +81,36 @@ def test_sweeps_of_one_perturbation_add_up(runs: Path, shell: Shell) -> None:
     assert found == [("none", 1.0), ("mass", 0.5), ("mass", 0.8), ("mass", 0.9), ("gravity", 1.1), ("gravity", 1.2)]
 
 
+def test_a_grid_combines_all_factors_and_is_shown_as_one(runs: Path, shell: Shell) -> None:
+    grid = ("--perturbation", "friction=0.6,1.4", "--perturbation", "gravity=0.8,1,1.2", "--grid")
+    said = shell("perturb", *grid, "--episodes", 2, "--workers", 2, "--runs", runs)
+    assert said.code == 0
+    found = rows(runs).drop_duplicates(["perturbation", "factor"])[["perturbation", "factor"]]
+    assert found.to_records(index=False).tolist() == [
+        ("none", 1.0),
+        *(("friction=0.6,gravity", factor) for factor in (0.8, 1.0, 1.2)),
+        *(("friction=1.4,gravity", factor) for factor in (0.8, 1.0, 1.2)),
+    ]
+    assert (runs / RUN / "report" / "heatmap_friction_gravity.png").is_file()
+    told = json.loads((runs / RUN / "results.json").read_text())["runs"][0]["effects"]
+    assert [(one["perturbation"], one["factor"]) for one in told] == found.to_records(index=False).tolist()[1:]
+    assert set(told[1]["physics"]) == {"contact_friction"}
+    assert set(told[0]["physics"]) == {"contact_friction", "opt.gravity"}
+
+
+def test_points_are_drawn_from_ranges_and_attacked(runs: Path, shell: Shell) -> None:
+    ranges = ("--mass", "0.8:1.2", "--perturbation", "latency=0:2", "--samples", 3)
+    assert shell("perturb", *ranges, "--episodes", 1, "--workers", 1, "--runs", runs).code == 2  # half a step late
+    ranges = ("--mass", "0.8:1.2", "--friction", "0.5:1.5", "--samples", 3, "--attack", "random", "--eps", 0.1)
+    assert shell("perturb", *ranges, "--episodes", 1, "--workers", 1, "--runs", runs).code == 0
+    found = rows(runs)
+    assert found["attack"].tolist() == ["none"] * 4 + ["random"] * 4
+    assert found["perturbation"].tolist()[:4] == found["perturbation"].tolist()[4:]
+    assert found["perturbation"].nunique() == 4
+    masses = [float(text.split("=")[1].split(",")[0]) for text in found["perturbation"][1:4]]
+    assert all(0.8 <= mass <= 1.2 for mass in masses)
+
+
 def test_json_is_all_there_is_on_stdout_and_complete(runs: Path, shell: Shell) -> None:
     said = shell(*ATTACK, runs, "--attack", "random", "--eps", "0.3", "--json")
     told = json.loads(said.out)
