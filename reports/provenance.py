@@ -14,6 +14,8 @@ from reports.names import number
 def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
     """What the JSON files beside these results tell, as one: {"runs": [...]}; a missing file tells nothing.
 
+    A file without "runs" is one run, whoever wrote it.
+
     Raises:
         ValueError: a file that is not such JSON.
     """
@@ -21,7 +23,8 @@ def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
     for path in (path.with_suffix(".json") for path in results):
         if path.exists():
             try:
-                told += [dict(run) for run in json.loads(path.read_text("utf-8"))["runs"]]
+                content = _object(json.loads(path.read_text("utf-8")))
+                told += [dict(run) for run in content.get("runs", [content] if content else [])]
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{path} is damaged ({error!r}); remove it, the results beside it are not affected."
@@ -29,9 +32,15 @@ def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
     return {"runs": told}
 
 
+def _object(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError("no JSON object")
+    return content
+
+
 def runs_of(sidecar: Mapping[str, object] | None) -> list[dict[str, Any]]:
-    """The runs of a sidecar; whatever has another form counts as nothing told."""
-    runs = (sidecar or {}).get("runs")
+    """The runs of a sidecar, which without "runs" is one itself; whatever has another form counts as nothing told."""
+    runs = sidecar.get("runs", [dict(sidecar)]) if sidecar else []
     return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
 
 

@@ -101,6 +101,12 @@ def test_too_few_pairs_for_so_many_conditions_are_told() -> None:
     assert not compare(table(episodes(A_SCORES)), table(episodes([0.0] * 8))).is_blind
 
 
+def test_what_changes_nothing_is_not_counted_among_the_conditions() -> None:
+    nothing = [episodes(A_SCORES, attack="pgd", eps=0.0), episodes(A_SCORES, perturbation="mass", factor=1.0)]
+    frame = table(episodes(A_SCORES), *nothing)
+    assert compare(frame, frame).table["condition"].tolist() == ["clean"]
+
+
 def test_pairs_are_the_common_episodes_in_any_order() -> None:
     a = table(episodes(A_SCORES))
     b = table([row for row in reversed(episodes(shifted(-1.0)))][:5])

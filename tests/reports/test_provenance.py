@@ -38,7 +38,11 @@ def test_effects_name_fields_and_signals_and_the_newest_run_counts() -> None:
     assert provenance.effects(RUNS)[0]["change"] == "the signal latency"
 
 
-@pytest.mark.parametrize("sidecar", [None, {}, {"runs": "none"}, {"command": "microbench attack"}])
+def test_a_sidecar_without_runs_is_one() -> None:
+    assert provenance.commands(provenance.runs_of({"command": "python evaluate.py"})) == ["python evaluate.py"]
+
+
+@pytest.mark.parametrize("sidecar", [None, {}, {"runs": "none"}, {"runs": [1]}])
 def test_a_sidecar_of_another_form_tells_nothing(sidecar: dict[str, object] | None) -> None:
     runs = provenance.runs_of(sidecar)
     assert (runs, provenance.commands(runs), provenance.effects(runs)) == ([], [], [])
@@ -47,8 +51,11 @@ def test_a_sidecar_of_another_form_tells_nothing(sidecar: dict[str, object] | No
 def test_the_sidecars_of_several_files_are_one(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"runs": [RUNS[0]]}))
     (tmp_path / "b.json").write_text(json.dumps({"runs": [RUNS[1]]}))
-    told = provenance.read_sidecars([tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "without.csv"])
-    assert told == SIDECAR
+    (tmp_path / "empty.json").write_text("{}")
+    (tmp_path / "foreign.json").write_text('{"command": "python evaluate.py"}')
+    names = ("a", "b", "without", "empty")
+    assert provenance.read_sidecars([tmp_path / f"{name}.csv" for name in names]) == SIDECAR
+    assert provenance.read_sidecars([tmp_path / "foreign.csv"]) == {"runs": [{"command": "python evaluate.py"}]}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"runs": [1]}'])
