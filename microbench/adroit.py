@@ -1,6 +1,6 @@
-"""Adroit's tasks by the rules of D4RL, whose reference scores they are measured with.
+"""Adroit's tasks by the rules of D4RL, whose reference scores they are measured with: pen-v1, door-v1 and so on.
 
-The -v1 environments of gymnasium-robotics pay 0.1 for every metre between hand and object where D4RL's charged it
+The registered environments of gymnasium-robotics (AdroitHandPen-v1 and so on), which stay as they are, pay 0.1 for every metre between hand and object where D4RL's charged it
 (door, hammer, relocate), and go on for 200 steps where D4RL's pen ended after 100 or when it was dropped. Everything
 that decides so is part of the observation. By D4RL's rules a random policy earns D4RL's random score.
 """
@@ -28,18 +28,22 @@ VERSION = "1.4.2"
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What D4RL's environment does differently: `hand_to_object(obs)` (3,), in metres, is charged, `ends(obs)` ends."""
+    """What D4RL's environment does differently from the `registered` one.
 
+    `hand_to_object(obs)` (3,), in metres, is charged, `ends(obs)` ends.
+    """
+
+    registered: str
     horizon: int = 200
     hand_to_object: Callable[[Obs], Obs] | None = None
     ends: Callable[[Obs], bool] | None = None
 
 
 RULES: dict[str, Rules] = {
-    "AdroitHandPen-v1": Rules(horizon=100, ends=lambda obs: bool(obs[26] < 0.075)),
-    "AdroitHandDoor-v1": Rules(hand_to_object=lambda obs: obs[35:38]),
-    "AdroitHandHammer-v1": Rules(hand_to_object=lambda obs: obs[33:36] - obs[36:39]),
-    "AdroitHandRelocate-v1": Rules(hand_to_object=lambda obs: obs[30:33]),
+    "pen-v1": Rules(registered="AdroitHandPen-v1", horizon=100, ends=lambda obs: bool(obs[26] < 0.075)),
+    "door-v1": Rules(registered="AdroitHandDoor-v1", hand_to_object=lambda obs: obs[35:38]),
+    "hammer-v1": Rules(registered="AdroitHandHammer-v1", hand_to_object=lambda obs: obs[33:36] - obs[36:39]),
+    "relocate-v1": Rules(registered="AdroitHandRelocate-v1", hand_to_object=lambda obs: obs[30:33]),
 }
 
 

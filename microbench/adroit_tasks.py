@@ -1,4 +1,4 @@
-"""Adroit's tasks: a hand with 24 joints and a pen, a door, a hammer or a ball. They run in Gymnasium itself."""
+"""D4RL's Adroit tasks: a hand with 24 joints and a pen, a door, a hammer or a ball. They run in Gymnasium itself."""
 
 from microbench import imagined
 from microbench.adroit import RULES
@@ -6,7 +6,7 @@ from microbench.mujoco_tasks import Task
 
 
 def _task(name: str, obs_size: int, action_size: int, random_score: float, expert_score: float) -> Task:
-    env_id = f"AdroitHand{name.capitalize()}-v1"
+    env_id = f"{name}-v1"
     return Task(
         env_id=env_id,
         name=name,

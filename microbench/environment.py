@@ -13,14 +13,14 @@ from microbench import adroit
 
 
 def is_registered(env_id: str) -> bool:
-    """Whether Gymnasium knows the id; Adroit's are made known here.
+    """Whether there is such an environment; Adroit's are made known to Gymnasium here.
 
     Raises:
         UserError: an Adroit id, but the release of gymnasium-robotics that is known is not installed.
     """
-    if env_id.startswith("AdroitHand"):
+    if env_id.startswith("AdroitHand") or env_id in adroit.RULES:
         adroit.register()
-    return env_id in gymnasium.registry
+    return env_id in gymnasium.registry or env_id in adroit.RULES
 
 
 def make_env(
@@ -28,7 +28,7 @@ def make_env(
 ) -> gymnasium.Env[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """`gymnasium.make` without its remark that a newer task exists: D4RL-era policies need -v4.
 
-    Adroit's -v1 tasks pay and end as D4RL's. `horizon` in steps; None is the task's own.
+    D4RL's Adroit tasks are the registered ones by D4RL's rules. `horizon` in steps; None is the task's own.
     """
     is_registered(env_id)
     rules = adroit.RULES.get(env_id)
@@ -36,7 +36,8 @@ def make_env(
         horizon = rules.horizon
     with warnings.catch_warnings(), warnings_counted_only():
         warnings.filterwarnings("ignore", ".*The environment .* is out of date.*", DeprecationWarning)
-        env = gymnasium.make(env_id, max_episode_steps=horizon, disable_env_checker=True)
+        registered = env_id if rules is None else rules.registered
+        env = gymnasium.make(registered, max_episode_steps=horizon, disable_env_checker=True)
     return env if rules is None else adroit.ByD4RL(env, rules)
 
 

@@ -27,6 +27,7 @@ from microbench.tasks import Task, find_task, normalized_score
 from perturbations import is_no_op, parse
 
 IDS = sorted(ADROIT_TASKS)
+REGISTERED = [f"AdroitHand{name}-v1" for name in ("Pen", "Door", "Hammer", "Relocate")]
 PERTURBED = ["mass=1.3,friction=0.6,gravity=0.8", "damping=1.4,armature=0.7,strength=0.9", "mass=0.8"]
 DROP_HEIGHT = 0.075
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,8 @@ def models_of(task: Task) -> list[MjModel]:
 def plain_env(task: Task, model: MjModel | None) -> Any:
     """The reference: gymnasium-robotics' own environment as registered, on a copy of the given model."""
     adroit.register()
-    env: Any = gymnasium.make(task.env_id, max_episode_steps=task.horizon, disable_env_checker=True)
+    registered = adroit.RULES[task.env_id].registered if task.env_id in adroit.RULES else task.env_id
+    env: Any = gymnasium.make(registered, max_episode_steps=task.horizon, disable_env_checker=True)
     if model is not None:
         env.unwrapped.model = copy.deepcopy(model)
         env.unwrapped.data = MjData(env.unwrapped.model)
@@ -63,13 +65,18 @@ def hand_to_object(env: Any) -> float:
 
 def as_d4rl(env: Any, reward: float, terminated: bool) -> tuple[float, bool]:
     """What D4RL's environment pays and ends where the registered one pays and ends this."""
-    if env.spec.id == "AdroitHandPen-v1":
+    if env.spec.id == "AdroitHandPen-v1":  # the other three pay differently
         return reward, terminated or bool(env.unwrapped.data.body("Object").xpos[2] < DROP_HEIGHT)
     return reward - 2 * 0.1 * hand_to_object(env), terminated
 
 
+def as_registered(env: Any, reward: float, terminated: bool) -> tuple[float, bool]:
+    """Unchanged."""
+    return reward, terminated
+
+
 @pytest.mark.parametrize("perturbed", [False, True])
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", [*IDS, *REGISTERED])
 def test_states_are_those_of_the_registered_environment_bit_for_bit(env_id: str, perturbed: bool) -> None:
     task = find_task(env_id)
     models = models_of(task) if perturbed else [nominal_model(task)] * 3
@@ -87,8 +94,10 @@ def test_states_are_those_of_the_registered_environment_bit_for_bit(env_id: str,
             obs, reward, terminated, truncated = simulator.step(action, ids, wrench)
             moves = [envs[i].step(row) for i, row in zip(ids.tolist(), action, strict=True)]
             assert np.array_equal(obs, np.stack([move[0] for move in moves]))
-            expected = [as_d4rl(envs[i], float(m[1]), m[2]) for i, m in zip(ids.tolist(), moves, strict=True)]
-            np.testing.assert_allclose(reward, [paid for paid, _ in expected], rtol=0, atol=1e-12)
+            by_rules = as_d4rl if env_id in IDS else as_registered
+            expected = [by_rules(envs[i], float(m[1]), m[2]) for i, m in zip(ids.tolist(), moves, strict=True)]
+            atol = 1e-12 if env_id in IDS else 0
+            np.testing.assert_allclose(reward, [paid for paid, _ in expected], rtol=0, atol=atol)
             assert terminated.tolist() == [ended for _, ended in expected]
             assert not truncated.any()
             ids = ids[~terminated]
@@ -141,7 +150,7 @@ def test_a_random_policy_earns_d4rls_random_score(env_id: str) -> None:
 
 
 def test_a_dropped_pen_ends_and_an_episode_has_100_steps() -> None:
-    env: Any = make_env("AdroitHandPen-v1")
+    env: Any = make_env("pen-v1")
     env.reset(seed=0)
     inner = env.unwrapped
     inner.data.qpos[-6] += 0.2  # the pen's own x points down
@@ -193,7 +202,7 @@ def missing(name: str) -> str:
 
 
 @pytest.mark.parametrize(("version", "told"), [(missing, "none is"), (lambda name: "1.2.0", "1.2.0 is")])
-@pytest.mark.parametrize("env_id", ["AdroitHandPen-v1", "AdroitHandDoorSparse-v1"])
+@pytest.mark.parametrize("env_id", ["pen-v1", "AdroitHandPen-v1", "AdroitHandDoorSparse-v1"])
 def test_without_the_known_release_a_sentence_names_the_extra(
     env_id: str, version: Callable[[str], str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +218,8 @@ def test_the_extra_is_the_known_release() -> None:
     assert project["optional-dependencies"]["adroit"] == [f"gymnasium-robotics=={adroit.VERSION}"]
 
 
-def test_a_sparse_variant_is_left_as_registered() -> None:
+def test_a_registered_task_has_its_own_rules_and_no_anchors() -> None:
+    assert find_task("AdroitHandPen-v1").horizon == 200
     task = find_task("AdroitHandDoorSparse-v1")
     assert (task.obs_size, task.action_size, task.horizon, task.random_score) == (39, 28, 200, None)
     reward: npt.NDArray[np.float64]

@@ -138,8 +138,8 @@ OTHER_ROWS = [([1e30] * 10, False), ([nan] + [0.0] * 9, True), ([0.0] * 9 + [inf
         ("Humanoid-v5", HUMANOID_ROWS),
         ("InvertedPendulum-v4", PENDULUM_ROWS),
         ("Swimmer-v5", OTHER_ROWS),
-        ("AdroitHandPen-v1", PEN_ROWS),
-        ("AdroitHandDoor-v1", OTHER_ROWS),
+        ("pen-v1", PEN_ROWS),
+        ("door-v1", OTHER_ROWS),
         ("Reacher-v5", OTHER_ROWS),
     ],
 )
