@@ -49,6 +49,11 @@ def test_the_smallest_p_is_that_of_losing_every_pair(pairs: int) -> None:
     assert sign_flip_test(np.full(pairs, -1.0)) >= smallest_p(pairs)
 
 
+def test_ten_pairs_can_show_a_loss_among_25_conditions() -> None:
+    """As docs/reports.md says: 25 · 2/1024 < .05 < 26 · 2/1024."""
+    assert 25 * smallest_p(10) < 0.05 < 26 * smallest_p(10)
+
+
 def test_holm_by_hand() -> None:
     """Sorted .005, .01, .03, .04 times 4, 3, 2, 1 is .02, .03, .06, .04, and never falling .02, .03, .06, .06."""
     assert holm(np.array([0.04, 0.005, 0.03, 0.01])).tolist() == pytest.approx([0.06, 0.02, 0.06, 0.03])

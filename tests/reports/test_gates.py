@@ -133,6 +133,16 @@ def test_a_file_of_gates(tmp_path: Path) -> None:
     ]
 
 
+def test_the_documented_file_is_one(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
+    gates = written(tmp_path, document.split("```toml\n")[1].split("```")[0])
+    assert [str(gate) for gate in gates] == [
+        "gate attack = 'pgd', eps = 0.1",
+        "gate perturbation = 'mass', factor = 1.5, attack = 'none'",
+        "gate of all conditions",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
