@@ -11,15 +11,18 @@ from perturbations.base import Perturbation, compose
 from perturbations.bodies import mass
 from perturbations.contact import friction
 from perturbations.disturbance import Disturbance, Setting, Signals
-from perturbations.effect import contact_friction, is_no_op, physics_difference
-from perturbations.joints import armature, damping
+from perturbations.effect import is_no_op, physics_difference
+from perturbations.geometry import limb_size, limb_size_density
+from perturbations.joints import armature, damping, frictionloss, stiffness
 from perturbations.language import build, canonical, join, nominal_of, parse, split
+from perturbations.pairs import contact_friction
 from perturbations.parameter import Change, Parameter
 from perturbations.pushes import push
+from perturbations.sampling import latin_hypercube, uniform
 from perturbations.sensors import sensor_bias, sensor_dropout, sensor_noise
 from perturbations.signals import action_noise, latency
 from perturbations.table import PERTURBATIONS, resolve
-from perturbations.world import gravity
+from perturbations.world import gravity, wind
 
 __all__ = [
     "PERTURBATIONS",
@@ -37,10 +40,14 @@ __all__ = [
     "contact_friction",
     "damping",
     "friction",
+    "frictionloss",
     "gravity",
     "is_no_op",
     "join",
     "latency",
+    "latin_hypercube",
+    "limb_size",
+    "limb_size_density",
     "mass",
     "nominal_of",
     "parse",
@@ -51,5 +58,8 @@ __all__ = [
     "sensor_dropout",
     "sensor_noise",
     "split",
+    "stiffness",
     "strength",
+    "uniform",
+    "wind",
 ]

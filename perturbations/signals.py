@@ -19,18 +19,19 @@ def latency(factor: float) -> Disturbance:
 
     def begin(setting: Setting) -> Signals:
         rest = np.clip(np.zeros_like(setting.action_low), setting.action_low, setting.action_high)
-        return _Late(deque([rest] * int(factor)))
+        return _Late(int(factor), rest)
 
     return begin
 
 
 class _Late(Signals):
-    def __init__(self, waiting: deque[Action]) -> None:
-        self._waiting = waiting
+    def __init__(self, steps: int, rest: Action) -> None:
+        self._steps, self._rest = steps, rest
+        self._waiting: deque[Action] = deque()
 
     def executed(self, action: Action) -> Action:
         self._waiting.append(action.copy())
-        return self._waiting.popleft()
+        return self._waiting.popleft() if len(self._waiting) > self._steps else self._rest.copy()
 
 
 def action_noise(factor: float) -> Disturbance:

@@ -2,21 +2,25 @@
 
 import importlib
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from perturbations.actuators import strength
 from perturbations.base import nearest
 from perturbations.bodies import mass
+from perturbations.compat import micro_gravity, odrl_friction, rrls_friction, rrls_mass
 from perturbations.contact import friction
-from perturbations.joints import armature, damping
+from perturbations.disturbance import Disturbance
+from perturbations.geometry import limb_size, limb_size_density
+from perturbations.joints import armature, damping, frictionloss, stiffness
 from perturbations.parameter import Parameter
 from perturbations.pushes import push
 from perturbations.sensors import sensor_bias, sensor_dropout, sensor_noise
 from perturbations.signals import action_noise, latency
-from perturbations.world import gravity
+from perturbations.world import gravity, wind
 
-_ALL = (
+_PHYSICS = (
     Parameter(name="mass", make=mass, parts="body", about="mass and inertia, times the factor"),
     Parameter(
         name="friction", make=friction, parts="geom", about="sliding friction of robot and floor, times the factor"
@@ -24,24 +28,41 @@ _ALL = (
     Parameter(name="gravity", make=gravity, about="gravity, times the factor"),
     Parameter(name="damping", make=damping, parts="joint", about="viscous damping of joints, times the factor"),
     Parameter(name="armature", make=armature, parts="joint", about="rotor inertia at joints, times the factor"),
+    Parameter(name="stiffness", make=stiffness, parts="joint", about="springs in joints, times the factor"),
+    Parameter(name="frictionloss", make=frictionloss, parts="joint", about="dry friction in joints, times the factor"),
     Parameter(name="strength", make=strength, parts="actuator", about="force of the actuators, times the factor"),
+    Parameter(name="limb-size", make=limb_size, parts="geom", about="size of geoms, mass kept, times the factor"),
+    Parameter(
+        name="limb-size-density",
+        make=limb_size_density,
+        parts="geom",
+        about="size of geoms, density kept so that mass follows, times the factor",
+    ),
+    Parameter(name="wind", make=wind, nominal=0.0, about="wind against +x in air or the model's medium, in m/s"),
 )
+
+_COMPAT = (
+    Parameter(name="compat:rrls-mass", make=rrls_mass, parts="body", about="as RRLS: mass without inertia, times"),
+    Parameter(name="compat:rrls-friction", make=rrls_friction, about="as RRLS: friction of the floor alone, times"),
+    Parameter(name="compat:odrl-friction", make=odrl_friction, about="as ODRL: friction without the floor's, times"),
+    Parameter(name="compat:micro-gravity", make=micro_gravity, about="as MICRO: gravity on HalfCheetah alone, times"),
+)
+
+
+def _signal(name: str, make: Callable[[float], Disturbance], about: str) -> Parameter:
+    return Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True)
+
 
 _SIGNALS = (
-    ("latency", latency, "actions arrive late, by control steps"),
-    ("action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges"),
-    ("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor"),
-    ("sensor-bias", sensor_bias, "a constant offset per episode, uniform within ± units of each sensor"),
-    ("sensor-dropout", sensor_dropout, "readings lost and the last one held, as a probability"),
-    ("push", push, "pushes of 0.1 s every 2 s, in weights of the robot"),
+    _signal("latency", latency, "actions arrive late, by control steps"),
+    _signal("action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges"),
+    _signal("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor"),
+    _signal("sensor-bias", sensor_bias, "an offset per episode, uniform within ± units of each sensor"),
+    _signal("sensor-dropout", sensor_dropout, "readings lost and the last one held, as a probability"),
+    _signal("push", push, "pushes of 0.1 s in every 2 s, in weights of the robot"),
 )
 
-PERTURBATIONS: dict[str, Parameter] = {
-    **{parameter.name: parameter for parameter in _ALL},
-    **{
-        name: Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True) for name, make, about in _SIGNALS
-    },
-}
+PERTURBATIONS: dict[str, Parameter] = {record.name: record for record in (*_PHYSICS, *_SIGNALS, *_COMPAT)}
 
 
 def resolve(name: str) -> Parameter:

@@ -26,7 +26,11 @@ from microbench.tasks import TASKS, Task, find_task
 from perturbations import compose, friction, is_no_op, parse
 
 IDS = sorted(env_id for env_id, task in TASKS.items() if task.physics is not None)
-PERTURBED = ["mass=1.3,friction=0.6,gravity=0.8", "damping=1.4,armature=0.7,strength=0.9", "mass=0.8"]
+PERTURBED = [
+    "mass=1.3,friction=0.6,gravity=0.8",
+    "damping=1.4,armature=0.7,strength=0.9,stiffness=0.8,limb-size-density=1.1,wind=4",
+    "mass=0.8",
+]
 Step = tuple[npt.NDArray[np.float64], float, bool, bool]
 
 

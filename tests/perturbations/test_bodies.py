@@ -32,6 +32,16 @@ def test_d4_mass_equals_recompiling_the_scaled_source_to_rounding(
     np.testing.assert_allclose(trajectory(scaled, 10), trajectory(oracle, 10), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_d4_each_of_500_steps_is_that_of_the_recompiled_source_to_1e12(
+    robot: str, factor: float, compiled: Callable[..., MjModel], step_gap: Callable[..., Floats]
+) -> None:
+    """One step from each of 500 states, not two trajectories: a fall amplifies any rounding."""
+    scaled = mass(factor)(compiled(robot))
+    assert step_gap(scaled, compiled(robot, factor)).max() < 1e-12
+    assert step_gap(scaled, compiled(robot, factor * (1 + 1e-9))).max() > 1e-12  # it would be seen
+
+
 def test_d4_inertia_and_derived_constants_follow(hopper: MjModel) -> None:
     heavy = mass(2.0)(hopper)
     assert np.array_equal(heavy.body_mass, 2 * hopper.body_mass)

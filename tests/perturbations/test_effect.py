@@ -43,6 +43,20 @@ PILE = """
 </mujoco>
 """
 
+ON_A_TABLE = """
+<mujoco>
+  <worldbody>
+    <geom name="post" type="sphere" size=".1" pos="1 1 0"/>
+    <site name="left" pos="0 -1 0"/><site name="right" pos="0 1 0"/>
+    <body name="cart"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>
+      <geom type="box" size=".1 .1 .1" contype="0" conaffinity="0"/>
+      <body name="arm" pos=".5 0 0"><joint axis="0 0 1"/><geom name="arm" type="sphere" size=".1"/></body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+TENDON = '<tendon><spatial><site site="left"/><geom geom="arm"/><site site="right"/></spatial></tendon>'
+
 
 def test_contact_friction_is_what_mujoco_computes() -> None:
     model = mujoco.MjModel.from_xml_string(PILE)
@@ -67,12 +81,6 @@ def test_contact_friction_heeds_the_contact_switches(flag: str) -> None:
     assert np.count_nonzero(contact_friction(model)[..., 0]) == len(pairs) != before
 
 
-@pytest.mark.parametrize("name", sorted(name for name, record in PERTURBATIONS.items() if not record.disturbs))
-def test_factor_one_is_a_no_op_and_others_are_not(name: str, model: MjModel) -> None:
-    assert is_no_op(model, PERTURBATIONS[name](1.0)(model))
-    assert not is_no_op(model, PERTURBATIONS[name](0.9)(model))
-
-
 @pytest.mark.parametrize(
     ("name", "field"),
     [
@@ -82,6 +90,10 @@ def test_factor_one_is_a_no_op_and_others_are_not(name: str, model: MjModel) -> 
         ("damping", "dof_damping"),
         ("armature", "dof_armature"),
         ("strength", "actuator_gear"),
+        ("limb-size", "geom_size"),
+        ("limb-size-density", "body_mass"),
+        ("wind", "opt.wind"),
+        ("compat:rrls-mass", "body_mass"),
     ],
 )
 def test_the_difference_names_what_was_changed(name: str, field: str, model: MjModel) -> None:
@@ -132,6 +144,74 @@ def test_wind_needs_a_medium(hopper: MjModel) -> None:
     assert is_no_op(hopper, windy)
     hopper.opt.density = windy.opt.density = 1.2
     assert physics_difference(hopper, windy) == {"opt.wind": 10.0}
+
+
+def test_gravity_needs_something_that_falls(hopper: MjModel) -> None:
+    table = mujoco.MjModel.from_xml_string(ON_A_TABLE)
+    half = PERTURBATIONS["gravity"](0.5)
+    assert is_no_op(table, half(table))
+    assert not is_no_op(hopper, half(hopper))
+    table.opt.gravity[0] = 1.0  # a tilted table
+    assert not is_no_op(table, half(table))
+    upright = mujoco.MjModel.from_xml_string(ON_A_TABLE.replace('axis="0 0 1"', 'axis="0 1 0"'))
+    assert not is_no_op(upright, half(upright))
+
+
+def test_sizes_count_where_something_can_touch() -> None:
+    table = mujoco.MjModel.from_xml_string(ON_A_TABLE)
+    grown = PERTURBATIONS["limb-size"](1.5)(table)
+    assert physics_difference(table, grown).keys() == {"geom_size", "geom_rbound", "geom_aabb"}
+    assert is_no_op(table, grown, unreachable=[("arm", "post")])
+    for model in (table, grown):
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    assert is_no_op(table, grown)
+
+
+def test_sizes_count_where_a_tendon_wraps() -> None:
+    text = ON_A_TABLE.replace('<geom name="arm"', '<geom contype="0" conaffinity="0" name="arm"')
+    for extra, no_op in (("", True), (TENDON, False)):
+        model = mujoco.MjModel.from_xml_string(text.replace("</mujoco>", f"{extra}</mujoco>"))
+        assert is_no_op(model, PERTURBATIONS["limb-size"](1.5)(model)) is no_op
+
+
+def test_sensors_may_feel_gravity_and_see_shapes() -> None:
+    sensor = '<sensor><accelerometer site="left"/></sensor>'
+    model = mujoco.MjModel.from_xml_string(ON_A_TABLE.replace("</mujoco>", f"{sensor}</mujoco>"))
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    assert not is_no_op(model, PERTURBATIONS["gravity"](0.5)(model))
+    assert not is_no_op(model, PERTURBATIONS["limb-size"](0.5)(model))
+
+
+def test_every_geom_counts_for_what_is_flexible() -> None:
+    model = mujoco.MjModel.from_xml_string(CLOTH)
+    assert physics_difference(model, friction(0.5, geoms="floor")(model)).keys() == {"geom_friction"}
+    assert "geom_size" in physics_difference(model, PERTURBATIONS["limb-size"](2.0)(model))
+
+
+CLOTH = """
+<mujoco>
+  <worldbody>
+    <geom name="floor" type="plane" size="1 1 1"/>
+    <body><freejoint/><geom type="sphere" size=".1"/></body>
+    <flexcomp name="cloth" type="grid" count="3 3 1" spacing=".1 .1 .1" pos="0 0 1"/>
+  </worldbody>
+  <default><geom contype="0"/></default>
+</mujoco>
+"""
+
+
+def test_bounds_of_collisions_count(hopper: MjModel) -> None:
+    wrong = copy.deepcopy(hopper)
+    wrong.geom_rbound[4] = 0.01  # contacts of the foot would be missed
+    assert physics_difference(hopper, wrong).keys() == {"geom_rbound"}
+
+
+def test_the_length_of_a_joint_counts_where_robots_sleep(hopper: MjModel) -> None:
+    other = copy.deepcopy(hopper)
+    other.dof_length[:] = 2.0
+    assert is_no_op(hopper, other)
+    other.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
+    assert physics_difference(hopper, other).keys() == {"dof_length", "opt.enableflags"}
 
 
 def test_looks_and_the_mass_of_the_world_are_not_physics(hopper: MjModel) -> None:

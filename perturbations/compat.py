@@ -1,0 +1,88 @@
+"""What earlier suites did, for comparison with their numbers only: each says what is wrong with it.
+
+Relative to the nominal model like everything here; where a suite sets absolute values, divide by the nominal one.
+"""
+
+import mujoco
+from mujoco import MjModel
+
+from perturbations.base import Names, Perturbation, edited, indices, scale
+
+_GRAVITY_IN_FILE = {"hopper": False, "walker2d": False, "cheetah": True}
+"""Model name → whether the file that MICRO edits has a gravity attribute."""
+
+
+def rrls_mass(factor: float, bodies: Names = None) -> Perturbation:
+    """`body_mass` alone times `factor`, as RRLS sets it (SuReLI/RRLS, 0c43dc9).
+
+    Wrong: rotational inertia and the constants MuJoCo derives from mass stay those of the old body, which no body made
+    of matter could have. `mass` is what was meant.
+
+    Raises:
+        ValueError: a factor not finite and > 0 (at once); an unknown body or the world (when applied).
+    """
+    scale(factor, _nothing)  # for its check of the factor
+
+    def edit(model: MjModel) -> None:
+        model.body_mass[indices(model, mujoco.mjtObj.mjOBJ_BODY, bodies)] *= factor
+
+    return edited(edit, nominal=factor == 1, derive=False)
+
+
+def rrls_friction(factor: float) -> Perturbation:
+    """The sliding friction of the floor alone times `factor`, as RRLS sets it (SuReLI/RRLS, 0c43dc9).
+
+    Wrong: a contact slides with the larger coefficient of its two geoms, so that it changes nothing below that of a
+    rougher foot. `friction` scales both.
+
+    Raises:
+        ValueError: a factor not finite and ≥ 0 (at once); a model without a plane fixed to the world (when applied).
+    """
+
+    def edit(model: MjModel) -> None:
+        floor = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0)
+        if not floor.any():
+            raise ValueError("the model has no floor, no plane fixed to the world: use friction@GEOM instead.")
+        model.geom_friction[floor, 0] *= factor
+
+    return scale(factor, edit, zero=True)
+
+
+def odrl_friction(factor: float) -> Perturbation:
+    """The sliding friction of the robot's geoms without the floor times `factor`, as ODRL's Hopper files have it.
+
+    Wrong: a contact slides with the larger coefficient of its two geoms, so that every factor under which the foot is
+    smoother than the floor is the same. ODRL's files of other robots scale both, as `friction` does (34bba73).
+
+    Raises:
+        ValueError: a factor not finite and ≥ 0.
+    """
+
+    def edit(model: MjModel) -> None:
+        model.geom_friction[model.geom_bodyid != 0, 0] *= factor
+
+    return scale(factor, edit, zero=True)
+
+
+def micro_gravity(factor: float) -> Perturbation:
+    """Gravity times `factor` where the robot's file has a gravity attribute, as the MICRO reference edits it.
+
+    Wrong: the files of Hopper and Walker2d do not have the attribute, so that nothing is edited and every cell is the
+    nominal one; only HalfCheetah's has (xiaoyinliu0714/MICRO, 0192837). `gravity` changes the compiled value.
+
+    Raises:
+        ValueError: a factor not finite and ≥ 0 (at once); a robot that MICRO does not perturb (when applied).
+    """
+
+    def edit(model: MjModel) -> None:
+        name = model.names.split(b"\0", 1)[0].decode()
+        if name not in _GRAVITY_IN_FILE:
+            raise ValueError(f"MICRO perturbs Hopper, Walker2d and HalfCheetah only, not '{name}': use gravity.")
+        if _GRAVITY_IN_FILE[name]:
+            model.opt.gravity *= factor
+
+    return scale(factor, edit, zero=True)
+
+
+def _nothing(model: MjModel) -> None:
+    """An edit that edits nothing."""

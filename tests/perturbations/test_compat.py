@@ -1,0 +1,50 @@
+"""What earlier suites did, and what is wrong with it."""
+
+import mujoco
+import numpy as np
+import pytest
+from mujoco import MjModel
+
+from perturbations import PERTURBATIONS, is_no_op, mass, physics_difference
+
+FALLEN = [("floor", "torso_geom"), ("floor", "thigh_geom"), ("floor", "leg_geom")]
+
+
+def test_rrls_mass_leaves_the_inertia_and_the_derived_constants(model: MjModel) -> None:
+    heavy = PERTURBATIONS["compat:rrls-mass"](2.0)(model)
+    assert np.array_equal(heavy.body_mass, 2 * model.body_mass)
+    assert physics_difference(model, heavy).keys() == {"body_mass"}
+    assert {"body_inertia", "body_invweight0"} < physics_difference(heavy, mass(2.0)(model)).keys()
+
+
+def test_rrls_mass_takes_names(hopper: MjModel) -> None:
+    heavy = PERTURBATIONS["compat:rrls-mass"](2.0, "foot")(hopper)
+    assert np.flatnonzero(heavy.body_mass != hopper.body_mass).tolist() == [4]
+
+
+@pytest.mark.parametrize(("factor", "no_op"), [(0.1, True), (1.84, True), (2.0, True), (2.1, False)])
+def test_rrls_friction_does_nothing_below_the_foot(factor: float, no_op: bool, hopper: MjModel) -> None:
+    changed = PERTURBATIONS["compat:rrls-friction"](factor)(hopper)
+    assert changed.geom_friction[:, 0].tolist() == [factor, 0.9, 0.9, 0.9, 2.0]
+    assert is_no_op(hopper, changed, FALLEN) is no_op
+
+
+def test_odrl_friction_is_the_same_for_every_foot_smoother_than_the_floor(hopper: MjModel) -> None:
+    half, tenth, whole = (PERTURBATIONS["compat:odrl-friction"](factor)(hopper) for factor in (0.5, 0.1, 1.0))
+    assert half.geom_friction[:, 0].tolist() == [1.0, 0.45, 0.45, 0.45, 1.0]
+    assert is_no_op(half, tenth)
+    assert not is_no_op(half, whole)
+
+
+def test_micro_gravity_edits_half_cheetah_alone(robot: str, model: MjModel) -> None:
+    changed = PERTURBATIONS["compat:micro-gravity"](2.0)(model)
+    assert changed.opt.gravity[2] == (-19.62 if robot == "half_cheetah" else -9.81)
+    assert is_no_op(model, changed) is (robot != "half_cheetah")
+
+
+def test_compat_is_refused_where_it_means_nothing() -> None:
+    bare = mujoco.MjModel.from_xml_string("<mujoco model='bare'><worldbody/></mujoco>")
+    with pytest.raises(ValueError, match=r"MICRO perturbs Hopper, Walker2d and HalfCheetah only, not 'bare'"):
+        PERTURBATIONS["compat:micro-gravity"](2.0)(bare)
+    with pytest.raises(ValueError, match="the model has no floor"):
+        PERTURBATIONS["compat:rrls-friction"](2.0)(bare)
