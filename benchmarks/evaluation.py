@@ -86,8 +86,10 @@ def piece(env_id: str, steps: int, chunk: Chunk) -> int:
 
 def ours(task: Task, work: Work, pool: joblib.Parallel, workers: int) -> int:
     """Our evaluator in `workers` processes; returns env steps."""
+    from benchmarks.evaluation import piece as importable  # not __main__'s, which other processes do not have
+
     cut = chunks(plan_episodes(work.cells, work.ours, seed=0), workers)
-    return sum(pool(joblib.delayed(piece)(task.env_id, task.horizon, chunk) for chunk in cut))
+    return sum(pool(joblib.delayed(importable)(task.env_id, task.horizon, chunk) for chunk in cut))
 
 
 def loop(task: Task, work: Work) -> int:

@@ -1,8 +1,9 @@
 """Adroit's tasks by the rules of D4RL, whose reference scores they are measured with: pen-v1, door-v1 and so on.
 
-The registered environments of gymnasium-robotics (AdroitHandPen-v1 and so on), which stay as they are, pay 0.1 for every metre between hand and object where D4RL's charged it
-(door, hammer, relocate), and go on for 200 steps where D4RL's pen ended after 100 or when it was dropped. Everything
-that decides so is part of the observation. By D4RL's rules a random policy earns D4RL's random score.
+The registered environments of gymnasium-robotics (AdroitHandPen-v1 and so on), which stay as they are, pay 0.1 for
+every metre between hand and object where D4RL's charged it (door, hammer, relocate), and go on for 200 steps where
+D4RL's pen ended after 100 or when it was dropped. Everything that decides so is part of the observation. By D4RL's
+rules a random policy earns D4RL's random score.
 """
 
 import importlib

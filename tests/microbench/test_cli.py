@@ -101,8 +101,8 @@ def test_a_grid_combines_all_factors_and_is_shown_as_one(runs: Path, shell: Shel
 def test_points_are_drawn_from_ranges_and_attacked(runs: Path, shell: Shell) -> None:
     ranges = ("--mass", "0.8:1.2", "--perturbation", "latency=0:2", "--samples", 3)
     assert shell("perturb", *ranges, "--episodes", 1, "--workers", 1, "--runs", runs).code == 2  # half a step late
-    ranges = ("--mass", "0.8:1.2", "--friction", "0.5:1.5", "--samples", 3, "--attack", "random", "--eps", 0.1)
-    assert shell("perturb", *ranges, "--episodes", 1, "--workers", 1, "--runs", runs).code == 0
+    box = ("--mass", "0.8:1.2", "--friction", "0.5:1.5", "--samples", 3, "--attack", "random", "--eps", 0.1)
+    assert shell("perturb", *box, "--episodes", 1, "--workers", 1, "--runs", runs).code == 0
     found = rows(runs)
     assert found["attack"].tolist() == ["none"] * 4 + ["random"] * 4
     assert found["perturbation"].tolist()[:4] == found["perturbation"].tolist()[4:]

@@ -112,7 +112,12 @@ def test_every_perturbation_changes_the_episodes_or_is_flagged(checkpoint: Check
 def test_each_perturbation_of_each_task_moves_the_world_or_is_known_to_change_nothing(env_id: str) -> None:
     """Both ways: what is said to change something does, and what is said to change nothing gives the same bits."""
     task = TASKS[env_id]
-    names = [name for name, parameter in PERTURBATIONS.items() if not parameter.disturbs]
+    refused = {"compat:micro-gravity"} if not env_id.startswith(("Hopper", "Walker2d", "HalfCheetah")) else set()
+    refused |= {"compat:rrls-friction"} if env_id.startswith("InvertedPendulum") else set()  # it has no floor
+    for name in refused:
+        with pytest.raises(ValueError, match=r"use (gravity|friction)"):
+            world(task, name, 0.5)
+    names = [name for name, parameter in PERTURBATIONS.items() if not parameter.disturbs and name not in refused]
     worlds = [world(task, "none", 1.0), *(world(task, name, FACTOR[name]) for name in names)]
     simulator = make_simulator(task, [at.model for at in worlds])
     ids, rng = np.arange(len(worlds)), np.random.default_rng(0)
