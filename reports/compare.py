@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from reports.bootstrap import BOOTSTRAP_SEED
+from reports.means import Floats
 from reports.names import condition_name
 from reports.provenance import runs_of, settings
-from reports.scores import BOOTSTRAP_SEED, Floats, mean, paired_difference
+from reports.scores import paired_difference
+from reports.statistics import mean
 from reports.summary import CONDITION, prepare
 from reports.verdict import changes_something
 

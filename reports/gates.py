@@ -12,10 +12,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.names import condition_name
-from reports.summary import CONDITION, prepare, summarize
+from reports.summary import Results, prepare, study, summarize
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
 """Keys by which a gate chooses its conditions, all that agree in every key it has."""
@@ -72,16 +73,16 @@ def fail_under(limit: float) -> Gate:
     return Gate(chosen={}, min_value=limit)
 
 
-def failures(gates: Iterable[Gate], frame: pd.DataFrame) -> list[str]:
+def failures(gates: Iterable[Gate], results: Results) -> list[str]:
     """One sentence per limit that the results do not keep; the empty list if every gate passes.
 
     Raises:
         ValueError: a gate matches no condition, or bounds a number that its conditions do not have; or as `summarize`.
     """
-    key = ["policy", *CONDITION]
-    episodes = prepare(frame)
-    flagged = (episodes["flags"] != "").groupby([episodes[name] for name in key]).sum().rename("flagged")
-    cells = summarize(frame).join(flagged, on=key)
+    given = study(results)
+    episodes, cells = prepare(given), summarize(given)
+    flagged = np.bincount(episodes.loc[episodes["flags"] != "", "cell"], minlength=len(cells))
+    cells = cells.assign(flagged=flagged)
     return [said for gate in gates for said in _failures(gate, cells)]
 
 

@@ -16,15 +16,16 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import provenance, verdict
+from reports import budgets, provenance, verdict
 from reports.explanations import of_flag, of_note
 from reports.grids import families, in_families
 from reports.listing import listings
+from reports.means import LEVEL
 from reports.names import condition_name
 from reports.pivots import OVERVIEW, family_table, grid_caption, grid_table
 from reports.remarks import notes
-from reports.scores import LEVEL, RESAMPLES
-from reports.summary import CONDITION, prepare, summarize
+from reports.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.tables import caption
 
 HERE = Path(__file__).parent
 LARGEST_SVG = 250_000
@@ -43,19 +44,20 @@ SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return
 
 
 def html_page(
-    frame: pd.DataFrame, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
+    results: Results, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
 ) -> str:
     """The page of a results table.
 
     Args:
-        frame: the episodes.
+        results: the episodes.
         sidecar: what produced them, as beside results.csv.
         plots: file name (`.svg` or `.png`) → content, in the order in which they are shown.
 
     Raises:
         ValueError: as `summarize` does.
     """
-    episodes, summary, runs = prepare(frame), summarize(frame), provenance.runs_of(sidecar)
+    given, runs = study(results), provenance.runs_of(sidecar)
+    episodes, summary = prepare(given), summarize(given)
     script = (HERE / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"prose": _prose, "typeset": typeset}
@@ -68,14 +70,14 @@ def html_page(
             "title": _title(episodes),
             "measure": " and ".join(SUMMED[name] for name in SUMMED if (summary["metric"] == name).any()),
             "level": f"{100 * LEVEL:g}",
-            "resamples": RESAMPLES,
+            "caption": caption(given),
             "counts": _counts(episodes, summary),
             "policies": _policies(summary),
             "limits": verdict.limits(summary),
-            "notes": [(sentence, of_note(sentence)) for sentence in notes(frame)],
+            "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
             "plots": _plots(plots or {}),
             "listings": listings(summary[~in_families(summary)]),
-            "tables": _tables(frame, summary),
+            "tables": _tables(given),
             "flags": _flags(episodes),
             "checkpoints": provenance.checkpoints(episodes),
             "effects": provenance.effects(runs),
@@ -145,25 +147,25 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _tables(frame: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Grids and samples, with captions: one line each, then a table over two axes for each grid."""
-    together = family_table(frame)
-    grids = [(grid_caption(family), grid_table(family)) for family in families(summary) if family.axes]
-    return [*([(OVERVIEW, together)] if len(together) else []), *grids]
+def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
+    """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
+    found = [(budgets.CAPTION, budgets.budget_table(given)), (OVERVIEW, family_table(given))]
+    grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
+    return [(caption, table) for caption, table in (*found, *grids) if len(table)]
 
 
 def _plots(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
     """Caption and picture of each plot: the drawing, or its bitmap where that is much smaller."""
     shown = []
     for stem in dict.fromkeys(Path(name).stem for name in plots):
-        caption = _caption(stem)
+        told = _caption(stem)
         svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
-            shown.append((caption, _drawing(svg.decode(), caption, repaint=not stem.startswith("heatmap"))))
+            shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
             image = Markup('<img alt="{}" style="--width: {:.0f}px" src="data:image/png;base64,{}">')
             width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
-            shown.append((caption, image.format(caption, width, base64.b64encode(png).decode())))
+            shown.append((told, image.format(told, width, base64.b64encode(png).decode())))
     return shown
 
 
