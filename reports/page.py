@@ -31,6 +31,9 @@ HERE = Path(__file__).parent
 LARGEST_SVG = 250_000
 """Bytes of the largest drawing inlined as it is; a larger one is shown by its bitmap."""
 
+MOST_FINDINGS = 12
+"""Sentences of a verdict; of more budgets the largest are told."""
+
 PIXELS_PER_INCH = 82
 """Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
 
@@ -124,10 +127,16 @@ def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
     shown = []
     for policy, own in summary.groupby("policy", sort=False):
         found = verdict.findings(own)
+        spare = max(0, len(found) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
         # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
         tiles = {finding.cell["block"]: finding for finding in found}
         shown.append(
-            {"name": policy, "sentences": [verdict.sentence(one) for one in found], "tiles": [*tiles.values()]}
+            {
+                "name": policy,
+                "sentences": [verdict.sentence(one) for one in [*found[:1], *found[1 + spare :]]],
+                "spare": spare,
+                "tiles": [*tiles.values()],
+            }
         )
     return shown
 

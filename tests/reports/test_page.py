@@ -73,6 +73,8 @@ def test_of_very_many_conditions_the_worst_are_shown() -> None:
     assert "The 301 lowest are shown; 101 more conditions stand in table.csv." in text
     assert 'data-value="0.401"' in text
     assert 'data-value="0.101"' not in text
+    assert text.count("The only attack at eps") == 11
+    assert "390 smaller budgets stand in the table below." in text
 
 
 def test_numbers_are_set_with_minus_signs_and_names_are_left_alone() -> None:
@@ -153,6 +155,16 @@ def test_nothing_overflows_on_a_phone(tab: Page, page: Path, scheme: str) -> Non
     assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW
     tables = "[...document.querySelectorAll('.scroll.table')]"
     assert tab.evaluate(f"{tables}.some((box) => box.scrollWidth > box.clientWidth)")  # wide, but in a box of their own
+
+
+def test_nothing_is_cut_off_on_paper(tab: Page, page: Path) -> None:
+    """A4 with margins of 15 mm is 680 CSS pixels wide; print is black on white whatever the screen is."""
+    tab.open(page, width=680, scheme="dark")
+    tab.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 680
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.evaluate("getComputedStyle(document.querySelector('details .why p')).visibility") == "visible"
+    assert tab.evaluate("document.querySelector('details .why').getBoundingClientRect().height") > 0
 
 
 def test_text_can_be_read_on_both_papers(tab: Page, page: Path) -> None:
