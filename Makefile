@@ -25,6 +25,7 @@ demo: $(RUN_STAMP) ## Train on the bundled dataset, attack, perturb; say where t
 	@echo
 	@echo "policy:   runs/latest/policy.safetensors"
 	@echo "episodes: runs/latest/results.csv"
+	@echo "page:     runs/latest/report/index.html"
 	@echo "table:    runs/latest/report/table.md"
 	@echo "plots:    runs/latest/report/degradation_eps.png, runs/latest/report/degradation_factor.png"
 

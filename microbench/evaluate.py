@@ -1,6 +1,6 @@
 """Evaluation: chunks of a plan become rows of the results table, in one process or in many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from microbench.disturbed import Disturbances
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
 from microbench.plan import Cell, Chunk
-from microbench.simulate import make_simulator
+from microbench.simulate import Simulator, make_simulator
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.worlds import signals, world
 from reports.results import SCHEMA
@@ -29,8 +29,15 @@ class Conditions:
     norm: str = "linf"
 
 
-def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:
+def evaluate_chunk(
+    checkpoint: Checkpoint,
+    conditions: Conditions,
+    chunk: Chunk,
+    watched: Callable[[Simulator], Simulator] = lambda simulator: simulator,
+) -> pd.DataFrame:
     """Run the chunk's episodes in lock step; one row of results each, in the chunk's order.
+
+    `watched` may put a simulator of its own around the one that is used, to see what happens in it.
 
     Raises:
         UserError: the policy is of another task.
@@ -44,7 +51,7 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
     seeds = [episode.seed for episode in chunk]
     attack, threat = _attack(checkpoint.target, conditions, cells)
     target = checkpoint.target
-    with closing(make_simulator(task, [at.model for at in worlds])) as simulator, one_thread():
+    with closing(watched(make_simulator(task, [at.model for at in worlds]))) as simulator, one_thread():
         rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
         outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
     rows = []

@@ -11,11 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reports.bootstrap import BOOTSTRAP_SEED as BOOTSTRAP_SEED
+    from reports.bootstrap import bootstrap_interval as bootstrap_interval
+    from reports.budgets import budget_numbers as budget_numbers
+    from reports.budgets import budget_table as budget_table
+    from reports.compare import Comparison as Comparison
+    from reports.compare import compare_results as compare_results
+    from reports.comparison_text import comparison_markdown as comparison_markdown
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.gates import Gate as Gate
+    from reports.gates import fail_under as fail_under
+    from reports.gates import failures as failures
+    from reports.gates import read_gates as read_gates
     from reports.grids import Family as Family
     from reports.grids import families as families
     from reports.heatmaps import heat_maps as heat_maps
+    from reports.means import Interval as Interval
+    from reports.means import mean_interval as mean_interval
+    from reports.page import html_page as html_page
     from reports.pivots import family_table as family_table
     from reports.pivots import grid_table as grid_table
     from reports.report import markdown as markdown
@@ -27,16 +41,17 @@ if TYPE_CHECKING:
     from reports.schema import KEY as KEY
     from reports.schema import SCHEMA as SCHEMA
     from reports.schema import check as check
-    from reports.scores import BOOTSTRAP_SEED as BOOTSTRAP_SEED
-    from reports.scores import Interval as Interval
-    from reports.scores import bootstrap_interval as bootstrap_interval
-    from reports.scores import cvar as cvar
-    from reports.scores import iqm as iqm
-    from reports.scores import mean as mean
-    from reports.scores import median as median
-    from reports.scores import normalized_std as normalized_std
-    from reports.scores import optimality_gap as optimality_gap
     from reports.scores import paired_difference as paired_difference
+    from reports.scores import probability_of_improvement as probability_of_improvement
+    from reports.statistics import curve_area as curve_area
+    from reports.statistics import cvar as cvar
+    from reports.statistics import improvement_probability as improvement_probability
+    from reports.statistics import iqm as iqm
+    from reports.statistics import mean as mean
+    from reports.statistics import median as median
+    from reports.statistics import normalized_std as normalized_std
+    from reports.statistics import optimality_gap as optimality_gap
+    from reports.statistics import performance_profile as performance_profile
     from reports.summary import summarize as summarize
     from reports.tables import caption as caption
     from reports.tables import notes as notes
@@ -45,16 +60,24 @@ if TYPE_CHECKING:
     from reports.tables import to_markdown as to_markdown
 
 NAMES = {
+    "compare": ("Comparison", "compare_results"),
+    "comparison_text": ("comparison_markdown",),
+    "bootstrap": ("BOOTSTRAP_SEED", "bootstrap_interval"),
+    "budgets": ("budget_numbers", "budget_table"),
     "curves": ("degradation_plot", "save"),
+    "gates": ("Gate", "fail_under", "failures", "read_gates"),
+    "page": ("html_page",),
     "grids": ("Family", "families"),
     "heatmaps": ("heat_maps",),
+    "means": ("Interval", "mean_interval"),
     "pivots": ("family_table", "grid_table"),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
-    "scores": (
-        *("BOOTSTRAP_SEED", "Interval", "bootstrap_interval", "cvar", "iqm", "mean", "median"),
-        *("normalized_std", "optimality_gap", "paired_difference"),
+    "scores": ("paired_difference", "probability_of_improvement"),
+    "statistics": (
+        *("curve_area", "cvar", "improvement_probability", "iqm", "mean", "median", "normalized_std"),
+        *("optimality_gap", "performance_profile"),
     ),
     "summary": ("summarize",),
     "tables": ("caption", "notes", "robustness_table", "to_csv", "to_markdown"),

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from reports import files
 from reports.grids import ADDED, in_families, is_composition
 from reports.names import number
-from reports.summary import comparable, summarize
+from reports.summary import Results, study, summarize
 
 Kind = Literal["eps", "factor"]
 
@@ -39,7 +39,7 @@ UNITS = {
 }
 
 
-def degradation_plot(frame: pd.DataFrame, kind: Kind = "eps") -> Figure:
+def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
     """Mean against eps, or against factor: one line with its 95 % band per adversary, clean dashed.
 
     Budgets in different units or norms are different threats and get axes of their own; so do perturbations that are
@@ -53,7 +53,7 @@ def degradation_plot(frame: pd.DataFrame, kind: Kind = "eps") -> Figure:
         ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
     """
     adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
-    summary = summarize(comparable(frame))
+    summary = summarize(study(results).comparable)
     chosen = summary[(summary[adversary] != "none") & ~in_families(summary)]
     if chosen.empty:
         raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
@@ -80,12 +80,13 @@ def degradation_plot(frame: pd.DataFrame, kind: Kind = "eps") -> Figure:
     return figure
 
 
-def degradation_plots(frame: pd.DataFrame) -> dict[str, Figure]:
+def degradation_plots(results: Results) -> dict[str, Figure]:
     """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
-    apart = ~in_families(summarize(frame))
+    given = study(results)
+    alone = summarize(given)[~in_families(summarize(given))]
     kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
-    shown = [kind for kind, column in kinds.items() if (summarize(frame).loc[apart, column] != "none").any()]
-    return {f"degradation_{kind}": degradation_plot(frame, kind) for kind in shown}
+    shown = [kind for kind, column in kinds.items() if (alone[column] != "none").any()]
+    return {f"degradation_{kind}": degradation_plot(given, kind) for kind in shown}
 
 
 def score_label(summary: pd.DataFrame) -> str:

@@ -3,7 +3,6 @@
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -14,7 +13,7 @@ from matplotlib.patches import Rectangle
 from reports.curves import STYLE, score_label
 from reports.grids import ADDED, Family, families
 from reports.names import attack_name, point_name, short
-from reports.summary import comparable, summarize
+from reports.summary import Results, study, summarize
 
 COLOURS = "viridis"
 """Perceptually uniform, rising in lightness, and the same to every common colour blindness."""
@@ -23,14 +22,14 @@ WRITTEN = 12
 """Values are written into the cells of a grid of at most so many rows and columns."""
 
 
-def heat_maps(frame: pd.DataFrame) -> dict[str, Figure]:
+def heat_maps(results: Results) -> dict[str, Figure]:
     """A figure for every two perturbations that form a grid, by file name without ending (`heatmap_friction_gravity`).
 
     One panel per policy and attack, all on one colour scale; what else is perturbed stands above the panel. The
     cell without a change is outlined, † marks flags or missing returns, and an empty cell was not measured.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(comparable(frame))
+    summary = summarize(study(results).comparable)
     pairs: dict[tuple[str, str], list[Family]] = {}
     for family in families(summary):
         if family.axes:

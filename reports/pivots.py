@@ -7,8 +7,8 @@ import pandas as pd
 
 from reports.grids import Family, families
 from reports.names import attack_name, point_name, short
-from reports.scores import Interval, bootstrap_interval, cvar
-from reports.summary import CONDITION, PAIR, prepare, summarize
+from reports.scores import Interval, cvar, mean_interval
+from reports.summary import Results, prepare, study, summarize
 
 NO_CELL = "–"
 
@@ -16,21 +16,21 @@ WIDE = 12
 """A grid of more columns is written without half-widths; table.csv has them."""
 
 OVERVIEW = (
-    "Grids and samples: mean over the points [95 % bootstrap interval, over the episodes that every point has]; "
-    "CVaR is the mean of the worst 10 % of the points; worst and best are chosen among the points. Every point stands "
-    "in table.csv."
+    "Grids and samples: mean over the points [95 % interval as above, of what an episode scores on average over all "
+    "points]; CVaR is the mean of the worst 10 % of the points; worst and best are chosen among the points. "
+    "Every point stands in table.csv."
 )
 
 
-def family_table(frame: pd.DataFrame) -> pd.DataFrame:
+def family_table(results: Results) -> pd.DataFrame:
     """One row per grid or sample, policy and attack: points, mean, CVaR over points, worst and best with their place.
 
     The mean is over points, its interval over what the episodes score on average over all points (no interval if an
     episode lacks a point). The table has no rows if there are no compositions that belong together (`grids`).
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(frame)
-    averages = _averages(prepare(frame), families(summary))
+    given = study(results)
+    averages = _averages(prepare(given), families(summarize(given)))
     return pd.DataFrame([_line(family, average) for family, average in averages])
 
 
@@ -62,15 +62,12 @@ def grid_caption(grid: Family) -> str:
 
 def _averages(episodes: pd.DataFrame, found: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
     """Each family with the interval of what its episodes score on average over all points."""
-    if not found:
-        return
-    cell = episodes.groupby(["policy", "metric", *CONDITION], sort=False).ngroup()  # as `summarize` numbers its rows
     for family in found:
-        own = episodes[cell.isin(family.cells.index)]
-        average = own.groupby(PAIR, sort=False, dropna=False)["value"].agg(["mean", "count"]).reset_index()
+        own = episodes[episodes["cell"].isin(family.cells.index)]
+        average = own.groupby("start", sort=False)["value"].agg(["mean", "count"])
         complete = (average["count"] == len(family.cells)).all()
-        groups = average["train_seed"].tolist()
-        yield family, bootstrap_interval(average["mean"].to_numpy(), groups=groups) if complete else None
+        groups = own.drop_duplicates("start")["train_seed"].tolist()
+        yield family, mean_interval(average["mean"].to_numpy(), groups=groups) if complete else None
 
 
 def _line(family: Family, average: Interval | None) -> dict[str, str]:

@@ -1,15 +1,15 @@
 """What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
 
 import itertools
-from collections.abc import Iterator
 
 import pandas as pd
 
 from reports.grids import families, is_composition
+from reports.means import Interval
 from reports.names import condition_name, listed, number
-from reports.schema import KEY, check
-from reports.scores import Interval, paired_difference
-from reports.summary import CONDITION, prepare, summarize
+from reports.pairing import paired_cells
+from reports.schema import KEY
+from reports.summary import Results, prepare, study, summarize
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
@@ -17,20 +17,21 @@ MOST = 6
 BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
 
 
-def notes(frame: pd.DataFrame) -> list[str]:
+def notes(results: Results) -> list[str]:
     """Warnings about these results, in order of weight; the empty list if there is nothing to warn of.
 
     Raises ValueError as `summarize` does.
     """
-    episodes, summary = prepare(frame), summarize(frame)
+    given = study(results)
+    episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
     for policy, conditions in summary.groupby("policy", sort=False):
-        own = episodes[episodes["policy"] == policy]
-        said = [*_first(_not_clean(conditions)), *_yardstick(own), *_first(_rises(own))]
+        said = [*_first(_not_clean(conditions)), *_yardstick(conditions, episodes)]
+        said += _first(_rises(conditions, episodes))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [*found, *_unrepeatable(frame), *_chosen(summary)]
+    return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
 
 
 def difference(interval: Interval) -> str:
@@ -45,17 +46,17 @@ def _first(sentences: list[str]) -> list[str]:
     return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
 
 
-def _cells(episodes: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
-    for _, rows in episodes.groupby(CONDITION, sort=False):
-        yield rows.iloc[0], rows
-
-
-def _yardstick(episodes: pd.DataFrame) -> list[str]:
+def _yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     """An attack that searches must hurt more than noise of the same size, or its search has failed."""
-    noise = {tuple(c[BUDGET]): rows for c, rows in _cells(episodes[episodes["attack"] == "random"])}
+    attacked = conditions[(conditions["attack"] != "none") & (conditions["eps"] > 0)]
+    search = attacked[attacked["attack"] != "random"]
+    random = attacked[attacked["attack"] == "random"]
+    noise = dict(zip(random[BUDGET].itertuples(index=False, name=None), random.index.tolist(), strict=True))
+    budgets = search[BUDGET].itertuples(index=False, name=None)
+    pairs = [(cell, noise.get(budget)) for cell, budget in zip(search.index.tolist(), budgets, strict=True)]
+    intervals = paired_cells(episodes, pairs)
     said, unclear, alone = [], [], []
-    for condition, rows in _cells(episodes[~episodes["attack"].isin(["none", "random"]) & (episodes["eps"] > 0)]):
-        interval = paired_difference(rows, noise.get(tuple(condition[BUDGET]), rows.iloc[:0]), value="value")
+    for (_, condition), interval in zip(search.iterrows(), intervals, strict=True):
         if interval.n == 0:
             alone.append(condition_name(condition))
         elif interval.low > 0:
@@ -75,19 +76,17 @@ def _yardstick(episodes: pd.DataFrame) -> list[str]:
     return said
 
 
-def _rises(episodes: pd.DataFrame) -> list[str]:
+def _rises(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     """A larger budget contains the smaller one, so a better search would never do worse with it."""
-    said = []
-    attacked = episodes[episodes["attack"] != "none"]
-    for _, line in attacked.groupby(["attack", *BUDGET[1:]], sort=False):
-        for (small, before), (large, after) in itertools.pairwise(_cells(line)):
-            interval = paired_difference(after, before, value="value")
-            if interval.low > 0:
-                said.append(
-                    f"{condition_name(large)} hurts less than eps {number(small['eps'])}, by {difference(interval)}: "
-                    "a larger budget allows all that a smaller one does, so do not read this as robustness."
-                )
-    return said
+    lines = conditions[conditions["attack"] != "none"].groupby(["attack", *BUDGET[1:]], sort=False)
+    pairs = [(large, small) for _, line in lines for small, large in itertools.pairwise(line.index)]
+    return [
+        f"{condition_name(conditions.loc[large])} hurts less than eps {number(conditions.loc[small, 'eps'])}, "
+        f"by {difference(interval)}: a larger budget allows all that a smaller one does, so do not read this as "
+        "robustness."
+        for (large, small), interval in zip(pairs, paired_cells(episodes, pairs), strict=True)
+        if interval.low > 0
+    ]
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
@@ -156,15 +155,19 @@ def _thin(conditions: pd.DataFrame) -> list[str]:
     if runs == 1:
         said.append("one training run: the intervals cover its episodes, not what another training seed would give.")
     elif runs < FEW_RUNS:
-        said.append(f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are too short.")
+        said.append(
+            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they hold only if runs are "
+            "spread normally, which so few cannot show."
+        )
     return said
 
 
-def _unrepeatable(frame: pd.DataFrame) -> list[str]:
+def _unrepeatable(clean: pd.DataFrame) -> list[str]:
     """Clean episodes evaluated beside two budgets must agree: the budget is not used."""
-    clean = check(frame)
-    clean = clean[clean["attack"] == "none"].assign(unit="", norm="")
-    distinct = clean.drop_duplicates([*KEY, "return", "length"])
+    clean = clean[clean["attack"] == "none"]
+    if len(clean[["unit", "norm"]].drop_duplicates()) < 2:
+        return []  # one budget: `check` has seen that no episode is there twice
+    distinct = clean.assign(unit="", norm="").drop_duplicates([*KEY, "return", "length"])
     several = int(distinct.duplicated(list(KEY)).sum())
     if not several:
         return []

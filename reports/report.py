@@ -4,35 +4,36 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
-from reports import curves, files, heatmaps, pivots, tables
+from reports import budgets, curves, files, heatmaps, pivots, tables
 from reports.grids import families
-from reports.summary import summarize
+from reports.page import html_page
+from reports.summary import Results, study, summarize
 
 PLOTS = ("degradation_eps.png", "degradation_eps.svg", "degradation_factor.png", "degradation_factor.svg")
-FILES = ("table.md", "table.csv", *PLOTS)
+FILES = ("index.html", "table.md", "table.csv", *PLOTS)
 HEAT_MAPS = ("heatmap_*_*.png", "heatmap_*_*.svg")
 """Patterns of what else may be there: one heat map for every two perturbations that form a grid."""
 
 
-def write_report(
-    frame: pd.DataFrame, folder: Path | str, sidecar: Mapping[str, object] | None = None
-) -> dict[str, Path]:
+def write_report(results: Results, folder: Path | str, sidecar: Mapping[str, object] | None = None) -> dict[str, Path]:
     """Write the report of a results table and return its files by name (see FILES and HEAT_MAPS).
 
-    table.md has the rounded tables with caption and notes, table.csv every number of `summarize` in full precision. A
-    degradation plot is written for eps if there are attacks, for factor if there are perturbations outside grids and
-    samples, a heat map for every grid; a plot left by an earlier report is removed. `sidecar` (what produced the
-    results) ends up at the end of table.md. Equal results give equal bytes. Raises ValueError as `summarize` does.
+    index.html is one self-contained page with all of it, table.md has the rounded tables with caption and notes,
+    table.csv every number of `summarize` in full precision. A degradation plot is written for eps if there are attacks,
+    for factor if there are perturbations outside grids and samples, a heat map for every grid; a plot left by an
+    earlier report is removed. `sidecar` (what produced the results) ends up in the page and at the end of table.md.
+    Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
-    folder = Path(folder)
-    texts = {"table.md": markdown(frame, sidecar), "table.csv": tables.to_csv(summarize(frame))}
+    folder, given = Path(folder), study(results)
+    texts = {"table.md": markdown(given, sidecar), "table.csv": tables.to_csv(summarize(given))}
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
-    for stem, figure in [*curves.degradation_plots(frame).items(), *heatmaps.heat_maps(frame).items()]:
+    for stem, figure in [*curves.degradation_plots(given).items(), *heatmaps.heat_maps(given).items()]:
         written |= {path.name: path for path in curves.save(figure, folder / stem)}
+    plots = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
+    written = {"index.html": folder / "index.html"} | written
+    files.replace(written["index.html"], html_page(given, sidecar, plots).encode())
     earlier = [*(folder / name for name in FILES), *(path for one in HEAT_MAPS for path in folder.glob(one))]
     for path in earlier:
         if path.name not in written:
@@ -40,18 +41,30 @@ def write_report(
     return written
 
 
-def markdown(frame: pd.DataFrame, sidecar: Mapping[str, object] | None = None) -> str:
+def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
-    text = tables.to_markdown(tables.robustness_table(frame), tables.caption(frame))
-    together = pivots.family_table(frame)
+    given = study(results)
+    text = tables.to_markdown(tables.robustness_table(given), tables.caption(given))
+    halving = budgets.budget_table(given)
+    if len(halving):
+        text += "\n" + tables.to_markdown(halving, budgets.CAPTION)
+    together = pivots.family_table(given)
     if len(together):
         text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
-    for family in families(summarize(frame)):
+    for family in families(summarize(given)):
         if family.axes:
             text += "\n" + tables.to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
-    found = tables.notes(frame)
+    found = tables.notes(given)
     if found:
         text += "\n" + "".join(f"- {note}\n" for note in found)
     if sidecar:
-        text += f"\n```json\n{json.dumps(dict(sidecar), indent=2, default=str)}\n```\n"
+        text += f"\n```json\n{json.dumps(_short(sidecar), indent=2, default=str)}\n```\n"
     return text
+
+
+def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
+    """Without the effects of every cell, which the page lists and a reader of Markdown would have to scroll past."""
+    runs = sidecar.get("runs")
+    if not isinstance(runs, list):
+        return dict(sidecar)
+    return {**sidecar, "runs": [{name: told for name, told in run.items() if name != "effects"} for run in runs]}

@@ -1,18 +1,26 @@
 """From episodes to conditions: every number of every table and curve, before it is rounded.
 
 A *policy* is what gets a column: algorithm, dataset and task, with its training runs pooled. A *condition* is what
-gets a row: attack and eps, perturbation and factor (with the factor that would change nothing).
+gets a row: attack and eps, perturbation and factor (with the factor that would change nothing). One policy under one
+condition is a *cell*. Cells are summed up all at once: a million episodes must not wait for a loop over conditions.
 """
 
+from __future__ import annotations
+
 from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from reports.schema import KEY, check
-from reports.scores import Floats, bootstrap_interval, cvar, iqm, mean, median, optimality_gap
+from reports.columns import statistics_of
+from reports.means import Floats, Integers, mean_intervals
+from reports.schema import KEY, SCHEMA, check
 
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
+CELL = ["policy", "metric", *CONDITION]
 PAIR = ["policy", "train_seed", "eval_seed", "episode"]
 """Episodes that agree in these start from the same state, so their difference is the condition's doing."""
 
@@ -22,47 +30,90 @@ IN_UNITS = "sensor-"
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
 
-def prepare(frame: pd.DataFrame) -> pd.DataFrame:
-    """The checked episodes in a fixed order, with columns policy, metric, value, block and clean (paired value).
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A results table, checked, prepared and summed up at most once for all that is made of it."""
+
+    frame: pd.DataFrame
+
+    @cached_property
+    def checked(self) -> pd.DataFrame:
+        """The table as `check` returns it; raises ValueError as `check` does."""
+        return check(self.frame)
+
+    @cached_property
+    def episodes(self) -> pd.DataFrame:
+        """What `prepare` returns."""
+        return _prepared(self.checked)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """What `summarize` returns."""
+        return _summarized(self.episodes)
+
+    @cached_property
+    def comparable(self) -> Study:
+        """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
+        return Study(self.frame.assign(score=np.nan)) if self.episodes["metric"].nunique() > 1 else self
+
+
+Results: TypeAlias = pd.DataFrame | Study
+"""A results table, or one that was prepared before."""
+
+
+def study(results: Results) -> Study:
+    """The study of a table; a study itself stays what it is."""
+    return results if isinstance(results, Study) else Study(results)
+
+
+def prepare(results: Results) -> pd.DataFrame:
+    """The checked episodes in a fixed order, with columns policy, metric, block, value, cell, start and clean.
 
     `value` is the normalized score, or the raw return for a policy with an episode that has a return but no score
     (`metric` says which). Where nothing is measured in a unit there is none: a clean episode evaluated beside two
-    budgets counts once. The order of the given rows changes nothing.
+    budgets counts once. `cell` is the row of `summarize`; episodes of one `start` begin in one state with one policy,
+    and `clean` is the value of the clean one. The order of the given rows changes nothing.
 
     Raises:
         ValueError: as `check`, or there are no rows.
     """
-    episodes = check(frame)
-    if episodes.empty:
-        raise ValueError("there are no episodes to report; run an evaluation first.")
-    measured = (episodes["attack"] != "none") | episodes["perturbation"].str.contains(IN_UNITS, regex=False)
-    episodes.loc[~measured, ["unit", "norm"]] = ""
-    episodes = episodes.drop_duplicates(list(KEY)).assign(policy=_labels(episodes), block=_blocks(episodes))
-    unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
-    raw = unscored.groupby(episodes["policy"]).transform("any")
-    value = episodes["score"].where(~raw, episodes["return"])
-    episodes = episodes.assign(metric=np.where(raw, "return", "score"), value=value.where(np.isfinite(value)))
-    clean = episodes.loc[episodes["block"] == "clean", [*PAIR, "value"]].rename(columns={"value": "clean"})
-    return _sorted(episodes.merge(clean, on=PAIR, how="left", validate="many_to_one"))
+    return study(results).episodes
 
 
-def summarize(frame: pd.DataFrame) -> pd.DataFrame:
+def summarize(results: Results) -> pd.DataFrame:
     """One row per policy and condition, clean first, every number in full precision.
 
     Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
-    runs), mean with low and high (95 % bootstrap), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
+    runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
     only), change to clean with low and high and in percent over `paired` common episodes, flags with counts.
     """
-    rows = []
-    for key, episodes in prepare(frame).groupby(["policy", "metric", *CONDITION], sort=False):
-        names = dict(zip(["policy", "metric", *CONDITION], key, strict=True))
-        rows.append(names | _level(episodes) | _change(episodes) | {"flags": _flags(episodes)})
-    return pd.DataFrame(rows)
+    return study(results).summary
 
 
-def comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
-    return frame.assign(score=np.nan) if prepare(frame)["metric"].nunique() > 1 else frame
+def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
+    if episodes.empty:
+        raise ValueError("there are no episodes to report; run an evaluation first.")
+    texts = [name for name, dtype in SCHEMA.items() if dtype == "str" and name not in ("perturbation", "flags")]
+    episodes = _once(episodes).astype(dict.fromkeys(texts, "category"))  # few texts in very many rows
+    episodes = episodes.assign(policy=_labels(episodes), block=_blocks(episodes))
+    unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
+    raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
+    value = episodes["score"].where(~raw, episodes["return"])
+    metric = pd.Categorical(np.array(["score", "return"], object)).take(raw.to_numpy().astype(np.int64))
+    episodes = _sorted(episodes.assign(metric=metric, value=value.where(np.isfinite(value))))
+    start = episodes.groupby(PAIR, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    clean = np.full(start.max() + 1, np.nan)
+    untouched = (episodes["block"] == "clean").to_numpy()
+    clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
+    return episodes.assign(start=start, clean=clean[start])
+
+
+def _once(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Without units where nothing is measured in one, and without the repetitions that this leaves."""
+    measured = (episodes["attack"] != "none") | episodes["perturbation"].str.contains(IN_UNITS, regex=False)
+    budgets = episodes.loc[~measured, ["unit", "norm"]].drop_duplicates()
+    episodes = episodes.assign(**{name: episodes[name].where(measured, "") for name in ("unit", "norm")})
+    return episodes.drop_duplicates(list(KEY)) if len(budgets) > 1 else episodes
 
 
 def _labels(episodes: pd.DataFrame) -> pd.Series:
@@ -71,60 +122,79 @@ def _labels(episodes: pd.DataFrame) -> pd.Series:
     Two checkpoints that claim one training seed, or have none, are not known to be two runs of one recipe: they are
     policies of their own.
     """
-    label = episodes["algorithm"].astype(object)
+    names = ["algorithm", "dataset", "task", "checkpoint", "train_seed"]
+    code = episodes.groupby(names, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    kinds = episodes[names].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
+    kinds = kinds.astype(dict.fromkeys(names[:-1], object))
+    label = kinds["algorithm"]
     for name in ("dataset", "task"):
-        if episodes[name].nunique() > 1:
-            label = label + ", " + episodes[name].where(episodes[name] != "", f"no {name}")
-    known = episodes.groupby(label)
+        if kinds[name].nunique() > 1:
+            label = label + ", " + kinds[name].where(kinds[name] != "", f"no {name}")
+    known = kinds.groupby(label)
     apart = known["checkpoint"].transform("nunique") > known["train_seed"].transform("nunique").clip(lower=1)
-    return label.where(~apart, label + " " + episodes["checkpoint"].str[:8])
+    label = label.where(~apart, label + " " + kinds["checkpoint"].str[:8])
+    return pd.Series(pd.Categorical(label).take(code), index=episodes.index)
 
 
 def _blocks(episodes: pd.DataFrame) -> pd.Series:
     attacked, perturbed = episodes["attack"] != "none", episodes["perturbation"] != "none"
-    return pd.Series(np.array(BLOCKS, object)[attacked.to_numpy() + 2 * perturbed.to_numpy()], index=episodes.index)
+    code = attacked.to_numpy() + 2 * perturbed.to_numpy()
+    return pd.Series(pd.Categorical(np.array(BLOCKS, object)).take(code), index=episodes.index)
 
 
 def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
-    keys = episodes[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", *PAIR[1:]]].copy()
-    keys.insert(1, "block", episodes["block"].map(BLOCKS.index))
-    keys.insert(2, "search", episodes["attack"] != "random")  # the yardstick stands above what is measured by it
-    return episodes.loc[keys.sort_values(list(keys.columns)).index].reset_index(drop=True)
+    """In the order of cells, then of training seed, seed and episode; only the few cells are sorted by text."""
+    code = episodes.groupby(CELL, sort=False, observed=True).ngroup().to_numpy()
+    heads = _heads(episodes, np.unique(code, return_index=True)[1])
+    keys = heads[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", "nominal"]].copy()
+    keys.insert(1, "block", heads["block"].map(BLOCKS.index))
+    keys.insert(2, "search", heads["attack"] != "random")  # the yardstick stands above what is measured by it
+    cell = np.argsort(keys.sort_values(list(keys.columns)).index.to_numpy())[code]
+    seeds = pd.factorize(episodes["train_seed"], sort=True)[0]
+    numbers = (episodes[name].to_numpy() for name in ("episode", "eval_seed"))
+    order = np.lexsort([*numbers, np.where(seeds < 0, len(seeds), seeds), cell])
+    return episodes.assign(cell=cell).iloc[order].reset_index(drop=True)
 
 
-def _level(episodes: pd.DataFrame) -> dict[str, object]:
-    present = episodes[episodes["value"].notna()]
-    x: Floats = present["value"].to_numpy(np.float64)
-    counts: dict[str, object] = {"n": len(episodes), "left_out": len(episodes) - len(x), "seeds": _seeds(episodes)}
-    names = ("mean", "low", "high", "std", "median", "iqm", "cvar", "optimality_gap")
-    if not len(x):
-        return counts | dict.fromkeys(names, np.nan)
-    interval = bootstrap_interval(x, mean, groups=present["train_seed"].tolist())
-    spread = float(np.std(x, ddof=1)) if len(x) > 1 else np.nan
-    gap = float(optimality_gap(x)) if episodes["metric"].iloc[0] == "score" else np.nan
-    numbers = (interval.estimate, interval.low, interval.high, spread, *(float(f(x)) for f in (median, iqm, cvar)), gap)
-    return counts | dict(zip(names, numbers, strict=True))
+def _heads(episodes: pd.DataFrame, rows: Integers) -> pd.DataFrame:
+    """What names the cells of these rows, as plain text and numbers."""
+    heads = episodes[CELL].iloc[rows].reset_index(drop=True)
+    return heads.astype(dict.fromkeys([*CELL[:4], "unit", "norm", "perturbation"], object))
 
 
-def _change(episodes: pd.DataFrame) -> dict[str, object]:
+def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
+    cell = episodes["cell"].to_numpy()
+    cells = int(cell[-1]) + 1
+    value, clean = (episodes[name].to_numpy(np.float64) for name in ("value", "clean"))
+    run = pd.factorize(episodes["train_seed"], use_na_sentinel=False)[0].astype(np.int64)
+    first = np.searchsorted(cell, np.arange(cells))
+    heads = _heads(episodes, first)
+    present = np.isfinite(value)
+    n = np.bincount(cell, minlength=cells)
+    seeds = np.bincount(np.unique(cell * (run.max() + 1) + run) // (run.max() + 1), minlength=cells)
+    counts = {"n": n, "left_out": n - np.bincount(cell[present], minlength=cells), "seeds": seeds}
+    mean, low, high = mean_intervals(value[present], cell[present], run[present], cells)
+    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(value[present], cell[present], cells)
+    numbers["optimality_gap"] = np.where(heads["metric"] == "score", numbers["optimality_gap"], np.nan)
+    paired = present & np.isfinite(clean) & (episodes["block"] != "clean").to_numpy()
+    change = _change(value[paired], clean[paired], cell[paired], run[paired], cells)
+    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells))
+
+
+def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats | Integers]:
     """Points and percent against the clean episodes with the same start; percent only of a positive clean mean."""
-    pairs = episodes[episodes["value"].notna() & episodes["clean"].notna()]
-    names = ("change", "change_low", "change_high", "change_percent")
-    if episodes["block"].iloc[0] == "clean" or pairs.empty:
-        return {"paired": 0} | dict.fromkeys(names, np.nan)
-    difference = (pairs["value"] - pairs["clean"]).to_numpy(np.float64)
-    interval = bootstrap_interval(difference, mean, groups=pairs["train_seed"].tolist())
-    clean = float(pairs["clean"].mean())
-    percent = 100 * interval.estimate / clean if clean > 0 else np.nan
-    numbers = (interval.estimate, interval.low, interval.high, percent)
-    return {"paired": len(pairs)} | dict(zip(names, numbers, strict=True))
+    paired = np.bincount(cell, minlength=cells)
+    change, low, high = mean_intervals(value - clean, cell, run, cells)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before = np.bincount(cell, clean, cells) / paired
+        percent = np.where(before > 0, 100 * change / before, np.nan)
+    return {"paired": paired, "change": change, "change_low": low, "change_high": high, "change_percent": percent}
 
 
-def _seeds(episodes: pd.DataFrame) -> int:
-    return int(episodes["train_seed"].nunique(dropna=False))
-
-
-def _flags(episodes: pd.DataFrame) -> str:
-    """For example `zero-gradient (3)`: the number of episodes with each flag."""
-    counts = Counter(name for flags in episodes["flags"] for name in flags.split(";") if name)
-    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+def _flags(episodes: pd.DataFrame, cells: int) -> list[str]:
+    """For example `zero-gradient (3)`, per cell: the number of episodes with each flag."""
+    flagged = episodes.loc[episodes["flags"] != "", ["cell", "flags"]]
+    counts = [Counter[str]() for _ in range(cells)]
+    for cell, flags, count in flagged.value_counts().reset_index().itertuples(index=False):
+        counts[cell].update({name: count for name in flags.split(";") if name})
+    return [", ".join(f"{name} ({count})" for name, count in sorted(one.items())) for one in counts]

@@ -6,14 +6,14 @@ from reports.grids import in_families
 from reports.names import condition_name, number
 from reports.remarks import notes
 from reports.scores import LEVEL
-from reports.summary import BLOCKS, CONDITION, prepare, summarize
+from reports.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
 
 __all__ = ["caption", "notes", "robustness_table", "to_csv", "to_markdown"]
 
 NO_CELL = "–"
 
 
-def robustness_table(frame: pd.DataFrame) -> pd.DataFrame:
+def robustness_table(results: Results) -> pd.DataFrame:
     """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
 
     The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block of several
@@ -21,7 +21,7 @@ def robustness_table(frame: pd.DataFrame) -> pd.DataFrame:
     points of grids and samples have no rows (`family_table` sums them up), but count among what is worst.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(frame)
+    summary = summarize(results)
     apart = in_families(summary)
     rows = []
     for block in BLOCKS:
@@ -34,18 +34,30 @@ def robustness_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=_unused(summary))
 
 
-def caption(frame: pd.DataFrame) -> str:
+def caption(results: Results) -> str:
     """What is measured, in which unit, and how the intervals were made: a table means nothing without it."""
-    episodes = prepare(frame)
-    metrics = [name for name in ("score", "return") if (episodes["metric"] == name).any()]
+    given = study(results)
+    episodes, summary = prepare(given), summarize(given)
+    metrics = [name for name in ("score", "return") if (summary["metric"] == name).any()]
     what = " or ".join({"score": "Normalized score (100 = expert)", "return": "raw return"}[name] for name in metrics)
-    attacked = episodes[episodes["attack"] != "none"].drop_duplicates(["unit", "norm"])
+    attacked = summary[summary["attack"] != "none"].drop_duplicates(["unit", "norm"])
     budgets = " and ".join(f"{unit}, {norm} norm" for unit, norm in attacked[["unit", "norm"]].itertuples(index=False))
-    policies = "; ".join(f"{p} on {t}" for p, t in episodes.groupby("policy", sort=False)["task"].first().items())
-    return (
-        f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % bootstrap interval]; "
-        f"change to clean over common episodes. Eps unit: {budgets or 'none (no observation attack)'}."
+    policies = "; ".join(
+        f"{p} on {t}" for p, t in episodes.drop_duplicates("policy").set_index("policy")["task"].items()
     )
+    return (
+        f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % interval, "
+        f"{_method(summary)}]; change to clean over common episodes. "
+        f"Eps unit: {budgets or 'none (no observation attack)'}."
+    )
+
+
+def _method(summary: pd.DataFrame) -> str:
+    several = summary.groupby("policy")["seeds"].max() > 1
+    over = "t over episodes, skewness-corrected"
+    if several.any():
+        over = "t over training runs" if several.all() else f"t over training runs; where there is one, {over}"
+    return over
 
 
 def to_markdown(table: pd.DataFrame, caption: str) -> str:

@@ -80,7 +80,8 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
     names = set(wheel.namelist())
     wanted = {path.relative_to(ROOT).as_posix() for path in sources()}
     wanted |= {f"{package}/py.typed" for package in PACKAGES}
-    wanted |= {"microbench/presets.toml", "reports/figure.mplstyle"}
+    wanted |= {"microbench/presets.toml", "reports/figure.mplstyle", "reports/flags.md"}
+    wanted |= {f"reports/page.{kind}" for kind in ("html", "css", "js")}
     wanted |= {f"microbench/data/files/{bundled.file}" for bundled in BUNDLED.values()}
     assert wanted - names == set()
     assert not [name for name in names if "test" in name or name.endswith(".pyc")]
@@ -89,7 +90,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from microbench.cli import evaluating, learning, reporting
+from microbench.cli import evaluating, learning, rendering, reporting
 
 INTERRUPTED = 130  # what shells expect after ^C; typer returns it, too
 USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]  # click's UsageError, which typer does not export
@@ -22,6 +22,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
     "report": reporting.report,
+    "compare": reporting.compare,
+    "render": rendering.render,
     "collect": learning.collect,
     "datasets": learning.datasets,
     "list": reporting.list_names,

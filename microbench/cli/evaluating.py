@@ -11,6 +11,7 @@ from microbench.cli.options import (
     Env,
     Episodes,
     EvalSeed,
+    FailUnder,
     Folder,
     Norm,
     Quiet,
@@ -18,6 +19,7 @@ from microbench.cli.options import (
     Runs,
     Unit,
     Workers,
+    end,
 )
 from microbench.errors import UserError
 
@@ -41,6 +43,7 @@ def attack(
     runs: Runs = Path("runs"),
     out: Folder = None,
     resume: Resume = False,
+    fail_under: FailUnder = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +66,7 @@ def attack(
         resume=resume,
         quiet=quiet,
     )
-    _evaluate(cells, options, as_json)
+    _evaluate(cells, options, fail_under, as_json)
 
 
 def perturb(
@@ -90,6 +93,7 @@ def perturb(
     runs: Runs = Path("runs"),
     out: Folder = None,
     resume: Resume = False,
+    fail_under: FailUnder = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -117,12 +121,16 @@ def perturb(
         resume=resume,
         quiet=quiet,
     )
-    _evaluate(cells, options, as_json)
+    _evaluate(cells, options, fail_under, as_json)
 
 
-def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", as_json: bool) -> None:
+def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | None, as_json: bool) -> None:
+    import reports
     from microbench.commands import evaluate as command
+    from microbench.commands.report import gates, printed
 
     outcome = command.evaluate(cells, options)
+    failed = reports.failures(gates(None, limit), outcome.frame)
     if as_json or not options.quiet:
-        typer.echo(command.summary(outcome, as_json=as_json))
+        typer.echo(printed(outcome.frame, outcome.files, failed, as_json=as_json))
+    end(failed)

@@ -3,6 +3,7 @@
 None stands for "not given", hence Optional-style unions.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,3 +23,17 @@ Folder = Annotated[Path | None, typer.Option(help="Folder for results.csv and re
 Resume = Annotated[bool, typer.Option("--resume", help="Skip episodes that results.csv already holds.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table, also if quiet.")]
+FailUnder = Annotated[
+    float | None,
+    typer.Option(help="Exit with 1 unless the lower end of every condition's interval reaches this score."),
+]
+
+FAILED = 1  # what shells take for "no"; 2 is a mistake
+
+
+def end(failed: Sequence[str]) -> None:
+    """Tell the gates that failed, if any, and leave with their exit code."""
+    for sentence in failed:
+        typer.echo(f"microbench: {sentence}", err=True)
+    if failed:
+        raise typer.Exit(FAILED)

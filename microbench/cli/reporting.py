@@ -1,22 +1,49 @@
-"""Commands that only tell: report and list."""
+"""Commands that only tell: report, compare and list."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from microbench.cli.options import FAILED, AsJson, FailUnder, Quiet, end
+
 
 def report(
     results: Annotated[list[Path], typer.Argument(help="results.csv files or run folders, reported together.")],
-    out: Annotated[Path, typer.Option(help="Folder for the table and the plots.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Folder for the page, the table and the plots.")] = Path("report"),
+    gates: Annotated[Path | None, typer.Option(help="TOML file of limits that the results must keep.")] = None,
+    fail_under: FailUnder = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make the table and the plots from results files alone."""
+    """Make the page, the table and the plots from results files alone."""
     import reports
+    from microbench.commands import report as command
 
-    frame = reports.load_many(path / "results.csv" if path.is_dir() else path for path in results)
-    files = reports.write_report(frame, out)
-    typer.echo(reports.markdown(frame))
-    typer.echo("\n".join(f"{name}: {path}" for name, path in files.items()))
+    demanded = command.gates(gates, fail_under)
+    made = command.report(results, out)
+    failed = reports.failures(demanded, made.frame)
+    if as_json or not quiet:
+        typer.echo(command.printed(made.frame, made.files, failed, as_json=as_json))
+    end(failed)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="results.csv or run folder to compare with.")],
+    b: Annotated[Path, typer.Argument(help="results.csv or run folder that may be better or worse.")],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare B with A over common episodes; the exit code is 1 if B is significantly worse anywhere."""
+    from microbench.commands import compare as command
+
+    comparison = command.compare(a, b)
+    if as_json or not quiet:
+        typer.echo(command.printed(comparison, as_json=as_json))
+    elif comparison.is_blind:  # silence would be read as "no loss"
+        typer.echo("microbench: too few pairs of episodes for any loss to be significant.", err=True)
+    if comparison.losses:
+        raise typer.Exit(FAILED)
 
 
 def list_names() -> None:

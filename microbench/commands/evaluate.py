@@ -1,6 +1,5 @@
 """`microbench attack` and `microbench perturb`: a policy and cells → results.csv, a table and plots."""
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -46,9 +45,8 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Where the results are, the rows of this evaluation, and the files of the report."""
+    """The rows of this evaluation; the results and the files of the report by name."""
 
-    results: Path
     frame: pd.DataFrame
     files: dict[str, Path]
 
@@ -102,18 +100,8 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     about = {"runs": [*past_runs(results), this_run]}
     frame, mine = in_order(read(results), keys)
     write(frame, results, about)
-    short = {"runs": [{name: told for name, told in run.items() if name != "effects"} for run in about["runs"]]}
-    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", short)
-    return Outcome(results=results, frame=mine, files=files)
-
-
-def summary(outcome: Outcome, *, as_json: bool) -> str:
-    """What the command prints: the table of this evaluation, or its numbers as JSON, and where everything is."""
-    where = {"results.csv": outcome.results} | outcome.files
-    if as_json:
-        cells = json.loads(reports.summarize(outcome.frame).to_json(orient="records", double_precision=15))
-        return json.dumps({"cells": cells, "files": {name: str(path) for name, path in where.items()}}, indent=2)
-    return reports.markdown(outcome.frame) + "\n" + "\n".join(f"{name}: {path}" for name, path in where.items())
+    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
+    return Outcome(frame=mine, files={RESULTS: results} | files)
 
 
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:

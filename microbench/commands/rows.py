@@ -1,6 +1,5 @@
 """The rows of an evaluation in results.csv: which are planned, which are there, and how new ones get in."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from microbench.checkpoints import Checkpoint
-from microbench.errors import UserError
 from microbench.evaluate import Conditions
 from microbench.plan import Episode
+from reports.provenance import read_sidecars
 from reports.results import append, read, write
 from reports.schema import KEY
 
@@ -72,17 +71,10 @@ def past_runs(results: Path) -> list[dict[str, Any]]:
     """How the rows were made, from the JSON beside the table: one entry per command.
 
     Raises:
-        UserError: that file is damaged.
+        ValueError: that file is damaged.
 
     """
-    path = results.with_suffix(".json")
-    if not path.exists():
-        return []
-    try:
-        runs = json.loads(path.read_text("utf-8"))["runs"]
-        return [dict(run) for run in runs]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error!r}); remove it, the results beside it are not affected.") from error
+    return read_sidecars([results])["runs"]
 
 
 def _index(rows: pd.DataFrame) -> pd.MultiIndex:

@@ -99,6 +99,11 @@ class BatchedSimulator:
         """The time between two actions, (n,) in seconds."""
         return self._dt
 
+    @property
+    def positions(self) -> Floats:
+        """MuJoCo's `qpos` of every row now, (n, nq)."""
+        return self._qpos.copy()
+
     def close(self) -> None:
         """Nothing to give back: the memory goes with the object."""
 

@@ -88,6 +88,13 @@ class GymnasiumSimulator:
         """The time between two actions, (n,) in seconds; NaN for what does not run on MuJoCo."""
         return np.array([getattr(env.unwrapped, "dt", np.nan) for env in self._envs], dtype=np.float64)
 
+    @property
+    def positions(self) -> Floats:
+        """MuJoCo's `qpos` of every row now, (n, nq); raises UserError if the task does not run on MuJoCo."""
+        if any(data is None for data in self._data):
+            raise UserError(f"'{self.task.env_id}' does not run on MuJoCo: there are no positions to show.")
+        return np.stack([data.qpos.copy() for data in self._data])
+
     def close(self) -> None:
         """Close the environments."""
         for env in self._envs:

@@ -12,7 +12,7 @@ import pytest
 import reports
 from tests.reports.rows import episodes, table
 
-TABLES = ["table.csv", "table.md"]
+TABLES = ["index.html", "table.csv", "table.md"]
 PLOTS = {kind: [f"degradation_{kind}.png", f"degradation_{kind}.svg"] for kind in ("eps", "factor")}
 
 

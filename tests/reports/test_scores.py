@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import scores
-from reports.scores import Floats, Interval, Statistic, bootstrap_interval, paired_difference
+from reports import bootstrap, scores, statistics
+from reports.scores import (
+    Floats,
+    Interval,
+    Statistic,
+    bootstrap_interval,
+    paired_difference,
+    probability_of_improvement,
+)
 from tests.reports.rows import episodes, row, table
 
 TEN = np.array([9.0, 1.0, 4.0, 2.0, 3.0, 8.0, 5.0, 7.0, 6.0, 100.0])
@@ -61,6 +68,44 @@ def test_a_spread_is_scaled_and_never_shifted() -> None:
     assert abs(shifted - normalized.std()) > 0.6  # the mistake would show
 
 
+def test_a_profile_is_the_share_above_each_threshold() -> None:
+    values = np.array([10.0, 20.0, 20.0, 90.0])
+    profile = statistics.performance_profile(values, np.array([-1.0, 10.0, 20.0, 50.0, 90.0]))
+    assert profile.tolist() == [1.0, 0.75, 0.25, 0.25, 0.0]  # above a threshold, not at it
+
+
+def test_the_area_below_a_profile_is_the_clipped_mean() -> None:
+    values = np.array([-20.0, 30.0, 55.0, 140.0])
+    grid = np.linspace(0, 100, 100_001)
+    area = np.trapezoid(statistics.performance_profile(values, grid), grid)
+    assert area == pytest.approx(np.clip(values, 0, 100).mean(), abs=1e-2)
+
+
+def test_the_probability_of_improvement_counts_pairs_and_halves_ties() -> None:
+    """(3, 5) against (1, 3, 9): wins 1, 0; 1, 1; one tie; of six pairs 3 + 1/2."""
+    x, y = np.array([3.0, 5.0]), np.array([1.0, 3.0, 9.0])
+    assert statistics.improvement_probability(x, y) == pytest.approx(3.5 / 6)
+    pairs = [(a > b) + (a == b) / 2 for a in x for b in y]
+    assert statistics.improvement_probability(x, y) == pytest.approx(float(np.mean(pairs)))
+    assert statistics.improvement_probability(x, y) + statistics.improvement_probability(y, x) == pytest.approx(1.0)
+
+
+def test_the_probability_of_improvement_has_an_interval() -> None:
+    low, high = table(episodes([10.0, 20.0, 30.0])), table(episodes([40.0, 50.0, 60.0], algorithm="combo"))
+    certain = probability_of_improvement(high, low)
+    assert (certain.estimate, certain.low, certain.high, certain.n) == (1.0, 1.0, 1.0, 6)
+    same = probability_of_improvement(low, low)
+    assert same.estimate == 0.5
+    assert same.low < 0.5 < same.high
+    assert same == probability_of_improvement(low, low)
+    many = table(episodes(TEN.tolist()))
+    assert probability_of_improvement(many, many) != probability_of_improvement(
+        many, many, generator=np.random.default_rng(1)
+    )
+    lost = low.assign(score=math.nan)
+    assert math.isnan(probability_of_improvement(lost, low).estimate)
+
+
 def test_a_seed_repeats_an_interval_and_another_does_not() -> None:
     first = bootstrap_interval(TEN, generator=np.random.default_rng(3))
     assert first == bootstrap_interval(TEN, generator=np.random.default_rng(3))
@@ -77,7 +122,7 @@ def test_the_default_generator_is_the_documented_one() -> None:
 
 def test_blocks_only_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bootstrap_interval(TEN, resamples=4000)
-    monkeypatch.setattr(scores, "_BLOCK", 10 * 7)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 10 * 7)
     blocks = bootstrap_interval(TEN, resamples=4000)
     assert blocks.low == pytest.approx(whole.low, abs=1.0)
     assert blocks.high == pytest.approx(whole.high, abs=2.5)
@@ -116,7 +161,7 @@ def test_intervals_over_runs_see_what_differs_between_runs() -> None:
 
 def test_the_runs_of_a_resample_are_drawn_whole() -> None:
     """Two constant runs: a resample's mean is 0, 5 or 10 and nothing between."""
-    drawn = scores._draws((4, 4), 300, np.random.default_rng(0))
+    drawn = bootstrap.drawn((4, 4), 300, np.random.default_rng(0))
     values = np.repeat([0.0, 10.0], 4)[drawn].mean(axis=1)
     assert set(values.tolist()) == {0.0, 5.0, 10.0}
     interval = bootstrap_interval(np.repeat([0.0, 10.0], 4), groups=["a"] * 4 + ["b"] * 4)
@@ -126,7 +171,7 @@ def test_the_runs_of_a_resample_are_drawn_whole() -> None:
 
 def test_unequal_runs_weigh_in_by_their_episodes() -> None:
     """Run sizes 1 and 9: a resample draws the large run nine times in ten, as its share of the estimate is."""
-    drawn = scores._draws((1, 9), 20000, np.random.default_rng(0))
+    drawn = bootstrap.drawn((1, 9), 20000, np.random.default_rng(0))
     assert drawn.shape == (20000, 10)
     assert drawn.min() == 0
     assert drawn.max() == 9
@@ -170,7 +215,7 @@ def test_a_paired_difference_uses_common_episodes_in_any_order() -> None:
     interval = paired_difference(a, b)
     assert interval.estimate == pytest.approx((5 + 4 + 3) / 3)
     assert interval.n == 3
-    assert 3.0 <= interval.low < interval.high <= 5.0
+    assert (interval.low, interval.high) == pytest.approx((4 - 2.484139, 4 + 2.484139))  # t(2) = 4.302653, over √3
     assert paired_difference(a.iloc[[2, 0, 1]], b) == interval
     assert paired_difference(b, a).estimate == pytest.approx(-interval.estimate)
 
@@ -187,7 +232,7 @@ def test_pairs_belong_to_one_training_run() -> None:
     b = table(episodes([10.0, 20.0]), episodes([100.0, 200.0], train_seed=1))
     interval = paired_difference(a, b)
     assert (interval.estimate, interval.n) == (2.0, 4)
-    assert interval.method == "bootstrap over 2 runs and their episodes"
+    assert interval.method == "t over 2 runs"
     assert paired_difference(a, b, value="return").estimate == pytest.approx(40.0)
 
 

@@ -26,7 +26,8 @@ def test_levels_and_changes_by_hand() -> None:
     assert (clean["cvar"], clean["median"], clean["optimality_gap"]) == (40.0, 50.0, 50.0)
     assert math.isnan(clean["change"])
     assert (fgsm["mean"], fgsm["change"], fgsm["change_percent"], fgsm["paired"]) == (40.0, -10.0, -20.0, 3)
-    assert -15.0 <= fgsm["change_low"] < -10.0 < fgsm["change_high"] <= -5.0
+    half = 4.302653 * 5 / math.sqrt(3)  # t of two degrees of freedom; the changes spread by 5 and are not skewed
+    assert (fgsm["change_low"], fgsm["change_high"]) == pytest.approx((-10 - half, -10 + half))
 
 
 def test_the_change_uses_common_episodes_only() -> None:
@@ -107,7 +108,8 @@ def test_training_runs_are_pooled_and_paired_within() -> None:
     )
     fgsm = only(summarize(frame), attack="fgsm")
     assert (fgsm["policy"], fgsm["n"], fgsm["seeds"], fgsm["change"]) == ("micro", 4, 2, -2.0)
-    assert (fgsm["change_low"], fgsm["change_high"]) == (-3.0, -1.0)
+    # -1 in one run and -3 in the other: a standard error of 1, and t of one degree of freedom.
+    assert (fgsm["change_low"], fgsm["change_high"]) == pytest.approx((-2 - 12.706205, -2 + 12.706205))
 
 
 def policies(*blocks: list[dict[str, object]]) -> list[str]:

@@ -36,7 +36,7 @@ def test_the_golden_numbers_by_hand() -> None:
     assert cells["micro score"][2].endswith(" †")
     assert cells["micro score"][3].endswith(" at random eps 0.1")
     assert cells["micro change"][0] == "–"
-    assert cells["micro change"][1].startswith("-10.0 [-11.")
+    assert cells["micro change"][1].startswith("-10.0 [-12.5, -7.5]")  # t of two degrees of freedom · 1 / √3
     assert cells["micro change"][1].endswith("], -20.0 %")
     assert cells["micro n"].tolist() == ["3"] * 5
 
@@ -112,10 +112,21 @@ def test_odd_cells_say_what_they_are() -> None:
 
 def test_the_caption_names_metric_task_interval_and_budget() -> None:
     text = caption(twelve_rows())
-    assert text.startswith("Normalized score (100 = expert) of micro on hopper: mean ± half-width [95 % bootstrap")
+    assert text.startswith(
+        "Normalized score (100 = expert) of micro on hopper: mean ± half-width [95 % interval, t over"
+    )
     assert text.endswith("Eps unit: dataset-std, linf norm.")
     assert "none (no observation attack)" in caption(table(episodes([1.0, 2.0])))
     assert caption(table(episodes([math.nan] * 2, **{"return": 5.0}))).startswith("Raw return of micro on hopper")
+
+
+def test_the_caption_says_what_the_intervals_are_over() -> None:
+    runs = [episodes([50.0, 51.0], train_seed=s, checkpoint=str(s) * 64) for s in range(2)]
+    other = episodes([40.0, 41.0], algorithm="combo")
+    assert "[95 % interval, t over training runs];" in caption(table(*runs))
+    assert "[95 % interval, t over episodes, skewness-corrected];" in caption(table(other))
+    both = "[95 % interval, t over training runs; where there is one, t over episodes, skewness-corrected];"
+    assert both in caption(table(*runs, other))
 
 
 def test_markdown_escapes_bars() -> None:
@@ -204,7 +215,7 @@ def test_flags_gaps_raw_returns_and_few_episodes_are_said() -> None:
 def test_the_number_of_training_runs_is_said() -> None:
     runs = [episodes(TEN, train_seed=s, checkpoint=str(s) * 64) for s in range(5)]
     assert said(table(runs[0]), "one training run")
-    assert said(table(*runs[:3]), "3 training runs: with fewer than 5")
+    assert said(table(*runs[:3]), "3 training runs: with fewer than 5 the intervals are wide")
     assert notes(table(*runs)) == []
 
 

@@ -1,0 +1,92 @@
+"""How often intervals hold the truth, in studies whose truth is known: `python -m benchmarks.coverage [STUDIES]`.
+
+A study is one policy (G training runs of m episodes). Episodes are normal, skewed as the time until a fall is, or
+a mixture of whole episodes and falls; runs differ normally, by as much as episodes do or by half of that. Compared are
+the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+from reports.means import Floats, mean_intervals
+from reports.scores import bootstrap_interval
+
+SHAPES = ("normal", "skewed", "falls 30 %", "falls 10 %")
+STUDIES = (
+    (1, 10, 0.0),
+    (1, 20, 0.0),
+    (1, 50, 0.0),
+    (3, 10, 0.5),
+    (5, 10, 0.0),
+    (5, 10, 0.5),
+    (5, 10, 1.0),
+    (10, 10, 0.5),
+)
+
+
+def episodes(shape: str, size: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    """Scores with mean 0 and standard deviation 1."""
+    if shape == "normal":
+        return generator.normal(size=size)
+    if shape == "skewed":
+        return 1 - generator.exponential(size=size)  # skewness -2
+    rate = float(shape.split()[1]) / 100
+    fall = generator.random(size) < rate
+    scores = np.where(fall, generator.normal(20, 8, size), generator.normal(95, 3, size))
+    spread = np.sqrt(rate * 64 + (1 - rate) * 9 + rate * (1 - rate) * 75**2)
+    return np.asarray((scores - (95 - 75 * rate)) / spread)
+
+
+def studies(shape: str, runs: int, each: int, apart: float, n: int, generator: np.random.Generator) -> Floats:
+    """(n, runs, each) with true mean 0."""
+    return apart * generator.normal(size=(n, runs, 1)) + episodes(shape, (n, runs, each), generator)
+
+
+def ours(x: Floats) -> tuple[Floats, Floats]:
+    """The interval of every table."""
+    n, runs, each = x.shape
+    cell, run = np.repeat(np.arange(n), runs * each), np.tile(np.repeat(np.arange(runs), each), n)
+    return mean_intervals(x.ravel(), cell, run, n)[1:]
+
+
+def pooled(x: Floats) -> tuple[Floats, Floats]:
+    """Student's t over all episodes, as if they were of one run."""
+    flat = x.reshape(len(x), -1)
+    half = stats.t.ppf(0.975, flat.shape[1] - 1) * flat.std(axis=1, ddof=1) / np.sqrt(flat.shape[1])
+    return flat.mean(axis=1) - half, flat.mean(axis=1) + half
+
+
+def bootstrap(x: Floats) -> tuple[Floats, Floats]:
+    """The expanded percentile bootstrap over runs and their episodes."""
+    groups = np.repeat(np.arange(x.shape[1]), x.shape[2]).tolist()
+    found = [bootstrap_interval(one.ravel(), groups=groups) for one in x]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])
+
+
+METHODS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
+    "tables": ours,
+    "pooled t": pooled,
+    "bootstrap": bootstrap,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", type=int, nargs="?", default=2000)
+    n = parser.parse_args().studies
+    print(f"{n} studies each; share of intervals that hold the truth, % (length in standard deviations of an episode)")
+    print("\n| runs × episodes | runs apart | scores | " + " | ".join(METHODS) + " |")
+    print("|---|---|---|" + "---|" * len(METHODS))
+    for runs, each, apart in STUDIES:
+        for shape in SHAPES:
+            x = studies(shape, runs, each, apart, n, np.random.default_rng(0))
+            ends = [method(x) for method in METHODS.values()]
+            cells = [f"{100 * np.mean((low <= 0) & (high >= 0)):.1f} ({np.mean(high - low):.2f})" for low, high in ends]
+            print(f"| {runs} × {each} | {apart:g} | {shape} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""`microbench render`: one episode twice, untouched and under an adversary, as a video."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import mujoco
+import numpy as np
+import pandas as pd
+from mujoco import MjModel
+
+import perturbations
+from microbench.checkpoints import load_own
+from microbench.commands.evaluate import attack_cells
+from microbench.drawing import Frames, draw
+from microbench.errors import UserError
+from microbench.evaluate import Conditions, check_task
+from microbench.plan import CLEAN, Cell
+from microbench.recording import Recording, record
+from microbench.runs import RESULTS, find_policy
+from microbench.tasks import Task, find_task
+from microbench.video import beside, captioned, check_kind, save
+from reports.names import condition_name
+from reports.results import read
+from reports.schema import KEY
+
+SIZE = 360
+"""Pixels of a picture, in width and height."""
+
+FPS = 25.0
+"""Pictures per second at most; a GIF counts in hundredths of a second."""
+
+SHAPE = ("body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "geom_rbound", "jnt_pos", "jnt_axis")
+"""Fields that decide what a model looks like in a given position."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """The command's options; `perturbation` is written `mass=1.5` or `friction=0.5,gravity=0.75`."""
+
+    checkpoint: Path | None
+    runs: Path
+    env: str | None
+    attack: str | None
+    eps: float | None
+    unit: str
+    norm: str
+    perturbation: str | None
+    seed: int
+    steps: int | None  # shown; the episodes run to their ends
+    out: Path | None
+
+
+def render(options: RenderOptions) -> list[str]:
+    """Record both episodes, draw them and write the video; returns what there is to say, returns in full precision.
+
+    Raises:
+        ValueError: no adversary or one that does not exist, no such checkpoint, a file name that is no video, or a
+            machine that cannot draw.
+        OSError: the file cannot be written.
+
+    """
+    cell = _cell(options)
+    if options.out is not None:
+        check_kind(options.out)  # before the work
+    checkpoint = load_own(find_policy(options.checkpoint, options.runs))
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=options.unit, norm=options.norm)
+    task = find_task(conditions.env_id)
+    check_task(checkpoint, task)
+    folder = checkpoint.path.parent
+    recordings = [record(checkpoint, conditions, each, options.seed) for each in (CLEAN, cell)]
+    path = options.out or folder / f"{_slug(recordings[1].row)}-seed-{options.seed}.gif"
+    stride = max(1, math.ceil(1 / (FPS * recordings[0].dt) - 1e-9))
+    left, right = (_panel(task, recording, stride, options.steps) for recording in recordings)
+    save(path, beside(left, right), 1 / (stride * recordings[0].dt))
+    said = [f"{_title(each)}: {_told(each.row)}{_stored(folder, each.row)}" for each in recordings]
+    return [*said, f"video: {path}"]
+
+
+def _cell(options: RenderOptions) -> Cell:
+    if options.attack is None and options.perturbation is None:
+        raise UserError("there is nothing to compare with; give --attack with --eps, or --perturbation NAME=FACTOR.")
+    (attacked,) = attack_cells(
+        [options.attack] if options.attack else [], [options.eps] if options.eps is not None else []
+    ) or [CLEAN]
+    if options.perturbation is None:
+        return attacked
+    name, factor = perturbations.split(options.perturbation)
+    return Cell(attack=attacked.attack, eps=attacked.eps, perturbation=name, factor=factor)
+
+
+def _panel(task: Task, recording: Recording, stride: int, steps: int | None) -> Frames:
+    """The pictures of one episode with their captions."""
+    last = min(recording.length, steps or recording.length)
+    shown = [*range(0, last, stride), last]
+    lines = [f"step {step}   return {recording.returns[step]:.1f}" for step in shown]
+    if last == recording.length:
+        lines[-1] = f"ended at step {last}   return {recording.returns[last]:.1f}"
+    model = _binary(_pictured(task, recording.model))
+    frames = draw(model, recording.positions[shown], width=SIZE, height=SIZE)
+    return captioned(frames, _title(recording), lines)
+
+
+def _pictured(task: Task, model: MjModel) -> MjModel:
+    """The model with Gymnasium's textures, which simulation does without, in the shape that it has been given."""
+    if task.physics is None:
+        return model
+    spec = mujoco.MjSpec.from_file(
+        str(Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / task.physics.xml)
+    )
+    spec.compiler.settotalmass = -1  # it would write a log file, and a picture weighs nothing
+    pictured = spec.compile()
+    for name in SHAPE:
+        getattr(pictured, name)[:] = getattr(model, name)
+    return pictured
+
+
+def _binary(model: MjModel) -> bytes:
+    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer.tobytes()
+
+
+def _title(recording: Recording) -> str:
+    return condition_name(recording.row)
+
+
+def _told(row: pd.Series) -> str:
+    score = "" if pd.isna(row["score"]) else f", score {row['score']:.1f}"
+    flags = f", flags {row['flags']}" if row["flags"] else ""
+    return f"return {float(row['return'])!r}{score}, {row['length']} steps{flags}"
+
+
+def _stored(folder: Path, row: pd.Series) -> str:
+    """Whether results.csv beside the policy says the same of this episode; nothing if it does not hold it."""
+    results = folder / RESULTS
+    if not results.exists():
+        return ""
+    table = read(results)
+    same = [name for name in KEY if name not in ("episode", "train_seed")]
+    found = table[(table[same] == row[same]).all(axis=1)]
+    if found.empty:
+        return ""
+    if (found["return"] == row["return"]).all():
+        return f", as in {results}"
+    return f", but {float(found['return'].iloc[0])!r} in {results}, which other versions have made"
+
+
+def _slug(row: pd.Series) -> str:
+    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in condition_name(row))

@@ -1,0 +1,61 @@
+"""`microbench report` and what every command prints of its results: a table, or JSON, and the gates that failed."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+import reports
+from microbench.runs import RESULTS
+from reports.provenance import read_sidecars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The episodes of a report and its files by name."""
+
+    frame: pd.DataFrame
+    files: dict[str, Path]
+
+
+def report(paths: Sequence[Path], out: Path) -> Report:
+    """Report results files or run folders together, with what the JSON beside them tells.
+
+    Raises:
+        ValueError: a damaged file, or two that disagree about an episode.
+        OSError: a file cannot be read or written.
+
+    """
+    results = [results_file(path) for path in paths]
+    frame = reports.load_many(results)
+    about = read_sidecars(results)
+    return Report(frame=frame, files=reports.write_report(frame, out, about if about["runs"] else None))
+
+
+def results_file(path: Path) -> Path:
+    """The table in a run folder, or the path itself."""
+    return path / RESULTS if path.is_dir() else path
+
+
+def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
+    """What `--gates` and `--fail-under` demand; no gate if neither is given.
+
+    Raises:
+        ValueError: the file is damaged or has a key that no gate has.
+        OSError: it cannot be read.
+
+    """
+    told = reports.read_gates(file) if file is not None else []
+    return told if limit is None else [*told, reports.fail_under(limit)]
+
+
+def printed(frame: pd.DataFrame, files: Mapping[str, Path], failed: Iterable[str], *, as_json: bool) -> str:
+    """The table, or its numbers and the failed gates as JSON, and where everything is."""
+    if as_json:
+        cells = json.loads(reports.summarize(frame).to_json(orient="records", double_precision=15))
+        where = {name: str(path) for name, path in files.items()}
+        told = {"cells": cells, "notes": reports.notes(frame), "failed": list(failed), "files": where}
+        return json.dumps(told, indent=2)
+    return reports.markdown(frame) + "\n" + "\n".join(f"{name}: {path}" for name, path in files.items())

@@ -1,0 +1,162 @@
+"""Limits that results must keep, for continuous integration: a gate passes only on evidence.
+
+The burden of proof lies with the policy: what must reach a limit is the lower end of the 95 % interval, so too few
+episodes, or episodes without a return, fail and never pass. All conditions must pass, hence their number needs no
+correction (an intersection-union test, Berger 1982).
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.names import condition_name
+from reports.summary import Results, prepare, study, summarize
+
+CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
+"""Keys by which a gate chooses its conditions, all that agree in every key it has."""
+
+LIMITS = {"min_score": float, "min_return": float, "min_change": float, "max_flagged": int}
+BY = ("low", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Limits for the conditions that agree with `chosen` (all of them if it is empty).
+
+    min_score and min_return bound the mean in the unit that they name, min_value in the one the table shows,
+    min_change the change to clean in points; `by` says whether the lower end of the interval counts or the mean
+    itself. max_flagged bounds the number of flagged episodes of all these conditions together. None is no limit.
+    """
+
+    chosen: Mapping[str, str | float]
+    min_score: float | None = None
+    min_return: float | None = None
+    min_value: float | None = None
+    min_change: float | None = None
+    max_flagged: int | None = None
+    by: str = "low"
+
+    def __str__(self) -> str:
+        """For example `gate attack = 'pgd', eps = 0.1`."""
+        return "gate " + (", ".join(f"{key} = {value!r}" for key, value in self.chosen.items()) or "of all conditions")
+
+
+def read_gates(path: Path) -> list[Gate]:
+    """The `[[gate]]` tables of a TOML file; max_flagged may also stand alone at its top.
+
+    Raises:
+        ValueError: no TOML, no gate, an unknown key, a value of the wrong kind, or a gate without a limit.
+        OSError: the file cannot be opened.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML ({error}); expected [[gate]] tables.") from error
+    _check_keys(path, "at its top", content, ("gate", "max_flagged"))
+    tables = content.pop("gate", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path}: gates are tables of their own; write [[gate]] with double brackets.")
+    tables += [content] if content else []
+    if not tables:
+        raise ValueError(f"{path} has no gate; write one, for example [[gate]] with min_score = 60 below it.")
+    return [_gate(path, f"in gate {number}", table) for number, table in enumerate(tables, 1)]
+
+
+def fail_under(limit: float) -> Gate:
+    """The gate of `--fail-under`: every condition, in the unit that the table shows."""
+    return Gate(chosen={}, min_value=limit)
+
+
+def failures(gates: Iterable[Gate], results: Results) -> list[str]:
+    """One sentence per limit that the results do not keep; the empty list if every gate passes.
+
+    Raises:
+        ValueError: a gate matches no condition, or bounds a number that its conditions do not have; or as `summarize`.
+    """
+    given = study(results)
+    episodes, cells = prepare(given), summarize(given)
+    flagged = np.bincount(episodes.loc[episodes["flags"] != "", "cell"], minlength=len(cells))
+    cells = cells.assign(flagged=flagged)
+    return [said for gate in gates for said in _failures(gate, cells)]
+
+
+def _failures(gate: Gate, cells: pd.DataFrame) -> list[str]:
+    matched = cells
+    for key, value in gate.chosen.items():
+        matched = matched[matched[key] == value]
+    if matched.empty:
+        raise ValueError(f"{gate} matches no condition of these results; correct it, or evaluate what it names.")
+    failed = []
+    for name in ("min_score", "min_return", "min_value", "min_change"):
+        limit = getattr(gate, name)
+        if limit is not None:
+            failed += _below(gate, _bounded(gate, name, matched), limit, change=name == "min_change")
+    flagged = int(matched["flagged"].sum())
+    if gate.max_flagged is not None and flagged > gate.max_flagged:
+        failed.append(f"{gate}: {flagged} episodes are flagged, expected at most {gate.max_flagged}.")
+    return failed
+
+
+def _bounded(gate: Gate, name: str, matched: pd.DataFrame) -> pd.DataFrame:
+    """The conditions whose number the limit bounds; raises ValueError where one does not have it."""
+    metric = {"min_score": "score", "min_return": "return"}.get(name)
+    if metric and (matched["metric"] != metric).any():
+        other = {"min_score": "min_return", "min_return": "min_score"}[name]
+        raise ValueError(f"{gate} has {name}, but not all its conditions are measured in {metric}s; use {other}.")
+    if name != "min_change":
+        return matched
+    changed = matched[matched["block"] != "clean"]
+    alone = changed[(changed["paired"] == 0) & (changed["left_out"] < changed["n"])]
+    if changed.empty or len(alone):
+        which = condition_name((alone if len(alone) else matched).iloc[0])
+        raise ValueError(f"{gate} has min_change, but {which} has no clean episodes beside it; evaluate those too.")
+    return changed
+
+
+def _below(gate: Gate, cells: pd.DataFrame, limit: float, *, change: bool) -> list[str]:
+    column, low = ("change", "change_low") if change else ("mean", "low")
+    said = []
+    for _, cell in cells.iterrows():
+        name = f"{gate}: {cell['policy']}, {condition_name(cell)}"
+        what = "change to clean" if change else cell["metric"]
+        value = cell[column if gate.by == "mean" else low]
+        if cell["left_out"]:
+            said.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
+        elif pd.isna(value):
+            said.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
+        elif value < limit:
+            which = f"mean {what}" if gate.by == "mean" else f"lower end of the {what}'s interval"
+            said.append(f"{name}: the {which} is {value:.6g}, expected at least {limit:.12g}.")
+    return said
+
+
+def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:
+    _check_keys(path, place, table, (*CHOICES, *LIMITS, "by"))
+    kinds = CHOICES | LIMITS
+    for key, value in table.items():
+        kind = kinds.get(key, str)
+        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+        if not fits:
+            wanted = {str: "a text", float: "a number", int: "a whole number"}[kind]
+            raise ValueError(f"{path}, {place}: {key} is {value!r}; expected {wanted}.")
+    if table.get("by", "low") not in BY:
+        raise ValueError(f'{path}, {place}: by is {table["by"]!r}; expected "low" (of the interval) or "mean".')
+    if not set(table) & set(LIMITS):
+        raise ValueError(f"{path}, {place}: there is no limit; give one of {', '.join(LIMITS)}.")
+    known = {field.name for field in fields(Gate)}
+    limits = {key: value for key, value in table.items() if key in known}
+    return Gate(chosen={key: value for key, value in table.items() if key in CHOICES}, **limits)
+
+
+def _check_keys(path: Path, place: str, table: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)}."
+            raise ValueError(f"{path}, {place}: there is no key {key!r}; {hint}")

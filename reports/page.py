@@ -1,0 +1,211 @@
+"""One HTML file per study: verdict first, then tables, plots, flags, proofs and provenance; it needs nothing else.
+
+Everything is inlined and escaped, and a content security policy forbids the file to load anything or to run any
+script but its own, so a page can be sent by mail or kept beside a paper.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports import budgets, provenance, verdict
+from reports.explanations import of_flag, of_note
+from reports.grids import families, in_families
+from reports.listing import listings
+from reports.means import LEVEL
+from reports.names import condition_name
+from reports.pivots import OVERVIEW, family_table, grid_caption, grid_table
+from reports.remarks import notes
+from reports.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.tables import caption
+
+HERE = Path(__file__).parent
+LARGEST_SVG = 250_000
+"""Bytes of the largest drawing inlined as it is; a larger one is shown by its bitmap."""
+
+MOST_FINDINGS = 12
+"""Sentences of a verdict; of more budgets the largest are told."""
+
+PIXELS_PER_INCH = 82
+"""Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
+
+BITMAP_DPI = 150
+BANDS = "with 95 % bands; the dashed line is the clean score."
+CAPTIONS = {
+    "degradation_eps": f"Score against the attack budget, {BANDS}",
+    "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
+}
+SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return": "raw return (no reference scores)"}
+
+
+def html_page(
+    results: Results, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
+) -> str:
+    """The page of a results table.
+
+    Args:
+        results: the episodes.
+        sidecar: what produced them, as beside results.csv.
+        plots: file name (`.svg` or `.png`) → content, in the order in which they are shown.
+
+    Raises:
+        ValueError: as `summarize` does.
+    """
+    given, runs = study(results), provenance.runs_of(sidecar)
+    episodes, summary = prepare(given), summarize(given)
+    script = (HERE / "page.js").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"prose": _prose, "typeset": typeset}
+    template = environment.from_string((HERE / "page.html").read_text("utf-8"))
+    return template.render(
+        {
+            "style": Markup((HERE / "page.css").read_text("utf-8")),
+            "script": Markup(script),
+            "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            "title": _title(episodes),
+            "measure": " and ".join(SUMMED[name] for name in SUMMED if (summary["metric"] == name).any()),
+            "level": f"{100 * LEVEL:g}",
+            "caption": caption(given),
+            "counts": _counts(episodes, summary),
+            "policies": _policies(summary),
+            "limits": verdict.limits(summary),
+            "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
+            "plots": _plots(plots or {}),
+            "listings": listings(summary[~in_families(summary)]),
+            "tables": _tables(given),
+            "flags": _flags(episodes),
+            "checkpoints": provenance.checkpoints(episodes),
+            "effects": provenance.effects(runs),
+            "versions": provenance.version_sets(runs),
+            "commands": provenance.commands(runs),
+            "duration": _duration(provenance.seconds(runs)),
+        }
+    )
+
+
+def typeset(text: object) -> str:
+    """The text with minus signs in place of the hyphens before numbers, and numbers that stay with their units."""
+    minus = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", str(text))
+    return re.sub(r"(?<=\d),? (?=%|−?\d+\.\d+\])", lambda gap: gap[0].replace(" ", "\N{NO-BREAK SPACE}"), minus)
+
+
+def _prose(text: str) -> Markup:
+    """Escaped text in which `code` is code."""
+    parts = re.split(r"`([^`]+)`", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text))
+    marked = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(marked)
+
+
+def _title(episodes: pd.DataFrame) -> str:
+    policies, tasks = episodes["policy"].unique(), episodes["task"].unique()
+    who = ", ".join(policies) if len(policies) <= 3 else f"{len(policies)} policies"
+    return f"{who} on {', '.join(tasks)}" if len(tasks) <= 3 else f"{who} on {len(tasks)} tasks"
+
+
+def _counts(episodes: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, str]]:
+    runs = sorted(set(summary["seeds"]))
+    return [
+        (f"{len(episodes):,}", "episodes"),
+        (str(summary.groupby(CONDITION).ngroups), "conditions"),
+        (str(summary["policy"].nunique()), "policies" if summary["policy"].nunique() > 1 else "policy"),
+        (
+            "–".join(str(n) for n in dict.fromkeys((runs[0], runs[-1]))),
+            "training runs" if runs[-1] > 1 else "training run",
+        ),
+    ]
+
+
+def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    shown = []
+    for policy, own in summary.groupby("policy", sort=False):
+        found = verdict.findings(own)
+        spare = max(0, len(found) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
+        # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
+        tiles = {finding.cell["block"]: finding for finding in found}
+        shown.append(
+            {
+                "name": policy,
+                "sentences": [verdict.sentence(one) for one in [*found[:1], *found[1 + spare :]]],
+                "spare": spare,
+                "tiles": [*tiles.values()],
+            }
+        )
+    return shown
+
+
+def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every flag that fired: its name, episodes, conditions and explanation."""
+    flagged = episodes[episodes["flags"] != ""]
+    fired = flagged.assign(flag=flagged["flags"].str.split(";")).explode("flag")
+    return [
+        {
+            "name": name,
+            "episodes": len(rows),
+            "conditions": [condition_name(row) for _, row in rows.drop_duplicates(CONDITION).iterrows()],
+            "explanation": of_flag(str(name)),
+        }
+        for name, rows in fired.groupby("flag")
+    ]
+
+
+def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
+    """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
+    found = [(budgets.CAPTION, budgets.budget_table(given)), (OVERVIEW, family_table(given))]
+    grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
+    return [(caption, table) for caption, table in (*found, *grids) if len(table)]
+
+
+def _plots(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
+    """Caption and picture of each plot: the drawing, or its bitmap where that is much smaller."""
+    shown = []
+    for stem in dict.fromkeys(Path(name).stem for name in plots):
+        told = _caption(stem)
+        svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
+        if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
+            shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
+        elif png is not None:
+            image = Markup('<img alt="{}" style="--width: {:.0f}px" src="data:image/png;base64,{}">')
+            width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
+            shown.append((told, image.format(told, width, base64.b64encode(png).decode())))
+    return shown
+
+
+def _caption(stem: str) -> str:
+    kind, _, names = stem.partition("_")
+    if kind == "heatmap":
+        return (
+            f"Mean over the grid of {' and '.join(unquote(names).split('_'))}; the cell without a change is outlined."
+        )
+    return CAPTIONS.get(stem, stem.replace("_", " ").capitalize())
+
+
+def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
+    """A matplotlib SVG as an element of the page, drawn in the page's own ink on its own paper.
+
+    A heat map keeps its own: the ink in its cells was chosen for their colours.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    if repaint:
+        body = body.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
+    points = re.search(r'width="([\d.]+)pt"', body)
+    width = float(points[1]) / 72 * PIXELS_PER_INCH if points else 500
+    body = re.sub(r'(width|height)="[^"]*"', "", body, count=2)
+    look = f'role="img" aria-label="{escape(caption)}" style="--width: {width:.0f}px"'
+    return Markup(body.replace("<svg ", f"<svg {look} " + ("" if repaint else 'class="own" '), 1))
+
+
+def _duration(seconds: float) -> str:
+    if not seconds:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
