@@ -198,7 +198,9 @@ CLOTH = """
   <worldbody>
     <geom name="floor" type="plane" size="1 1 1"/>
     <body><freejoint/><geom type="sphere" size=".1"/></body>
-    <flexcomp name="cloth" type="grid" count="3 3 1" spacing=".1 .1 .1" pos="0 0 1"/>
+    <flexcomp name="cloth" type="grid" count="3 3 1" spacing=".1 .1 .1" pos="0 0 1">
+      <edge equality="true"/>
+    </flexcomp>
   </worldbody>
   <default><geom contype="0"/></default>
 </mujoco>
