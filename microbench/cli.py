@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,7 @@ Norm = Annotated[str, typer.Option(help="linf or l2.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes per cell; the same start states in every cell.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode; the next ones count upwards.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core if left out. They decide no result.")]
+Ray = Annotated[str | None, typer.Option(help="Run on Ray: auto, local, or HOST:PORT of a cluster.")]
 Folder = Annotated[Path | None, typer.Option(help="Folder for results.csv and report/; the run's own if left out.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Skip episodes that results.csv already holds.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; errors only.")]
@@ -96,6 +98,7 @@ def attack(
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
     workers: Workers = None,
+    ray: Ray = None,
     runs: Runs = Path("runs"),
     out: Folder = None,
     resume: Resume = False,
@@ -115,6 +118,7 @@ def attack(
         episodes=episodes,
         seed=seed,
         workers=workers,
+        ray=ray,
         out=out,
         resume=resume,
         quiet=quiet,
@@ -134,6 +138,7 @@ def perturb(
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
     workers: Workers = None,
+    ray: Ray = None,
     runs: Runs = Path("runs"),
     out: Folder = None,
     resume: Resume = False,
@@ -156,6 +161,7 @@ def perturb(
         episodes=episodes,
         seed=seed,
         workers=workers,
+        ray=ray,
         out=out,
         resume=resume,
         quiet=quiet,
@@ -240,6 +246,7 @@ def list_names() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interruption, too
     sys.exit(_run())
 
 
