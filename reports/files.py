@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+Stamp = tuple[int, int, int]
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -28,3 +31,34 @@ def replace(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def stamp(path: Path) -> Stamp | None:
+    """What changes whenever `path` is replaced; None while there is no such file."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same folder waiting: one reads, changes and replaces at a time.
+
+    The lock is the operating system's and ends with the process. Where there are none (Windows, some network disks)
+    everybody goes on at once, and only `stamp` tells who was faster. Missing folders are made. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

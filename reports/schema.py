@@ -81,6 +81,8 @@ def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
     if str(column.dtype) == dtype == "str" and all(_is_line(value) for value in column.unique()):
         return column.reset_index(drop=True)  # few distinct texts in very many rows
     values = column.to_list()
+    if dtype == "str" and _are_lines(values):
+        return pd.Series(values, dtype=dtype)
     missing = column.isna().to_numpy() & (dtype in ("float64", "Int64"))
     fits = {"str": _is_line, "float64": _is_number}.get(dtype, _is_whole)
     wrong = ~missing & ~np.array([fits(value) for value in values], bool)
@@ -90,6 +92,14 @@ def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
         raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {found!r}.")
     blank = np.nan if dtype == "float64" else pd.NA
     return pd.Series([blank if gone else v for gone, v in zip(missing, values, strict=True)], dtype=dtype)
+
+
+def _are_lines(values: list[object]) -> bool:
+    """Whether all are text on one line; at once, because tables are long."""
+    try:
+        return _is_line("".join(values))  # type: ignore[arg-type]  # what is no text is refused here
+    except TypeError:
+        return False
 
 
 def _is_line(value: object) -> bool:
@@ -112,9 +122,8 @@ def _fits_64_bits(value: int) -> bool:
 
 
 def _check_values(frame: pd.DataFrame) -> None:
-    texts = frame["flags"].unique()
-    excuses = [flags for flags in texts if any(flag.startswith(EXCUSES) for flag in flags.split(";"))]
-    excused = frame["flags"].isin(excuses).to_numpy()
+    excuses = {flags: any(f.startswith(EXCUSES) for f in flags.split(";")) for flags in frame["flags"].unique()}
+    excused = frame["flags"].map(excuses).to_numpy(bool)
     eps, factor, nominal = (frame[name].to_numpy() for name in ("eps", "factor", "nominal"))
     finite = np.isfinite(frame["return"].to_numpy())
     excuse = f"without a flag that starts with {' or '.join(repr(start) for start in EXCUSES)}"

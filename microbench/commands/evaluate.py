@@ -2,28 +2,29 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 
 import attacks
 import reports
 from microbench.checkpoints import Checkpoint, load_own
-from microbench.commands.progress import track
-from microbench.commands.rows import identify, in_order, missing_episodes, past_runs, put
+from microbench.commands.progress import Estimate, track
+from microbench.commands.rows import finish, identify, missing_episodes, past_runs, planned_rows
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import Conditions, check_task
-from microbench.plan import Cell, Episode, chunks, plan_episodes
+from microbench.plan import Cell, Episode, plan_episodes
 from microbench.runs import RESULTS, find_policy
 from microbench.tasks import find_task
 from microbench.versions import versions
-from microbench.workers import evaluate_chunks
+from microbench.workers import evaluate_episodes
 from microbench.worlds import effects
-from reports.results import read, write
+from reports.writer import Writer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class EvaluateOptions:
     out: Path | None
     resume: bool
     quiet: bool
+    ray: str | None = None  # auto, local or the address of a cluster; None means processes of this machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +98,10 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
     _run(checkpoint, conditions, missing if options.resume else planned, results, options)
     this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
-    this_run["effects"] = changed
-    about = {"runs": [*past_runs(results), this_run]}
-    frame, mine = in_order(read(results), keys)
-    write(frame, results, about)
+    frame = finish(results, keys, this_run | {"effects": changed})
+    about = {"runs": past_runs(results)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
-    return Outcome(frame=mine, files={RESULTS: results} | files)
+    return Outcome(frame=planned_rows(frame, keys), files={RESULTS: results} | files)
 
 
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
@@ -125,10 +125,14 @@ def _this_run(checkpoint: Checkpoint, conditions: Conditions, seconds: float) ->
 def _run(
     checkpoint: Checkpoint, conditions: Conditions, episodes: list[Episode], results: Path, options: EvaluateOptions
 ) -> None:
-    workers = options.workers or joblib.cpu_count()
-    done = 0
-    with track("episodes", len(episodes), quiet=options.quiet) as tracker:
-        for rows in evaluate_chunks(checkpoint, conditions, list(chunks(episodes, workers)), workers):
-            put(rows, results)
-            done += len(rows)
-            tracker.advance_to(done)
+    estimate = Estimate(Counter(episode.cell.attack for episode in episodes))
+    finished = evaluate_episodes(checkpoint, conditions, episodes, options.workers, options.ray)
+    with (
+        track("episodes", len(episodes), quiet=options.quiet) as tracker,
+        Writer(results) as writer,
+        closing(finished),
+    ):
+        for done in finished:
+            writer.put(done.rows)
+            estimate.finished(done.rows["attack"].iloc[0], len(done.rows), done.seconds, done.workers)
+            tracker.advance_to(estimate.done, left=estimate.seconds())

@@ -1,5 +1,6 @@
-"""The rows of an evaluation in results.csv: which are planned, which are there, and how new ones get in."""
+"""The rows of an evaluation in results.csv: which are planned, which are there, and the order they end in."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pandas as pd
 from microbench.checkpoints import Checkpoint
 from microbench.evaluate import Conditions
 from microbench.plan import Episode
+from reports.files import alone, replace
 from reports.provenance import read_sidecars
-from reports.results import append, read, write
+from reports.results import as_json, read
 from reports.schema import KEY
+from reports.writer import move_last
 
 
 def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
@@ -44,27 +47,26 @@ def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) 
     return [episode for episode, found in zip(planned, there, strict=True) if not found]
 
 
-def put(rows: pd.DataFrame, results: Path) -> None:
-    """Add a chunk to the table, in place of the same episodes where it has them: nothing old leaves before.
+def finish(results: Path, keys: pd.DataFrame, this_run: Mapping[str, Any]) -> pd.DataFrame:
+    """Put the planned rows last and in the order of the plan, whichever worker was first; say beside how they came.
+
+    Returns the whole table. Old rows keep their bytes, and another evaluation may write to the same file meanwhile.
 
     Raises:
-        OSError: it cannot be written; the table is as it was.
+        ValueError: a file is damaged, or planned rows are missing.
+        OSError: a file cannot be written.
 
     """
-    if results.exists():
-        old = read(results)
-        again = _index(old).isin(_index(rows))
-        if again.any():
-            write(pd.concat([old[~again], rows], ignore_index=True), results, {"runs": past_runs(results)})
-            return
-    append(rows, results)
+    with alone(results.parent):
+        about = as_json({"runs": [*past_runs(results), this_run]}, results)
+        replace(results.with_suffix(".json"), about)
+    move_last(keys, results)
+    return read(results)
 
 
-def in_order(frame: pd.DataFrame, keys: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The whole table and the planned rows, those last and in the order of the plan, whichever worker was first."""
-    mine = frame.iloc[_index(frame).get_indexer(_index(keys))]
-    others = frame.drop(index=mine.index)
-    return pd.concat([others, mine], ignore_index=True), mine.reset_index(drop=True)
+def planned_rows(frame: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a finished table that `keys` identify, in their order."""
+    return frame.iloc[_index(frame).get_indexer(_index(keys))].reset_index(drop=True)
 
 
 def past_runs(results: Path) -> list[dict[str, Any]]:

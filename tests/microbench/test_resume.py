@@ -15,7 +15,7 @@ import pytest
 import reports
 from microbench.checkpoints import load_own
 from microbench.runs import RunFolder
-from tests.microbench.small_run import Shell, contents, kill, start, train_arguments
+from tests.microbench.small_run import Shell, contents, finish, kill, start, train_arguments
 
 RUN = "hopper_tiny-micro-s0"
 ENDS = ("policy.safetensors", "dynamics.safetensors", "log.csv", "config.json")
@@ -24,6 +24,9 @@ ATTACK = ("attack", "--eps", "0.1", "--episodes", 10, "--attack", "random", "--a
 KILLED_AT = """
 import os, signal
 from microbench.cli import main
+from reports import writer
+
+writer.EVERY = 0  # every chunk at once
 
 count, rename = 0, os.replace
 
@@ -87,15 +90,63 @@ def test_a_killed_evaluation_goes_on_to_the_same_table(runs: Path, shell: Shell,
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
 def test_workers_end_with_the_process_that_started_them(runs: Path, tmp_path: Path) -> None:
     command = ("attack", "--eps", "0.1", "--episodes", 500, "--workers", 2, "--runs", runs, "--out", "killed")
-    process = start(*command, cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / "results.csv").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = started(*command, cwd=tmp_path)
     assert len(children(process.pid)) >= 2
     kill(process)  # waits until nobody holds the pipes of its output, and gives up after a minute
     reports.read(tmp_path / "killed" / "results.csv")
+
+
+GRID = ("perturb", "--mass", "0.5:1.5:5", "--friction", "0.5:1.5:5", "--episodes", 60, "--workers", 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_workers_and_keeps_finished_chunks(
+    number: signal.Signals, runs: Path, tmp_path: Path
+) -> None:
+    """A real signal to the main process alone; its workers are then gone, and what they had finished is stored."""
+    process = started(*GRID, "--quiet", "--runs", runs, "--out", "cut", cwd=tmp_path)
+    workers = children(process.pid)
+    process.send_signal(number)
+    said = finish(process)
+    assert (said.code, said.out) == (130, "")
+    assert said.err == "microbench: interrupted; train, attack and perturb go on with --resume.\n"
+    assert 0 < len(reports.read(tmp_path / "cut" / "results.csv")) < 660
+    assert [pid for pid in workers if alive(pid)] == []
+    assert [name for name in contents(tmp_path / "cut") if name.endswith(".part")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_a_killed_worker_costs_nothing_but_time(runs: Path, shell: Shell, tmp_path: Path) -> None:
+    assert shell(*GRID, "--runs", runs, "--out", "straight").code == 0
+    process = started(*GRID, "--runs", runs, "--out", "killed", cwd=tmp_path)
+    victim = next(pid for pid in children(process.pid) if "loky.backend.popen" in command_of(pid))
+    os.kill(victim, signal.SIGKILL)
+    assert finish(process).code == 0
+    assert (tmp_path / "killed" / "results.csv").read_bytes() == Path("straight/results.csv").read_bytes()
+
+
+def started(*command: object, cwd: Path) -> "subprocess.Popen[str]":
+    """An evaluation (its last argument is the folder) that has stored its first rows."""
+    process = start(*command, cwd=cwd)
+    deadline = time.monotonic() + 120
+    while not (cwd / str(command[-1]) / "results.csv").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def command_of(pid: int) -> str:
+    """What the process was started as."""
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
 
 
 def children(pid: int) -> list[int]:

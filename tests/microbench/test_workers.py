@@ -1,6 +1,10 @@
-"""One process or two: the same rows; weights are read once; what goes wrong in a worker is told."""
+"""One process, several or Ray: the same rows; what is killed runs again; what goes wrong in a worker is told."""
 
 import os
+import signal
+import sys
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,9 @@ from microbench import workers as module
 from microbench.checkpoints import Checkpoint, load_own
 from microbench.errors import UserError
 from microbench.evaluate import Conditions
-from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
-from microbench.workers import evaluate_chunks
+from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
+from microbench.workers import evaluate_episodes, processes
+from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
 from reports.schema import KEY
 from tests.microbench.small_run import policy_bytes, write_policy
 
@@ -21,26 +26,30 @@ HOPPER = Conditions(env_id="Hopper-v4")
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    module._load.cache_clear()
+    processes._load.cache_clear()
     return write_policy(tmp_path / "policy.safetensors")
 
 
-def work(*names: str) -> list[Chunk]:
+def work(*names: str) -> list[Episode]:
     cells = [CLEAN, *(Cell(attack=name, eps=0.2) for name in names), Cell(perturbation="mass", factor=0.5)]
-    return list(chunks(plan_episodes(cells, 10, seed=0), 8))
+    return plan_episodes(cells, 10, seed=0)
 
 
-def together(checkpoint: Checkpoint, pieces: list[Chunk], workers: int) -> pd.DataFrame:
-    rows = pd.concat(list(evaluate_chunks(checkpoint, HOPPER, pieces, workers)))
-    return rows.sort_values(list(KEY), ignore_index=True)
+def together(finished: Iterator[Done]) -> pd.DataFrame:
+    return pd.concat([done.rows for done in finished]).sort_values(list(KEY), ignore_index=True)
 
 
-def test_two_workers_give_the_rows_of_one(checkpoint: Checkpoint) -> None:
-    pieces = work("random", "pgd", "min-q")
-    assert len(pieces) == 5
-    pd.testing.assert_frame_equal(
-        together(checkpoint, pieces, 1), together(checkpoint, pieces[::-1], 2), check_exact=True
-    )
+@pytest.fixture
+def expected(checkpoint: Checkpoint) -> pd.DataFrame:
+    """The rows of one process."""
+    return together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q")))
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_workers_give_the_rows_of_one(checkpoint: Checkpoint, expected: pd.DataFrame, workers: int) -> None:
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
+    assert len(rows) == 50
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
 
 
 def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,12 +61,12 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
         return pd.DataFrame()
 
     monkeypatch.setattr(module, "evaluate_chunk", spy)
-    rows = evaluate_chunks(checkpoint, HOPPER, work(), 1)
-    next(rows)
+    finished = evaluate_episodes(checkpoint, HOPPER, work("random"))
+    next(finished)
     assert seen == [10]  # each chunk is handed over before the next one runs
-    list(rows)
-    assert seen == [10, 10]
-    assert list(evaluate_chunks(checkpoint, HOPPER, [], 4)) == []
+    assert [done.number for done in finished] == [1, 2]
+    assert seen == [10, 10, 10]
+    assert list(evaluate_episodes(checkpoint, HOPPER, [], 4)) == []
 
 
 def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,28 +76,108 @@ def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatc
         read.append(path)
         return load_own(path)
 
-    monkeypatch.setattr(module, "load_own", counted)
-    for chunk in work("random"):
-        module._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, chunk)
+    monkeypatch.setattr(processes, "load_own", counted)
+    for number in range(2):
+        processes._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, number, tuple(work()[:1]))
     assert read == [checkpoint.path]
 
 
 def test_a_policy_that_is_replaced_meanwhile_is_noticed(checkpoint: Checkpoint) -> None:
     checkpoint.path.write_bytes(policy_bytes(seed=1))
     with pytest.raises(UserError, match="was replaced while it was evaluated"):
-        module._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, work()[0])
+        processes._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, 0, tuple(work()[:1]))
 
 
-def test_errors_of_a_worker_come_through(checkpoint: Checkpoint) -> None:
+def test_errors_of_a_worker_come_through_at_once(checkpoint: Checkpoint) -> None:
     with pytest.raises(ValueError, match="There is no attack 'nobody'"):
-        list(evaluate_chunks(checkpoint, HOPPER, work("nobody"), 2))
+        list(evaluate_episodes(checkpoint, HOPPER, work("nobody"), 2))
 
 
 def dies(*_: Any) -> Any:
     """An attack that takes its process with it."""
-    os._exit(9)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_told(checkpoint: Checkpoint) -> None:
-    with pytest.raises(UserError, match=r"one of 2 worker processes was killed.*--resume"):
-        list(evaluate_chunks(checkpoint, HOPPER, work(f"{__name__}:dies"), 2))
+def dies_once(target: Any, obs: Any, *_: Any) -> Any:
+    """The same, if no such process has been here before."""
+    been_here = Path(os.environ["BEEN_HERE"])
+    if not been_here.exists():
+        been_here.touch()
+        dies()
+    return obs
+
+
+@pytest.fixture
+def been_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BEEN_HERE", str(tmp_path / "been_here"))
+    return tmp_path / "been_here"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_chunks_of_a_killed_worker_run_again(checkpoint: Checkpoint, been_here: Path) -> None:
+    episodes = work(f"{__name__}:dies_once", "pgd")
+    rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2))
+    assert been_here.exists()
+    pd.testing.assert_frame_equal(rows, together(evaluate_episodes(checkpoint, HOPPER, episodes)), check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+def test_a_chunk_that_kills_every_worker_is_told_after_all_others(checkpoint: Checkpoint) -> None:
+    finished: list[Done] = []
+    with pytest.raises(UserError, match=r"killed 3 times in a row without finishing any of 1 chunks.*memory.*--resume"):
+        keep(finished, evaluate_episodes(checkpoint, HOPPER, work(f"{__name__}:dies", "pgd"), 2))
+    assert sorted(done.rows["attack"].iloc[0] for done in finished) == ["none", "none", "pgd"]
+
+
+def keep(kept: list[Done], finished: Iterator[Done]) -> None:
+    """Fill the list one by one, so that it holds what came before an error."""
+    for done in finished:
+        kept.append(done)
+
+
+def pieces(count: int) -> list[Chunk]:
+    return [(episode,) for episode in plan_episodes([CLEAN], count, seed=0)]
+
+
+def lossy(rounds: list[list[int]], deadly: int, width: int = 2) -> Any:
+    """A pool of `width` workers that breaks when the deadly chunk is among the first, after one step of the others."""
+
+    def run(left: Chunks) -> Generator[Done, None, None]:
+        order = list(left)
+        rounds.append(order)
+        for start in range(0, len(order), width):
+            if deadly in order[start : start + width]:
+                raise WorkersLost
+            for number in order[start : start + width]:
+                yield Done(number=number, rows=pd.DataFrame(), seconds=0.0)
+
+    return run
+
+
+def test_rounds_start_from_both_ends_and_end_after_three_without_progress() -> None:
+    rounds: list[list[int]] = []
+    got: list[Done] = []
+    with pytest.raises(UserError, match="any of 1 chunks"):
+        keep(got, until_all(lossy(rounds, deadly=0, width=1), pieces(4), 1))
+    assert rounds == [[0, 1, 2, 3], [3, 2, 1, 0], [0], [0], [0]]
+    assert [done.number for done in got] == [3, 2, 1]
+
+
+def test_rounds_without_losses_are_one() -> None:
+    rounds: list[list[int]] = []
+    assert [done.number for done in until_all(lossy(rounds, deadly=9), pieces(3), 1)] == [0, 1, 2]
+    assert rounds == [[0, 1, 2]]
+
+
+def test_closing_the_iterator_ends_the_workers(checkpoint: Checkpoint) -> None:
+    finished = evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", f"{__name__}:sleeps"), 2)
+    next(finished)
+    began = time.monotonic()
+    finished.close()
+    assert time.monotonic() - began < 30  # the attack would sleep for a minute
+
+
+def sleeps(target: Any, obs: Any, *_: Any) -> Any:
+    time.sleep(60)
+    return obs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import reports
-from reports import results
+from reports import files, parsing, results, writer
 from tests.reports.rows import episodes, row, table
 
 
@@ -248,17 +248,18 @@ def test_append_refuses_a_damaged_file_and_leaves_it_alone(path: Path, content: 
 
 def test_append_adds_to_what_another_writer_wrote_in_between(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results.append(table(episodes([1.0])), path)
-    read = results.read
+    parse = parsing.parse
 
-    def read_while_another_writes(name: Path) -> pd.DataFrame:
-        known = read(name)
-        monkeypatch.setattr(results, "read", read)
-        results.append(table(episodes([1.0, 2.0])), path)
+    def parse_while_another_writes(content: bytes, name: Path) -> pd.DataFrame:
+        known = parse(content, name)
+        monkeypatch.setattr(writer, "parse", parse)
+        files.replace(path, path.read_bytes() + another)  # by somebody who does not ask for the lock
         return known
 
-    monkeypatch.setattr(results, "read", read_while_another_writes)
+    another = parsing.lines(table(episodes([1.0, 2.0]))).splitlines(keepends=True)[1]
+    monkeypatch.setattr(writer, "parse", parse_while_another_writes)
     assert results.append(table(episodes([1.0, 9.0, 3.0])), path) == 1
-    assert read(path)["score"].tolist() == [1.0, 2.0, 3.0]
+    assert results.read(path)["score"].tolist() == [1.0, 2.0, 3.0]
 
 
 KILLED = """

@@ -1,0 +1,58 @@
+"""Where chunks run: in this process, in several, or on Ray. The same function, the same rows."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import partial
+
+import joblib
+
+from microbench.checkpoints import Checkpoint
+from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.plan import Episode, chunks
+from microbench.workers.processes import in_processes
+from microbench.workers.rounds import Chunks, Done, Round, timed, until_all
+
+__all__ = ["Done", "evaluate_episodes"]
+
+
+def evaluate_episodes(
+    checkpoint: Checkpoint,
+    conditions: Conditions,
+    episodes: Sequence[Episode],
+    workers: int | None = 1,
+    ray: str | None = None,
+) -> Generator[Done, None, None]:
+    """Yield the episodes' rows chunk by chunk as soon as they are there, in any order.
+
+    Every worker has one thread: the physics of an episode does not get faster with two, and the rows depend neither on
+    the number of workers nor on where they run. None means one worker per core. Chunks whose worker was killed run
+    again. `ray` is "auto" (a running Ray, else one started here), "local" (one started here) or the "HOST:PORT" of a
+    cluster. Closing the iterator ends the workers.
+
+    Raises:
+        UserError: workers were killed again and again, the policy file was replaced meanwhile, or Ray is not there.
+        ValueError: as `evaluate_chunk`.
+
+    """
+    if not episodes:
+        return
+    if ray is not None:
+        from microbench.workers.ray_cluster import on_ray
+
+        with on_ray(checkpoint, conditions, ray, workers) as (run, count):
+            yield from until_all(run, list(chunks(episodes, count)), count)
+        return
+    count = workers or joblib.cpu_count()
+    pieces = list(chunks(episodes, count))
+    count = min(count, len(pieces))
+    run = _here(checkpoint, conditions) if count == 1 else in_processes(checkpoint, conditions, count)
+    with closing(until_all(run, pieces, count)) as finished:
+        yield from finished
+
+
+def _here(checkpoint: Checkpoint, conditions: Conditions) -> Round:
+    def run(left: Chunks) -> Generator[Done, None, None]:
+        for number, chunk in left.items():
+            yield timed(number, partial(evaluate_chunk, checkpoint, conditions, chunk))
+
+    return run

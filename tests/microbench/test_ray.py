@@ -1,0 +1,115 @@
+"""Ray: the rows of one process to the bit, also after a kill, and nothing of it on the terminal."""
+
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from microbench.checkpoints import Checkpoint
+from microbench.errors import UserError
+from microbench.versions import versions
+from microbench.workers import evaluate_episodes, ray_cluster
+from tests.microbench.small_run import Shell, policy_bytes, write_policy
+from tests.microbench.test_workers import HOPPER, been_here, together, work
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
+
+__all__ = ["been_here"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return write_policy(tmp_path / "policy.safetensors")
+
+
+def test_ray_gives_the_rows_of_one_process_also_after_a_kill(
+    checkpoint: Checkpoint, been_here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One start of Ray for all that needs one: rows, a killed worker, errors, and a quiet terminal."""
+    handler = signal.getsignal(signal.SIGTERM)
+    episodes = work("tests.microbench.test_workers:dies_once", "pgd", "min-q")
+    rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2, ray="local"))
+    assert been_here.exists()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not os.environ.get("RAY_USAGE_STATS_ENABLED")
+    pd.testing.assert_frame_equal(rows, together(evaluate_episodes(checkpoint, HOPPER, episodes)), check_exact=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_ray_starts_listens_on_the_loopback_device_and_ends(checkpoint: Checkpoint) -> None:
+    import ray
+
+    before = listening()
+    with ray_cluster.on_ray(checkpoint, HOPPER, "local", 1):
+        opened = listening() - before
+        assert opened
+        assert {address for address in opened if not address[0].startswith("127.")} == set()
+        finished = evaluate_episodes(checkpoint, HOPPER, work("nobody"), 1, ray="local")
+        with pytest.raises(ValueError, match=r"^There is no attack 'nobody'"):
+            list(finished)  # in the Ray that is there already, which goes on
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+    deadline = time.monotonic() + 20
+    while listening() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert listening() - before == set()
+
+
+def listening() -> set[tuple[str, int]]:
+    """Address and port of every listening socket of this machine, IPv4 or mapped into IPv6."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            place, state = line.split()[1], line.split()[3]
+            address, port = place.split(":")
+            if state == "0A":
+                found.add((socket.inet_ntoa(bytes.fromhex(address[-8:])[::-1]), int(port, 16)))
+    return found
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_time(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "PATIENCE", 2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(UserError, match=f"no Ray cluster answers at {address} within 2 s"):
+            list(evaluate_episodes(checkpoint, HOPPER, work(), ray=address))
+        assert time.monotonic() - began < 30
+    with pytest.raises(UserError, match="--ray nonsense is no address"):
+        list(evaluate_episodes(checkpoint, HOPPER, work(), ray="nonsense"))
+
+
+def test_a_missing_ray_is_told(runs: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
+    said = shell("attack", "--eps", "0.1", "--attack", "random", "--ray", "auto", "--runs", runs)
+    assert said.is_one_sentence
+    assert "microbench-rl[ray]" in said.err
+
+
+def test_a_policy_that_was_replaced_is_noticed(checkpoint: Checkpoint) -> None:
+    checkpoint.path.write_bytes(policy_bytes(seed=1))
+    with pytest.raises(UserError, match=r"policy\.safetensors was replaced"):
+        list(evaluate_episodes(checkpoint, HOPPER, work(), ray="local"))
+
+
+def test_a_worker_with_other_versions_is_refused() -> None:
+    other = versions() | {"torch": "1.0"}
+    with pytest.raises(UserError, match=r"has torch \d.* where this process has 1\.0; install the same versions"):
+        ray_cluster._evaluate(b"", "policy.safetensors", HOPPER, other, [], 0, ())
+
+
+def test_the_workers_path_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(UserError, match="cannot be read"):
+        ray_cluster._evaluate(b"", "p", HOPPER, versions(), ["below/here", sys.path[0]], 0, ())
+    assert sys.path.count("below/here") == 1
+    assert sys.path.count(sys.path[0]) == 1
