@@ -29,10 +29,15 @@ def scale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False)
     Raises:
         ValueError: the factor is not a number the perturbation can be given.
     """
+    check_scale(factor, zero=zero)
+    return edited(edit, nominal=factor == 1)
+
+
+def check_scale(factor: float, *, zero: bool = False) -> None:
+    """Raise ValueError unless something can be multiplied by the factor; `zero`: whether 0 means something."""
     if not math.isfinite(factor) or factor < 0 or (factor == 0 and not zero):
         wanted = "finite and not negative" if zero else "finite and greater than 0"
         raise ValueError(f"a factor must be {wanted}, not {factor}: 1 leaves the physics as they are.")
-    return edited(edit, nominal=factor == 1)
 
 
 def edited(edit: Callable[[MjModel], None], *, nominal: bool, derive: bool = True) -> Perturbation:

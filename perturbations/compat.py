@@ -6,7 +6,7 @@ Relative to the nominal model like everything here; where a suite sets absolute 
 import mujoco
 from mujoco import MjModel
 
-from perturbations.base import Names, Perturbation, edited, indices, scale
+from perturbations.base import Names, Perturbation, check_scale, edited, indices, scale
 
 _GRAVITY_IN_FILE = {"hopper": False, "walker2d": False, "cheetah": True}
 """Model name → whether the file that MICRO edits has a gravity attribute."""
@@ -21,7 +21,7 @@ def rrls_mass(factor: float, bodies: Names = None) -> Perturbation:
     Raises:
         ValueError: a factor not finite and > 0 (at once); an unknown body or the world (when applied).
     """
-    scale(factor, _nothing)  # for its check of the factor
+    check_scale(factor)
 
     def edit(model: MjModel) -> None:
         model.body_mass[indices(model, mujoco.mjtObj.mjOBJ_BODY, bodies)] *= factor
@@ -82,7 +82,3 @@ def micro_gravity(factor: float) -> Perturbation:
             model.opt.gravity *= factor
 
     return scale(factor, edit, zero=True)
-
-
-def _nothing(model: MjModel) -> None:
-    """An edit that edits nothing."""

@@ -103,14 +103,17 @@ def _compiled(model: MjModel, bodies: Ints, density: Floats | None = None) -> Mj
             made.ipos, made.iquat = model.body_ipos[body], model.body_iquat[body]
         for geom in np.flatnonzero(model.geom_bodyid == body):
             copied = made.add_geom(density=1.0 if density is None else density[number])
-            for field in ("type", "size", "pos", "quat", "contype", "conaffinity", "margin", "gap"):
+            for field in ("type", "size", "pos", "quat", "contype", "conaffinity"):
                 setattr(copied, field, getattr(model, f"geom_{field}")[geom])
             copied.fluid_ellipsoid, copied.fluid_coefs = model.geom_fluid[geom, 0], model.geom_fluid[geom, 1:6]
     return spec.compile()
 
 
 def _adopt(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
-    """Take over what follows from the geoms' sizes: the bounds that collisions are looked for in, and fluid forces."""
+    """Take over what follows from sizes: the bounds within which collisions are looked for, and fluid forces.
+
+    MuJoCo 4.0 does so in `mj_setConst`, too; MuJoCo 3.12 does not, and would miss contacts.
+    """
     geoms = np.isin(model.geom_bodyid, bodies)
     for field in ("geom_rbound", "geom_aabb", "geom_fluid"):
         getattr(model, field)[geoms] = getattr(compiled, field)
@@ -125,19 +128,12 @@ def _adopt(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
 
 
 def _adopt_inertia(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
-    """Take over mass, inertia and their frames; what MuJoCo knows of frames that coincide is renewed or given up."""
-    same = compiled.body_sameframe[1:]
-    asymmetric = bodies[(model.body_simple[bodies] == 1) & (same != mjtSameFrame.mjSAMEFRAME_BODY)]
-    if asymmetric.size:
-        raise ValueError(
-            "a free body would lose the symmetry that MuJoCo relies on: use limb-size, or resize all its geoms."
-        )
-    for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_sameframe"):
+    """Take over mass, inertia and their frames."""
+    askew = compiled.body_sameframe[1:] != mjtSameFrame.mjSAMEFRAME_BODY
+    if (askew & (model.body_simple[bodies] == 1)).any():
+        raise ValueError("a free body would lose the symmetry MuJoCo relies on: use limb-size or resize all its geoms.")
+    for field in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):
         getattr(model, field)[bodies] = getattr(compiled, field)[1:]
-    model.geom_sameframe[np.isin(model.geom_bodyid, bodies)] = compiled.geom_sameframe
-    inertial = [mjtSameFrame.mjSAMEFRAME_INERTIA, mjtSameFrame.mjSAMEFRAME_INERTIAROT]
-    lost = np.isin(model.site_bodyid, bodies) & np.isin(model.site_sameframe, inertial)
-    model.site_sameframe[lost] = mjtSameFrame.mjSAMEFRAME_NONE
 
 
 def _inertia(model: MjModel, body: int) -> Floats:

@@ -69,7 +69,7 @@ def resolve(name: str) -> Parameter:
     """The record of a built-in name, or of `module:name`.
 
     There, `name` is a `Parameter`, or a function factor → perturbation. A function's nominal factor is its attribute
-    `nominal`, else 1; it has parts to name if it takes a second argument.
+    `nominal`, else 1; it has parts to name if it takes a second argument, which is then a tuple of names.
 
     Raises:
         ValueError: an unknown name (with the nearest one), a module that cannot be imported, or one without it.

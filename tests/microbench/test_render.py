@@ -125,7 +125,8 @@ def test_an_mp4_is_written_whole(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_the_pictured_robot_has_the_shape_of_the_simulated_one() -> None:
+def test_the_pictured_robot_has_the_shape_of_the_simulated_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     task = find_task("HalfCheetah-v4")
     simulated = nominal_model(task)
     simulated.geom_size[1:] *= 1.5
@@ -133,7 +134,7 @@ def test_the_pictured_robot_has_the_shape_of_the_simulated_one() -> None:
     pictured = _pictured(task, simulated)
     assert all((getattr(pictured, name) == getattr(simulated, name)).all() for name in SHAPE)
     assert pictured.ntex > 0 == simulated.ntex
-    assert not Path("MUJOCO_LOG.TXT").exists()
+    assert list(tmp_path.iterdir()) == []  # no MUJOCO_LOG.TXT
 
 
 @pytest.mark.usefixtures("can_draw")

@@ -153,8 +153,13 @@ def test_gravity_needs_something_that_falls(hopper: MjModel) -> None:
     assert not is_no_op(hopper, half(hopper))
     table.opt.gravity[0] = 1.0  # a tilted table
     assert not is_no_op(table, half(table))
-    upright = mujoco.MjModel.from_xml_string(ON_A_TABLE.replace('axis="0 0 1"', 'axis="0 1 0"'))
-    assert not is_no_op(upright, half(upright))
+    for joint, falling in (
+        ('axis="0 0 1"', 'axis="0 1 0"'),
+        ('type="slide" axis="1 0 0"', 'type="slide" axis="1 0 1"'),
+    ):
+        assert joint in ON_A_TABLE
+        upright = mujoco.MjModel.from_xml_string(ON_A_TABLE.replace(joint, falling))
+        assert not is_no_op(upright, half(upright))
 
 
 def test_sizes_count_where_something_can_touch() -> None:

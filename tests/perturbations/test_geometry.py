@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from mujoco import MjModel
 
-from perturbations import is_no_op, limb_size, limb_size_density
+from perturbations import geometry, is_no_op, limb_size, limb_size_density
 
 Floats = npt.NDArray[np.float64]
 Source = Callable[[str], mujoco.MjSpec]
@@ -102,6 +102,38 @@ def test_with_mass_kept_it_equals_recompiling_with_the_masses_written_out(
     assert unequal_fields(changed, oracle) == {}
     assert np.array_equal(changed.body_mass, nominal.body_mass)
     assert step_gap(changed, oracle, 200).max() < 1e-11
+
+
+@pytest.mark.parametrize(("robot", "names"), [*CASES, ("fish", None)])
+def test_bounds_are_right_without_the_help_of_mj_setconst(
+    robot: str, names: tuple[str, ...] | None, source: Source
+) -> None:
+    """Older versions of MuJoCo leave them as they were."""
+    specs = [mujoco.MjSpec.from_string(FISH) if robot == "fish" else source(robot) for _ in range(2)]
+    model = specs[0].compile()
+    oracle = resized(specs[1], 1.3, names, keep=model)
+    ids = geometry._resizable(model, names)
+    model.geom_size[ids] *= 1.3
+    fields = ("geom_rbound", "geom_aabb", "geom_fluid", "bvh_aabb", "bvh_child", "bvh_nodeid", "bvh_depth")
+    assert set(fields) & unequal_fields(model, oracle).keys()
+    bodies = np.unique(model.geom_bodyid[ids])
+    geometry._adopt(model, bodies, geometry._compiled(model, bodies))
+    assert set(fields) & unequal_fields(model, oracle).keys() == set()
+
+
+FISH = """
+<mujoco>
+  <worldbody>
+    <body><freejoint/><geom type="sphere" size=".3" margin=".2"/></body>
+    <body><freejoint/>
+      <geom type="ellipsoid" size=".1 .2 .3" fluidshape="ellipsoid" fluidcoef=".4 .2 1 .9 .8"/>
+      <geom type="box" size=".1 .2 .3" pos="1 0 0" margin=".1" gap=".05"/>
+      <geom type="cylinder" size=".1 .2" pos="0 1 0"/>
+      <geom type="sphere" size=".5" pos="0 0 3" contype="0" conaffinity="0"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
 
 
 def test_axes_that_rounding_chooses_describe_the_same_inertia(source: Source, step_gap: Callable[..., Floats]) -> None:
