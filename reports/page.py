@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
@@ -22,27 +21,16 @@ from reports.grids import families, in_families
 from reports.listing import listings
 from reports.means import LEVEL
 from reports.names import condition_name
+from reports.pictures import pictures
 from reports.pivots import OVERVIEW, family_table, grid_caption, grid_table
 from reports.remarks import notes
 from reports.summary import CONDITION, Results, Study, prepare, study, summarize
 from reports.tables import caption
 
 HERE = Path(__file__).parent
-LARGEST_SVG = 250_000
-"""Bytes of the largest drawing inlined as it is; a larger one is shown by its bitmap."""
-
 MOST_FINDINGS = 12
 """Sentences of a verdict; of more budgets the largest are told."""
 
-PIXELS_PER_INCH = 82
-"""Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
-
-BITMAP_DPI = 150
-BANDS = "with 95 % bands; the dashed line is the clean score."
-CAPTIONS = {
-    "degradation_eps": f"Score against the attack budget, {BANDS}",
-    "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
-}
 SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return": "raw return (no reference scores)"}
 
 
@@ -78,7 +66,7 @@ def html_page(
             "policies": _policies(summary),
             "limits": verdict.limits(summary),
             "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
-            "plots": _plots(plots or {}),
+            "plots": pictures(plots or {}),
             "listings": listings(summary[~in_families(summary)]),
             "tables": _tables(given),
             "flags": _flags(episodes),
@@ -161,46 +149,6 @@ def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     found = [(budgets.CAPTION, budgets.budget_table(given)), (OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
     return [(caption, table) for caption, table in (*found, *grids) if len(table)]
-
-
-def _plots(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
-    """Caption and picture of each plot: the drawing, or its bitmap where that is much smaller."""
-    shown = []
-    for stem in dict.fromkeys(Path(name).stem for name in plots):
-        told = _caption(stem)
-        svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
-        if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
-            shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
-        elif png is not None:
-            image = Markup('<img alt="{}" style="--width: {:.0f}px" src="data:image/png;base64,{}">')
-            width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
-            shown.append((told, image.format(told, width, base64.b64encode(png).decode())))
-    return shown
-
-
-def _caption(stem: str) -> str:
-    kind, _, names = stem.partition("_")
-    if kind == "heatmap":
-        return (
-            f"Mean over the grid of {' and '.join(unquote(names).split('_'))}; the cell without a change is outlined."
-        )
-    return CAPTIONS.get(stem, stem.replace("_", " ").capitalize())
-
-
-def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
-    """A matplotlib SVG as an element of the page, drawn in the page's own ink on its own paper.
-
-    A heat map keeps its own: the ink in its cells was chosen for their colours.
-    """
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
-    if repaint:
-        body = body.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
-    points = re.search(r'width="([\d.]+)pt"', body)
-    width = float(points[1]) / 72 * PIXELS_PER_INCH if points else 500
-    body = re.sub(r'(width|height)="[^"]*"', "", body, count=2)
-    look = f'role="img" aria-label="{escape(caption)}" style="--width: {width:.0f}px"'
-    return Markup(body.replace("<svg ", f"<svg {look} " + ("" if repaint else 'class="own" '), 1))
 
 
 def _duration(seconds: float) -> str:

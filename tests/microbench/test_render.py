@@ -134,7 +134,7 @@ def test_the_pictured_robot_has_the_shape_of_the_simulated_one(tmp_path: Path, m
     pictured = _pictured(task, simulated)
     assert all((getattr(pictured, name) == getattr(simulated, name)).all() for name in SHAPE)
     assert pictured.ntex > 0 == simulated.ntex
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # no MUJOCO_LOG.TXT
 
 
 @pytest.mark.usefixtures("can_draw")

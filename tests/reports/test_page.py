@@ -9,7 +9,8 @@ import pytest
 
 import reports
 from benchmarks.browser import Page, browser, find_chromium
-from reports.page import LARGEST_SVG, typeset
+from reports.page import typeset
+from reports.pictures import LARGEST_SVG
 from tests.reports.rows import episodes, table
 from tests.reports.study import HOSTILE, SIDECAR, study
 
