@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from reports.bootstrap import bootstrap_interval as bootstrap_interval
     from reports.budgets import budget_numbers as budget_numbers
     from reports.budgets import budget_table as budget_table
+    from reports.compact import policy_table as policy_table
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.formats import to_csv as to_csv
+    from reports.formats import to_html as to_html
+    from reports.formats import to_latex as to_latex
+    from reports.formats import to_markdown as to_markdown
     from reports.grids import Family as Family
     from reports.grids import families as families
     from reports.heatmaps import heat_maps as heat_maps
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from reports.means import mean_interval as mean_interval
     from reports.pivots import family_table as family_table
     from reports.pivots import grid_table as grid_table
+    from reports.ranking import leaders as leaders
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
     from reports.results import append as append
@@ -48,17 +54,18 @@ if TYPE_CHECKING:
     from reports.tables import caption as caption
     from reports.tables import notes as notes
     from reports.tables import robustness_table as robustness_table
-    from reports.tables import to_csv as to_csv
-    from reports.tables import to_markdown as to_markdown
 
 NAMES = {
     "bootstrap": ("BOOTSTRAP_SEED", "bootstrap_interval"),
     "budgets": ("budget_numbers", "budget_table"),
+    "compact": ("policy_table",),
     "curves": ("degradation_plot", "save"),
+    "formats": ("to_csv", "to_html", "to_latex", "to_markdown"),
     "grids": ("Family", "families"),
     "heatmaps": ("heat_maps",),
     "means": ("Interval", "mean_interval"),
     "pivots": ("family_table", "grid_table"),
+    "ranking": ("leaders",),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
@@ -68,7 +75,7 @@ NAMES = {
         *("optimality_gap", "performance_profile"),
     ),
     "summary": ("summarize",),
-    "tables": ("caption", "notes", "robustness_table", "to_csv", "to_markdown"),
+    "tables": ("caption", "notes", "robustness_table"),
 }
 """Module → the public names that live there."""
 

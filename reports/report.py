@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports import budgets, curves, files, heatmaps, pivots, tables
+from reports import budgets, compact, curves, files, heatmaps, pivots, tables
 from reports.grids import families
 from reports.summary import Results, study, summarize
 
 PLOTS = ("degradation_eps.png", "degradation_eps.svg", "degradation_factor.png", "degradation_factor.svg")
-FILES = ("table.md", "table.csv", *PLOTS)
+FILES = ("table.md", "table.csv", "table.tex", *PLOTS)
 HEAT_MAPS = ("heatmap_*_*.png", "heatmap_*_*.svg")
 """Patterns of what else may be there: one heat map for every two perturbations that form a grid."""
 
@@ -17,13 +17,18 @@ HEAT_MAPS = ("heatmap_*_*.png", "heatmap_*_*.svg")
 def write_report(results: Results, folder: Path | str, sidecar: Mapping[str, object] | None = None) -> dict[str, Path]:
     """Write the report of a results table and return its files by name (see FILES and HEAT_MAPS).
 
-    table.md has the rounded tables with caption and notes, table.csv every number of `summarize` in full precision. A
+    table.md has the rounded tables with caption and notes, table.csv every number of `summarize` in full precision,
+    table.tex the tables for a paper. A
     degradation plot is written for eps if there are attacks, for factor if there are perturbations outside grids and
     samples, a heat map for every grid; a plot left by an earlier report is removed. `sidecar` (what produced the
     results) ends up at the end of table.md. Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
     folder, given = Path(folder), study(results)
-    texts = {"table.md": markdown(given, sidecar), "table.csv": tables.to_csv(summarize(given))}
+    texts = {
+        "table.md": markdown(given, sidecar),
+        "table.csv": tables.to_csv(summarize(given)),
+        "table.tex": latex(given),
+    }
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
@@ -55,3 +60,10 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
     if sidecar:
         text += f"\n```json\n{json.dumps(dict(sidecar), indent=2, default=str)}\n```\n"
     return text
+
+
+def latex(results: Results) -> str:
+    """A table per block of conditions, policies against conditions, to be read in by a document with booktabs."""
+    given = study(results)
+    caption = tables.caption(given)
+    return "\n".join(tables.to_latex(table, caption) for table in compact.paper_tables(given).values())

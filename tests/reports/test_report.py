@@ -12,7 +12,7 @@ import pytest
 import reports
 from tests.reports.rows import episodes, table
 
-TABLES = ["table.csv", "table.md"]
+TABLES = ["table.csv", "table.md", "table.tex"]
 PLOTS = {kind: [f"degradation_{kind}.png", f"degradation_{kind}.svg"] for kind in ("eps", "factor")}
 
 
