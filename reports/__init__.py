@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from reports.means import mean_interval as mean_interval
     from reports.pivots import family_table as family_table
     from reports.pivots import grid_table as grid_table
+    from reports.plots import distribution_plot as distribution_plot
+    from reports.plots import ladder_plot as ladder_plot
+    from reports.plots import profile_plot as profile_plot
     from reports.ranking import leaders as leaders
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
@@ -65,6 +68,7 @@ NAMES = {
     "heatmaps": ("heat_maps",),
     "means": ("Interval", "mean_interval"),
     "pivots": ("family_table", "grid_table"),
+    "plots": ("distribution_plot", "ladder_plot", "profile_plot"),
     "ranking": ("leaders",),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
