@@ -14,10 +14,10 @@ from reports.summary import BLOCKS, Results, prepare, study, summarize
 
 BUDGET = ["unit", "norm", "eps"]
 
-DOTS = 200
+DOTS = 100
 """Up to so many episodes are drawn one by one beside their box."""
 
-THRESHOLDS = 201
+THRESHOLDS = 101
 """A profile is computed at so many scores between the lowest and the highest."""
 
 
@@ -64,7 +64,7 @@ def distribution_plot(results: Results) -> Figure:
     """Every episode of the telling conditions, with quartiles and the mean; one panel per policy.
 
     Shown are clean, every attack at its largest budget and the worst condition of every perturbation block. Boxes go
-    from the first to the third quartile, whiskers to the last episode within 1.5 times that length; more than 200
+    from the first to the third quartile, whiskers to the last episode within 1.5 times that length; more than 100
     episodes are a box without dots. Raises ValueError as `summarize` does.
     """
     given = study(results).comparable
