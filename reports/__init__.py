@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from reports.bootstrap import bootstrap_interval as bootstrap_interval
     from reports.budgets import budget_numbers as budget_numbers
     from reports.budgets import budget_table as budget_table
+    from reports.compact import policy_table as policy_table
     from reports.compare import Comparison as Comparison
     from reports.compare import compare_results as compare_results
     from reports.comparison_text import comparison_markdown as comparison_markdown
     from reports.curves import degradation_plot as degradation_plot
     from reports.curves import save as save
+    from reports.formats import to_csv as to_csv
+    from reports.formats import to_html as to_html
+    from reports.formats import to_latex as to_latex
+    from reports.formats import to_markdown as to_markdown
     from reports.gates import Gate as Gate
     from reports.gates import fail_under as fail_under
     from reports.gates import failures as failures
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
     from reports.page import html_page as html_page
     from reports.pivots import family_table as family_table
     from reports.pivots import grid_table as grid_table
+    from reports.plots import distribution_plot as distribution_plot
+    from reports.plots import ladder_plot as ladder_plot
+    from reports.plots import profile_plot as profile_plot
+    from reports.ranking import leaders as leaders
     from reports.report import markdown as markdown
     from reports.report import write_report as write_report
     from reports.results import append as append
@@ -56,21 +65,23 @@ if TYPE_CHECKING:
     from reports.tables import caption as caption
     from reports.tables import notes as notes
     from reports.tables import robustness_table as robustness_table
-    from reports.tables import to_csv as to_csv
-    from reports.tables import to_markdown as to_markdown
 
 NAMES = {
     "compare": ("Comparison", "compare_results"),
     "comparison_text": ("comparison_markdown",),
     "bootstrap": ("BOOTSTRAP_SEED", "bootstrap_interval"),
     "budgets": ("budget_numbers", "budget_table"),
+    "compact": ("policy_table",),
     "curves": ("degradation_plot", "save"),
+    "formats": ("to_csv", "to_html", "to_latex", "to_markdown"),
     "gates": ("Gate", "fail_under", "failures", "read_gates"),
     "page": ("html_page",),
     "grids": ("Family", "families"),
     "heatmaps": ("heat_maps",),
     "means": ("Interval", "mean_interval"),
     "pivots": ("family_table", "grid_table"),
+    "plots": ("distribution_plot", "ladder_plot", "profile_plot"),
+    "ranking": ("leaders",),
     "report": ("markdown", "write_report"),
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
@@ -80,7 +91,7 @@ NAMES = {
         *("optimality_gap", "performance_profile"),
     ),
     "summary": ("summarize",),
-    "tables": ("caption", "notes", "robustness_table", "to_csv", "to_markdown"),
+    "tables": ("caption", "notes", "robustness_table"),
 }
 """Module → the public names that live there."""
 

@@ -19,7 +19,7 @@ COLOURS = "viridis"
 """Perceptually uniform, rising in lightness, and the same to every common colour blindness."""
 
 WRITTEN = 12
-"""Values are written into the cells of a grid of at most so many rows and columns."""
+"""Values are written into the cells of a grid of at most so many rows and columns, and so many ticks are named."""
 
 
 def heat_maps(results: Results) -> dict[str, Figure]:
@@ -52,7 +52,8 @@ def _figure(grids: list[Family], label: str) -> Figure:
     rows = list(dict.fromkeys(_row(grid) for grid in grids))
     columns = list(dict.fromkeys(attack_name(grid.cells.iloc[0]) for grid in grids))
     down, across = (max(grid.matrix("mean").shape[axis] for grid in grids) for axis in (0, 1))
-    size = (1.9 + len(columns) * (0.9 + 0.56 * min(across, 24)), len(rows) * (1.1 + 0.4 * min(down, 24)))
+    wide, high = (0.56, 0.4) if max(down, across) <= WRITTEN else (0.26, 0.22)  # inches of a cell
+    size = (1.9 + len(columns) * (0.9 + wide * across), len(rows) * (1.1 + high * down))
     means = np.concatenate([grid.cells["mean"].to_numpy(np.float64) for grid in grids])
     finite = means[np.isfinite(means)] if np.isfinite(means).any() else np.array([0.0, 1.0])
     scale = Normalize(finite.min(), finite.max())
@@ -84,7 +85,8 @@ def _draw(axes: Axes, grid: Family, scale: Normalize) -> None:
     axes.grid(False)
     axes.tick_params(length=0)
     for axis, values in zip((axes.yaxis, axes.xaxis), grid.values, strict=True):
-        axis.set_ticks((np.arange(len(values)) + 0.5).tolist(), [short(value) for value in values])
+        shown = range(0, len(values), -(-len(values) // WRITTEN))
+        axis.set_ticks([place + 0.5 for place in shown], [short(values[place]) for place in shown])
     down, across = grid.axes or grid.names[-2:]
     axes.set_xlabel(axis_label(across))
     axes.set_ylabel(axis_label(down))

@@ -1,43 +1,54 @@
 """A report folder: the tables, their numbers, curves and heat maps, from the results alone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import budgets, curves, files, heatmaps, pivots, tables
+from reports import budgets, compact, curves, files, heatmaps, pivots, plots, tables
 from reports.grids import families
 from reports.page import html_page
 from reports.summary import Results, study, summarize
 
-PLOTS = ("degradation_eps.png", "degradation_eps.svg", "degradation_factor.png", "degradation_factor.svg")
-FILES = ("index.html", "table.md", "table.csv", *PLOTS)
-HEAT_MAPS = ("heatmap_*_*.png", "heatmap_*_*.svg")
-"""Patterns of what else may be there: one heat map for every two perturbations that form a grid."""
+FORMATS = ("png", "svg")
+ENDINGS = ("png", "svg", "pdf")
+FILES = ("index.html", "table.md", "table.csv", "table.tex")
+PLOTS = ("degradation_eps", "degradation_factor", "distribution", "ladder", "profile", "heatmap_*_*")
+"""Plots without their endings; there is one heat map for every two perturbations that form a grid."""
 
 
-def write_report(results: Results, folder: Path | str, sidecar: Mapping[str, object] | None = None) -> dict[str, Path]:
-    """Write the report of a results table and return its files by name (see FILES and HEAT_MAPS).
+def write_report(
+    results: Results,
+    folder: Path | str,
+    sidecar: Mapping[str, object] | None = None,
+    *,
+    formats: Sequence[str] = FORMATS,
+) -> dict[str, Path]:
+    """Write the report of a results table and return its files by name (see FILES and PLOTS).
 
     index.html is one self-contained page with all of it, table.md has the rounded tables with caption and notes,
-    table.csv every number of `summarize` in full precision. A degradation plot is written for eps if there are attacks,
-    for factor if there are perturbations outside grids and samples, a heat map for every grid; a plot left by an
-    earlier report is removed. `sidecar` (what produced the results) ends up in the page and at the end of table.md.
+    table.csv every number of `summarize` in full precision, table.tex the tables for a paper. Every plot that the
+    results allow is written in the `formats` (png, svg, pdf), and one left by an earlier report is removed. `sidecar`
+    (what produced the results) ends up in the page and at the end of table.md.
     Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
     folder, given = Path(folder), study(results)
-    texts = {"table.md": markdown(given, sidecar), "table.csv": tables.to_csv(summarize(given))}
+    texts = {
+        "table.md": markdown(given, sidecar),
+        "table.csv": tables.to_csv(summarize(given)),
+        "table.tex": latex(given),
+    }
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
-    for stem, figure in [*curves.degradation_plots(given).items(), *heatmaps.heat_maps(given).items()]:
-        written |= {path.name: path for path in curves.save(figure, folder / stem)}
-    plots = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
+    for draw in (curves.degradation_plots, heatmaps.heat_maps, plots.plots):
+        for stem, figure in draw(given).items():
+            written |= {path.name: path for path in curves.save(figure, folder / stem, formats)}
+    drawn = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
     written = {"index.html": folder / "index.html"} | written
-    files.replace(written["index.html"], html_page(given, sidecar, plots).encode())
-    earlier = [*(folder / name for name in FILES), *(path for one in HEAT_MAPS for path in folder.glob(one))]
-    for path in earlier:
-        if path.name not in written:
-            path.unlink(missing_ok=True)
+    files.replace(written["index.html"], html_page(given, sidecar, drawn).encode())
+    for earlier in (path for stem in PLOTS for ending in ENDINGS for path in folder.glob(f"{stem}.{ending}")):
+        if earlier.name not in written:
+            earlier.unlink(missing_ok=True)
     return written
 
 
@@ -68,3 +79,10 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
     if not isinstance(runs, list):
         return dict(sidecar)
     return {**sidecar, "runs": [{name: told for name, told in run.items() if name != "effects"} for run in runs]}
+
+
+def latex(results: Results) -> str:
+    """A table per block of conditions, policies against conditions, to be read in by a document with booktabs."""
+    given = study(results)
+    caption = tables.caption(given)
+    return "\n".join(tables.to_latex(table, caption) for table in compact.paper_tables(given).values())

@@ -1,14 +1,18 @@
 """The robustness table: one row per condition, one group of columns per policy, clean first."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
+from reports.formats import to_csv, to_html, to_latex, to_markdown
 from reports.grids import in_families
 from reports.names import condition_name, number
+from reports.ranking import CAPTION, leaders
 from reports.remarks import notes
 from reports.scores import LEVEL
 from reports.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
 
-__all__ = ["caption", "notes", "robustness_table", "to_csv", "to_markdown"]
+__all__ = ["caption", "notes", "robustness_table", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 NO_CELL = "–"
 
@@ -21,13 +25,14 @@ def robustness_table(results: Results) -> pd.DataFrame:
     points of grids and samples have no rows (`family_table` sums them up), but count among what is worst.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(results)
+    given = study(results)
+    summary, best = summarize(given), leaders(given)
     apart = in_families(summary)
     rows = []
     for block in BLOCKS:
         conditions = summary[summary["block"] == block]
         for _, cells in conditions[~apart[conditions.index]].groupby(CONDITION, sort=False):
-            rows.append(_heading(cells.iloc[0]) | _columns(cells, summary))
+            rows.append(_heading(cells.iloc[0]) | _columns(cells, summary, best))
         if block != "clean" and conditions.groupby(CONDITION).ngroups > 1:
             rows.append(_worst(conditions, summary))
     table = pd.DataFrame(rows).fillna(NO_CELL)
@@ -42,13 +47,12 @@ def caption(results: Results) -> str:
     what = " or ".join({"score": "Normalized score (100 = expert)", "return": "raw return"}[name] for name in metrics)
     attacked = summary[summary["attack"] != "none"].drop_duplicates(["unit", "norm"])
     budgets = " and ".join(f"{unit}, {norm} norm" for unit, norm in attacked[["unit", "norm"]].itertuples(index=False))
-    policies = "; ".join(
-        f"{p} on {t}" for p, t in episodes.drop_duplicates("policy").set_index("policy")["task"].items()
-    )
+    first = episodes.drop_duplicates("policy")
+    policies = "; ".join(f"{policy} on {task}" for policy, task in zip(first["policy"], first["task"], strict=True))
     return (
         f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % interval, "
         f"{_method(summary)}]; change to clean over common episodes. "
-        f"Eps unit: {budgets or 'none (no observation attack)'}."
+        f"Eps unit: {budgets or 'none (no observation attack)'}." + (f" {CAPTION}" if len(first) > 1 else "")
     )
 
 
@@ -58,21 +62,6 @@ def _method(summary: pd.DataFrame) -> str:
     if several.any():
         over = "t over training runs" if several.all() else f"t over training runs; where there is one, {over}"
     return over
-
-
-def to_markdown(table: pd.DataFrame, caption: str) -> str:
-    """The caption and a pipe table, ending in a line break; bars in cells are escaped."""
-    cells = table.rename(columns=_escaped).map(_escaped)
-    return f"{caption}\n\n{cells.to_markdown(index=False, tablefmt='pipe', disable_numparse=True)}\n"
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """Any table as CSV text; floats keep all their digits."""
-    return table.to_csv(index=False, lineterminator="\n")
-
-
-def _escaped(text: object) -> str:
-    return str(text).replace("|", "\\|")
 
 
 def _heading(condition: pd.Series) -> dict[str, str]:
@@ -97,13 +86,15 @@ def _unused(summary: pd.DataFrame) -> list[str]:
     return unused if len(attacked) else [*unused, "attack", "eps"]
 
 
-def _columns(cells: pd.DataFrame, summary: pd.DataFrame, *, named: bool = False) -> dict[str, str]:
-    """The cells of one row; `cells` holds at most one condition per policy."""
+def _columns(
+    cells: pd.DataFrame, summary: pd.DataFrame, best: Collection[int] = (), *, named: bool = False
+) -> dict[str, str]:
+    """The cells of one row, bold those of the best policies; `cells` holds at most one condition per policy."""
     row = {}
     for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
         own = cells[cells["policy"] == policy]
         name = f" at {condition_name(own.iloc[0])}" if named and len(own) else ""
-        row[f"{policy} {metric}"] = _level(own.iloc[0]) + name if len(own) else NO_CELL
+        row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
         row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
         row[f"{policy} n"] = _count(own.iloc[0]) if len(own) else NO_CELL
     return row
@@ -118,14 +109,14 @@ def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
     return heading | {column: title} | _columns(worst, summary, named=True)
 
 
-def _level(cell: pd.Series) -> str:
+def _level(cell: pd.Series, *, bold: bool) -> str:
     dagger = " †" if cell["flags"] or cell["left_out"] else ""
     if pd.isna(cell["mean"]):
         return f"no return{dagger}"
-    if pd.isna(cell["low"]):
-        return f"{cell['mean']:z.1f} (no interval){dagger}"
     half = (cell["high"] - cell["low"]) / 2
-    return f"{cell['mean']:z.1f} ± {half:z.1f} [{cell['low']:z.1f}, {cell['high']:z.1f}]{dagger}"
+    interval = " (no interval)" if pd.isna(half) else f" ± {half:z.1f} [{cell['low']:z.1f}, {cell['high']:z.1f}]"
+    text = f"{cell['mean']:z.1f}{interval}"
+    return (f"**{text}**" if bold else text) + dagger
 
 
 def _change(cell: pd.Series) -> str:

@@ -280,11 +280,10 @@ def test_names_of_files_stay_names_of_files() -> None:
 
 def test_a_heat_map_of_an_earlier_report_does_not_stay(tmp_path: Path) -> None:
     written = reports.write_report(table(episodes(CLEAN), *grid()), tmp_path)
-    plots = ["heatmap_friction_gravity.png", "heatmap_friction_gravity.svg"]
-    assert sorted(written) == [*plots, "index.html", "table.csv", "table.md"]
+    assert {"heatmap_friction_gravity.png", "heatmap_friction_gravity.svg"} <= set(written)
     (tmp_path / "heatmap.png").touch()  # not ours
     reports.write_report(table(episodes(CLEAN)), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["heatmap.png", "index.html", "table.csv", "table.md"]
+    assert [path.name for path in tmp_path.glob("heatmap*")] == ["heatmap.png"]
 
 
 # ---- what is added beside what is scaled

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import optimize, stats
@@ -87,6 +87,7 @@ def test_what_has_no_mean_is_refused(values: list[float]) -> None:
         mean_interval([1.0, 2.0, 3.0], groups=[0, 1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30), st.floats(-100, 100), st.floats(0.01, 100))
 def test_an_interval_moves_turns_and_stretches_with_its_values(values: list[float], shift: float, scale: float) -> None:
     x = np.round(np.array(values), 3)

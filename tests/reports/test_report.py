@@ -12,8 +12,9 @@ import pytest
 import reports
 from tests.reports.rows import episodes, table
 
-TABLES = ["index.html", "table.csv", "table.md"]
+TABLES = ["index.html", "table.csv", "table.md", "table.tex"]
 PLOTS = {kind: [f"degradation_{kind}.png", f"degradation_{kind}.svg"] for kind in ("eps", "factor")}
+ALWAYS = [f"{name}.{ending}" for name in ("distribution", "profile") for ending in ("png", "svg")]
 
 
 def both() -> pd.DataFrame:
@@ -30,7 +31,7 @@ def names(folder: Path) -> list[str]:
 
 def test_the_folder_holds_table_numbers_and_curves(tmp_path: Path) -> None:
     written = reports.write_report(both(), tmp_path / "new" / "report")
-    assert sorted(written) == sorted([*TABLES, *PLOTS["eps"], *PLOTS["factor"]])
+    assert sorted(written) == sorted([*TABLES, *ALWAYS, *PLOTS["eps"], *PLOTS["factor"]])
     assert names(tmp_path / "new" / "report") == sorted(written)
     assert all(path == tmp_path / "new" / "report" / name for name, path in written.items())
     assert written["table.md"].read_text(encoding="utf-8") == reports.markdown(both())
@@ -50,9 +51,9 @@ def test_a_plot_of_an_earlier_report_does_not_stay(tmp_path: Path) -> None:
     reports.write_report(both(), tmp_path)
     frame = both()
     reports.write_report(frame[frame["perturbation"] == "none"], tmp_path)
-    assert names(tmp_path) == sorted([*TABLES, *PLOTS["eps"]])
+    assert names(tmp_path) == sorted([*TABLES, *ALWAYS, *PLOTS["eps"]])
     reports.write_report(frame[(frame["perturbation"] == "none") & (frame["attack"] == "none")], tmp_path)
-    assert names(tmp_path) == TABLES
+    assert names(tmp_path) == sorted([*TABLES, *ALWAYS])
 
 
 def test_where_the_results_come_from_stands_below(tmp_path: Path) -> None:
