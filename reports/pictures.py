@@ -19,7 +19,7 @@ BANDS = "with 95 % bands; the dashed line is the clean score."
 CAPTIONS = {
     "degradation_eps": f"Score against the attack budget, {BANDS}",
     "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
-    "distribution": "Episodes of clean, of every attack at its largest budget and of the worst perturbation; boxes are quartiles.",
+    "distribution": "Episodes: clean, every attack at its largest budget, the worst perturbation; boxes are quartiles.",
     "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score.",
     "profile": "Performance profiles: the share of episodes that reach a score.",
 }
