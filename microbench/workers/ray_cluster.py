@@ -1,20 +1,11 @@
-"""Workers of Ray, on this machine or on a cluster.
-
-Nothing is written to the terminal by Ray, no statistics leave the machine, and a Ray started here listens on the
-loopback device only and ends with the evaluation.
-"""
+"""Workers of Ray, on this machine or on a cluster: the same chunks, the policy sent along."""
 
 import contextlib
 import dataclasses
 import functools
-import importlib.util
 import itertools
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,22 +18,8 @@ from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import Chunk
 from microbench.versions import versions as versions_here
 from microbench.workers.processes import expected
+from microbench.workers.ray_connection import RETRIES, connected
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
-
-PATIENCE = 20  # seconds until a cluster must have answered
-RETRIES = 1  # of one task within a round, by Ray itself
-
-# Read by Ray when it is imported or started: no statistics, and 127.0.0.1 in place of the machine's own address.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-LOCAL = QUIET | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-
-TRY = """
-import sys, ray
-try:
-    ray.init(address=sys.argv[1], logging_level="CRITICAL", log_to_driver=False)
-except Exception as error:
-    sys.exit(print(error) or 1)
-"""
 
 
 @contextlib.contextmanager
@@ -57,7 +34,7 @@ def on_ray(
     """
     content = checkpoint.path.read_bytes()
     expected(_load(content, str(checkpoint.path)), checkpoint.sha256)
-    with _connected(address, workers or joblib.cpu_count()) as (ray, local):
+    with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
         about = (ray.put(content), str(checkpoint.path), conditions, versions_here(), paths)
@@ -121,87 +98,3 @@ def _load(content: bytes, name: str) -> Checkpoint:
         path = Path(folder, Path(name).name)
         path.write_bytes(content)
         return dataclasses.replace(load_own(path), path=Path(name))
-
-
-@contextlib.contextmanager
-def _connected(address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
-    """The module ray, connected, and whether it was started here; what was started here ends here."""
-    if importlib.util.find_spec("ray") is None:
-        raise UserError("--ray needs Ray, which is not installed; install the extra: microbench-rl[ray].")
-    found = None if address == "local" else _running(address)
-    ray = _import_ray(local=found is None)
-    if ray.is_initialized():  # by a program that uses this package: its Ray is taken as it is, and stays
-        yield ray, False
-        return
-    settings: dict[str, Any] = {"address": found, "logging_level": "CRITICAL", "log_to_driver": False}
-    if found is None:
-        system = {"task_oom_retries": RETRIES}
-        memory = 2**28  # bytes for policies and rows; Ray's own default is a third of the machine's
-        settings |= {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_system_config": system}
-        settings |= {"object_store_memory": memory}
-    with _own_signals(), _environment(LOCAL if found is None else QUIET):
-        ray.init(**settings)
-    try:
-        yield ray, found is None
-    finally:
-        ray.shutdown()
-
-
-def _running(address: str) -> str | None:
-    """The address if a cluster answers there; "auto" finds the one of this machine, None if there is none.
-
-    Ray itself would try for minutes and then end the process, so another process tries first.
-    """
-    host, _, port = address.rpartition(":")
-    if address != "auto" and not (host and port.isdigit()):
-        raise UserError(f"--ray {address} is no address; expected auto, local or HOST:PORT, such as 10.0.0.1:6379.")
-    try:
-        command = [sys.executable, "-c", TRY, address]
-        tried = subprocess.run(command, capture_output=True, timeout=PATIENCE, text=True, check=False)
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"no Ray cluster answers at {address} within {PATIENCE} s; start one, set RAY_AUTH_MODE=token if it asks "
-            f"for a token, or use --ray local."
-        ) from None
-    if tried.returncode == 0:
-        return address
-    said = " ".join(tried.stdout.split())
-    if address == "auto" and said.startswith("Could not find any running Ray"):
-        return None
-    raise UserError(
-        f"Ray at {address} cannot be used ({said[:200].rstrip('.')}); run this on a node of a running "
-        f"cluster, or use --ray local."
-    )
-
-
-def _import_ray(*, local: bool) -> Any:
-    with _environment(LOCAL if local else QUIET):
-        import ray
-        import ray._private.worker
-    # Killed workers are told here in one sentence, if at all; Ray would tell them on stdout, amid a table or JSON.
-    ray._private.worker._worker_logs_enabled = False
-    return ray
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """These environment variables inside the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """What SIGTERM does here stays as it is: Ray would have it end the process."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)

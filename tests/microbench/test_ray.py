@@ -14,7 +14,7 @@ import pytest
 from microbench.checkpoints import Checkpoint
 from microbench.errors import UserError
 from microbench.versions import versions
-from microbench.workers import evaluate_episodes, ray_cluster
+from microbench.workers import evaluate_episodes, ray_cluster, ray_connection
 from tests.microbench.small_run import Shell, policy_bytes, write_policy
 from tests.microbench.test_workers import HOPPER, been_here, together, work
 
@@ -76,7 +76,7 @@ def listening() -> set[tuple[str, int]]:
 def test_a_cluster_that_does_not_answer_is_told_in_time(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_cluster, "PATIENCE", 2)
+    monkeypatch.setattr(ray_connection, "PATIENCE", 2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         address = f"127.0.0.1:{deaf.getsockname()[1]}"
         began = time.monotonic()

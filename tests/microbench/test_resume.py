@@ -8,13 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import reports
 from microbench.checkpoints import load_own
+from microbench.commands import train as train_command
 from microbench.runs import RunFolder
+from microbench.train import Training
 from tests.microbench.small_run import Shell, contents, finish, kill, start, train_arguments
 
 RUN = "hopper_tiny-micro-s0"
@@ -73,6 +78,29 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     assert shell(*arguments, "--resume").code == 0
     ends = [{name: contents(out / RUN)[name] for name in ENDS} for out in (runs, tmp_path / "killed")]
     assert ends[0] == ends[1]
+
+
+def test_a_buffer_is_imagined_again_by_the_kernel_that_made_it(
+    runs: Path, hopper_file: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another one, its last bits and with them the rest of the run would be others."""
+    restored: list[bool] = []
+    load, inside = Training.load_state_dict, [False]
+
+    def watched(training: Training, state: dict[str, Any]) -> None:
+        restored.append(inside[0])
+        load(training, state)
+
+    @contextmanager
+    def kernel() -> Iterator[bool]:
+        inside[0] = True
+        yield True
+        inside[0] = False
+
+    monkeypatch.setattr(Training, "load_state_dict", watched)
+    monkeypatch.setattr(train_command, "fast_float32_matmul", kernel)
+    assert shell(*train_arguments(hopper_file, runs), "--resume", "--quiet").code == 0
+    assert restored == [True]
 
 
 def test_a_killed_evaluation_goes_on_to_the_same_table(runs: Path, shell: Shell, tmp_path: Path) -> None:
