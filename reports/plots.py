@@ -18,7 +18,7 @@ DOTS = 100
 """Up to so many episodes are drawn one by one beside their box."""
 
 THRESHOLDS = 101
-"""A profile is computed at so many scores between the lowest and the highest."""
+"""A profile has a step at every score of an episode, but not at more than so many."""
 
 
 def plots(results: Results) -> dict[str, Figure]:
@@ -96,7 +96,7 @@ def profile_plot(results: Results) -> Figure:
     policies = shown["policy"].unique().tolist()
     every = np.concatenate([values[str(cell)] for cell in shown.index])
     margin = 0.03 * (every.max() - every.min()) or 1.0
-    scores = np.linspace(every.min() - margin, every.max() + margin, THRESHOLDS)
+    ends = every.min() - margin, every.max() + margin
     with style.context(STYLE):
         longest = max(map(len, names)) + (max(map(len, policies)) if len(policies) > 1 else 0)
         figure = Figure(figsize=(6.0 + 0.075 * longest, 3.8), layout="constrained")
@@ -104,6 +104,7 @@ def profile_plot(results: Results) -> Figure:
         for cell, row in shown.iterrows():
             name = condition_name(row)
             x, policy = values[str(cell)], row["policy"]
+            scores = _steps(x, *ends)
             colour = "black" if name == "clean" else f"C{(names.index(name) - 1) % 7}"
             label = f"{policy}: {name}" if len(policies) > 1 else name
             stroke = STROKES[policies.index(policy) % len(STROKES)]
@@ -172,6 +173,14 @@ def _draw_box(axes: Axes, y: int, x: Floats) -> None:
     axes.boxplot([x], positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
                  medianprops={"color": "C1"})  # fmt: skip
     axes.plot([x.mean()], [y], marker="D", color="white", markeredgecolor="black", linestyle="none")
+
+
+def _steps(x: Floats, low: float, high: float) -> Floats:
+    """Where a profile steps down, between the ends of the axis."""
+    scores = np.unique(x)
+    if len(scores) > THRESHOLDS:
+        scores = np.unique(np.quantile(x, np.linspace(0, 1, THRESHOLDS), method="inverted_cdf"))
+    return np.array([low, *scores, high])
 
 
 def _band(x: Floats, runs: np.ndarray, scores: Floats) -> tuple[Floats, Floats]:

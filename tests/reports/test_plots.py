@@ -88,15 +88,23 @@ def test_every_policy_has_a_panel_on_one_scale() -> None:
 
 
 def test_a_profile_is_the_share_of_episodes_above() -> None:
-    """Four episodes, 70, 80, 84 and 90: half of them above 82."""
+    """Four episodes, 70, 80, 84 and 90: a step down at each of them."""
     figure = profile_plot(table(episodes(CLEAN)))
     (axes,) = figure.axes
     (line,) = axes.get_lines()
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-    assert (y[0], y[-1]) == (1.0, 0.0)
-    assert set(y[(x > 80.5) & (x < 83.5)]) == {0.5}
+    assert x[1:-1].tolist() == [70.0, 80.0, 84.0, 90.0]
+    assert y.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    assert line.get_drawstyle() == "steps-post"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("normalized score (100 = expert) τ", "share of episodes above τ")
     assert line.get_color() == "black"
+
+
+def test_a_profile_of_many_episodes_has_a_hundred_steps() -> None:
+    (axes,) = profile_plot(table(episodes([float(i) for i in range(1000)]))).axes
+    x, y = (np.asarray(data, float) for data in axes.get_lines()[0].get_data())
+    assert len(x) <= 103
+    assert y[1:-1] == pytest.approx((999 - x[1:-1]) / 1000)
 
 
 def test_the_band_of_a_profile_holds_its_line() -> None:
