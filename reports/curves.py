@@ -135,7 +135,10 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
         beside = f", {row[fixed[0]]} {'' if kind == 'eps' else 'eps '}{number(row[fixed[1]])}"
         name = row[varied[0]] + ("" if row[fixed[0]] == "none" else beside)
         adversaries += [name] if name not in adversaries else []
-        same = (summary[["policy", *fixed]] == row[["policy", *fixed]]).all(axis=1)
+        shared = ["policy", *fixed]
+        if kind == "factor" and row["attack"] == "none":  # then a unit is that of disturbed sensors, if any
+            shared = [name for name in shared if name not in budget]
+        same = (summary[shared] == row[shared]).all(axis=1)
         place = adversaries.index(name)
         look = {
             "color": f"C{place % 7}",

@@ -14,6 +14,9 @@ LARGEST_SVG = 250_000
 PIXELS_PER_INCH = 82
 """Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
 
+LARGEST_HALF = 700
+"""Pixels of the widest picture that is shown in one of two columns."""
+
 BITMAP_DPI = 150
 BANDS = "with 95 % bands; the dashed line is the clean score."
 CAPTIONS = {
@@ -34,9 +37,10 @@ def pictures(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
             shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
-            image = Markup('<img alt="{}" style="--width: {:.0f}px" src="data:image/png;base64,{}">')
+            image = Markup('<img alt="{}" {}style="--width: {:.0f}px" src="data:image/png;base64,{}">')
             width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
-            shown.append((told, image.format(told, width, base64.b64encode(png).decode())))
+            wide = Markup('class="wide" ') if width > LARGEST_HALF else ""
+            shown.append((told, image.format(told, wide, width, base64.b64encode(png).decode())))
     return shown
 
 
@@ -62,4 +66,5 @@ def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
     width = float(points[1]) / 72 * PIXELS_PER_INCH if points else 500
     body = re.sub(r'(width|height)="[^"]*"', "", body, count=2)
     look = f'role="img" aria-label="{escape(caption)}" style="--width: {width:.0f}px"'
-    return Markup(body.replace("<svg ", f"<svg {look} " + ("" if repaint else 'class="own" '), 1))
+    kinds = [*([] if repaint else ["own"]), *(["wide"] if width > LARGEST_HALF else [])]
+    return Markup(body.replace("<svg ", f'<svg {look} class="{" ".join(kinds)}" ', 1))

@@ -199,3 +199,10 @@ def test_pyplot_is_never_loaded() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_disturbed_sensors_are_drawn_from_the_clean_score() -> None:
+    """Their factors are measured in a unit, which clean episodes have none of."""
+    noisy = [episodes([40.0, 41.0], perturbation="sensor-noise", factor=f, nominal=0.0) for f in (0.1, 0.2)]
+    (axes,) = degradation_plot(table(episodes(CLEAN), *noisy), "factor").axes
+    assert axes.get_lines()[0].get_xdata().tolist() == [0.0, 0.1, 0.2]  # type: ignore[union-attr]  # an array
