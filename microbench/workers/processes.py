@@ -32,7 +32,8 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
             pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
         finished = pool(calls)
         try:
-            yield from finished
+            for done in finished:  # noqa: UP028  # `yield from` would close it before its warning is filtered below
+                yield done
         except BrokenProcessPool as error:
             raise WorkersLost from error
         finally:
