@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import joblib
 import pandas as pd
 
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import Chunk
@@ -34,9 +33,8 @@ def evaluate_chunks(
     if workers <= 1:
         yield from (evaluate_chunk(checkpoint, conditions, chunk) for chunk in chunks)
         return
-    path = checkpoint.path.resolve()
     with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_end_with, initargs=(os.getpid(),)):
-        calls = (joblib.delayed(_evaluate)(path, checkpoint.sha256, conditions, chunk) for chunk in chunks)
+        calls = (joblib.delayed(_evaluate)(checkpoint.source, conditions, chunk) for chunk in chunks)
         try:
             yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
         except BrokenProcessPool as error:
@@ -57,14 +55,11 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _evaluate(path: Path, sha256: str, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:
-    return evaluate_chunk(_load(path, sha256), conditions, chunk)
+def _evaluate(source: Source, conditions: Conditions, chunk: Chunk) -> pd.DataFrame:
+    return evaluate_chunk(_load(source), conditions, chunk)
 
 
 @functools.lru_cache(maxsize=1)
-def _load(path: Path, sha256: str) -> Checkpoint:
+def _load(source: Source) -> Checkpoint:
     """The checkpoint, read once per process."""
-    checkpoint = load_own(path)
-    if checkpoint.sha256 != sha256:
-        raise UserError(f"{path} was replaced while it was evaluated; evaluate a policy whose training is over.")
-    return checkpoint
+    return reload(source)

@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
     "report": reporting.report,
+    "inspect": reporting.inspect,
     "collect": learning.collect,
     "datasets": learning.datasets,
     "list": reporting.list_names,

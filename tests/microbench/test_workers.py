@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from microbench import workers as module
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
 from microbench.evaluate import Conditions
 from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
@@ -61,22 +61,22 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
 
 
 def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
+    read: list[str] = []
 
-    def counted(path: Path) -> Checkpoint:
-        read.append(path)
-        return load_own(path)
+    def counted(source: Source) -> Checkpoint:
+        read.append(source.path)
+        return reload(source)
 
-    monkeypatch.setattr(module, "load_own", counted)
+    monkeypatch.setattr(module, "reload", counted)
     for chunk in work("random"):
-        module._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, chunk)
-    assert read == [checkpoint.path]
+        module._evaluate(checkpoint.source, HOPPER, chunk)
+    assert read == [str(checkpoint.path)]
 
 
 def test_a_policy_that_is_replaced_meanwhile_is_noticed(checkpoint: Checkpoint) -> None:
     checkpoint.path.write_bytes(policy_bytes(seed=1))
     with pytest.raises(UserError, match="was replaced while it was evaluated"):
-        module._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, work()[0])
+        module._evaluate(checkpoint.source, HOPPER, work()[0])
 
 
 def test_errors_of_a_worker_come_through(checkpoint: Checkpoint) -> None:

@@ -1,0 +1,112 @@
+"""Single-file implementations of TD3 and SAC: a state dict of one actor, known by its layers' names.
+
+Fujimoto's l1/l2/l3, torch.nn.Sequential's net.0/net.2/net.4, fc1/fc2/…; neither the hidden activation nor the size of
+the action box is stored, and twice as many outputs as actions are a Gaussian's mean and log standard deviation.
+"""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from microbench.checkpoints import layers as nets
+from microbench.checkpoints.content import Content
+from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.layers import Function, Layer
+from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.task_of import tasks_of
+from microbench.errors import UserError
+
+LOG_STD_BOUNDS = (-20.0, 2.0)
+NAMES = re.compile(r"(?:actor\.|policy\.)?(?:l|fc|layers?\.|net\.|linear)(\d+)\.(?:weight|bias)")
+HEADS = ("mean", "mu", "fc_mean", "fc_mu", "mean_linear", "mu_layer")
+SPREADS = ("log_std", "logstd", "fc_logstd", "fc_log_std", "log_std_linear", "log_std_layer")
+RESCALING = frozenset({"action_scale", "action_bias"})
+
+
+def detect(content: Content) -> bool:
+    """A flat dict of tensors with such names and no others."""
+    return bool(content.tensors) and not unknown(content.tensors) and bool(_numbered(content.tensors))
+
+
+def unknown(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names that belong to no such network, for which a plain reading would be wrong."""
+    heads = {f"{name}.{part}" for name in (*HEADS, *SPREADS) for part in ("weight", "bias")}
+    return [name for name in tensors if not NAMES.fullmatch(name) and name not in heads | RESCALING]
+
+
+def read(content: Content, choices: Choices) -> Found:
+    """The actor; which half of a Gaussian's output is the mean is an assumption: the first."""
+    tensors = content.tensors
+    chain, spread = _numbered(tensors), None
+    mean, log_std = (_named(tensors, names) for names in (HEADS, SPREADS))
+    if mean is not None:
+        chain, spread = [*chain, mean], log_std
+    inputs, outputs = nets.sizes(chain)[0], nets.sizes(chain)[-1]
+    activation = choices.activation("relu")
+    prepare, beside = normalisation(choices)
+    doubled = (
+        mean is None and not tasks_of(inputs, outputs) and outputs % 2 == 0 and bool(tasks_of(inputs, outputs // 2))
+    )
+    actions = outputs // 2 if doubled else outputs
+    if doubled:
+        choices.inferred["output"] = (
+            f"the first {actions} of {outputs} numbers are the mean: no task has {outputs} actions"
+        )
+    network = nets.after(prepare[0], nets.mlp(chain, activation))
+    box = None
+    if "action_scale" in tensors:
+        center, half = (tensors[name].float().reshape(-1) for name in ("action_bias", "action_scale"))
+        box = (center - half, center + half)
+    return Found(
+        algorithm="sac" if doubled or spread is not None else "td3",
+        obs_size=inputs,
+        action_size=actions,
+        head=lambda seen: network(seen)[:, :actions],
+        squash=choices.squash("tanh"),
+        log_std=_log_std(chain, spread, activation, prepare[0], network, actions if doubled else None),
+        norm=prepare[1],
+        box=box,
+        beside=beside,
+        about={"layers": nets.sizes(chain)},
+    )
+
+
+def normalisation(
+    choices: Choices, *, always: bool = False
+) -> tuple[tuple[Function, nets.Norm | None], tuple[bytes, ...]]:
+    """What to do with observations first, as said by --obs-stats; `always` if the family trains on normalised ones."""
+    said = choices.overrides.obs_stats
+    if said is None:
+        choices.inferred["observations"] = "as they are: the file has no statistics; give --obs-stats if it needs some"
+        return (nets.unchanged, None), ()
+    stats = read_statistics(said)
+    if not (stats.policy or always):
+        choices.inferred["observations"] = f'as they are: {said.name} does not say "policy": true'
+        return (nets.unchanged, None), ()
+    choices.inferred["observations"] = f"normalised with the statistics of {said.name}"
+    return (stats.norm, stats.norm), (stats.raw,)
+
+
+def _numbered(tensors: Mapping[str, Tensor]) -> list[Layer]:
+    """The layers by their numbers; UserError if two families of names are mixed."""
+    found = {int(match[1]): name.rpartition(".")[0] for name in tensors if (match := NAMES.fullmatch(name))}
+    weights = [name for name in tensors if NAMES.fullmatch(name) and name.endswith("weight")]
+    if len(found) != len(weights):
+        raise UserError(f"there are two layers of one number among {', '.join(weights)[:200]}; expected one network.")
+    return [nets.layer(tensors, found[number]) for number in sorted(found)]
+
+
+def _named(tensors: Mapping[str, Tensor], names: tuple[str, ...]) -> Layer | None:
+    return next((nets.layer(tensors, name) for name in names if f"{name}.weight" in tensors), None)
+
+
+def _log_std(
+    chain: list[Layer], spread: Layer | None, activation: str, prepare: Function, network: Function, half: int | None
+) -> Function | None:
+    if half is not None:
+        return lambda seen: network(seen)[:, half:].clamp(*LOG_STD_BOUNDS)
+    if spread is None:
+        return None
+    trunk = nets.after(prepare, nets.mlp([*chain[:-1], spread], activation))
+    return lambda seen: trunk(seen).clamp(*LOG_STD_BOUNDS)

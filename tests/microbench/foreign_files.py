@@ -1,0 +1,241 @@
+"""Small files of every family, written by hand from random weights: nothing here was made by the libraries named."""
+
+import io
+import json
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+OBS, ACTIONS, WIDTH = 11, 3, 8  # Hopper's
+
+
+def weights(*sizes: int, names: list[str], seed: int = 0) -> dict[str, Tensor]:
+    """Layers of the given sizes under these names."""
+    generator = torch.Generator().manual_seed(seed)
+    made: dict[str, Tensor] = {}
+    for name, inputs, outputs in zip(names, sizes, sizes[1:], strict=False):
+        made[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
+        made[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 4
+    return made
+
+
+def torch_bytes(thing: object, *, legacy: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(thing, buffer, _use_new_zipfile_serialization=not legacy)
+    return buffer.getvalue()
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def mlp(*, actions: int = ACTIONS, obs: int = OBS, names: tuple[str, str, str], seed: int = 0) -> dict[str, Tensor]:
+    return weights(obs, WIDTH, WIDTH, actions, names=list(names), seed=seed)
+
+
+# ---- Stable-Baselines3
+
+
+def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
+    if algorithm in ("sac", "tqc"):
+        made = mlp(obs=obs, names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu"))
+        made |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
+        outputs = 1 if algorithm == "sac" else 5
+        for number in range(2):
+            names = [f"critic.qf{number}.{layer}" for layer in (0, 2, 4)]
+            made |= weights(obs + ACTIONS, WIDTH, WIDTH, outputs, names=names, seed=2 + number)
+        return made
+    if algorithm == "td3":
+        return mlp(obs=obs, names=("actor.mu.0", "actor.mu.2", "actor.mu.4"))
+    if algorithm == "ars":
+        return {"action_net.weight": weights(obs, ACTIONS, names=["a"])["a.weight"]}
+    made = mlp(obs=obs, names=("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"))
+    return made | {"log_std": torch.full((ACTIONS,), -1.0)}
+
+
+def sb3(algorithm: str = "ppo", *, obs: int = OBS, **data: Any) -> bytes:
+    space = {"low": str(-np.ones(ACTIONS)), "high": str(np.ones(ACTIONS)), ":serialized:": "gASVAAAA"}
+    known: dict[str, dict[str, Any]] = {
+        "ppo": {"clip_range": {}, "gae_lambda": 0.95},
+        "sac": {"target_entropy": -3},
+        "tqc": {"target_entropy": -3, "top_quantiles_to_drop_per_net": 1},
+        "td3": {"policy_delay": 2},
+        "ars": {"delta_std_schedule": {}},
+    }
+    told = {"policy_kwargs": {}, "action_space": space, "seed": 4, "num_timesteps": 100} | known[algorithm] | data
+    members = {
+        "data": json.dumps(told).encode(),
+        "policy.pth": torch_bytes(OrderedDict(sb3_tensors(algorithm, obs))),
+        "_stable_baselines3_version": b"2.3.0",
+    }
+    return zipped(members)
+
+
+class Foreign:
+    """An object whose pickle names a class of a package that is not installed."""
+
+    def __init__(self, origin: str, **state: Any) -> None:
+        self.origin, self.state = origin, state
+
+
+class _Naming(pickle._Pickler):
+    """Pickles `Foreign` as an instance of the class it names."""
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if not isinstance(obj, Foreign):
+            super().save(obj, save_persistent_id)  # type: ignore[misc]  # the Python pickler has it
+            return
+        module, _, name = obj.origin.rpartition(".")
+        write: Callable[[bytes], object] = self.write  # type: ignore[attr-defined]  # the Python pickler has it
+        write(b"c" + f"{module}\n{name}\n".encode() + b")\x81")
+        self.save(obj.state)
+        write(b"b")
+
+
+def pickled(thing: object) -> bytes:
+    buffer = io.BytesIO()
+    _Naming(buffer, 2).dump(thing)
+    return buffer.getvalue()
+
+
+def vec_normalize(mean: Any, var: Any, **state: Any) -> bytes:
+    running = Foreign("stable_baselines3.common.running_mean_std.RunningMeanStd", mean=mean, var=var, count=9.0)
+    told = {"obs_rms": running, "clip_obs": 10.0, "epsilon": 1e-8, "norm_obs": True} | state
+    return pickled(Foreign("stable_baselines3.common.vec_env.vec_normalize.VecNormalize", **told))
+
+
+# ---- SA-PPO and its successors
+
+
+def environment(obs: int = OBS, robot: str = "hopper.Hopper") -> Foreign:
+    rng = np.random.default_rng(5)
+    running = Foreign(
+        "policy_gradients.torch_utils.RunningStat", _n=101, _M=rng.normal(size=obs), _S=rng.uniform(50, 150, obs)
+    )
+    state_filter = Foreign("policy_gradients.torch_utils.ZFilter", rs=running, clip=10.0, center=True)
+    inner = Foreign(f"gym.envs.mujoco.{robot}Env", frame_skip=4)
+    wrapped = Foreign("gym.wrappers.time_limit.TimeLimit", env=inner)
+    return Foreign("policy_gradients.custom_env.Env", env=wrapped, state_filter=state_filter)
+
+
+def sa_ppo_tensors(outputs: int = ACTIONS, *, seed: int = 0) -> dict[str, Tensor]:
+    made = mlp(actions=outputs, names=("affine_layers.0", "affine_layers.1", "final_mean"), seed=seed)
+    return {"log_stdev": torch.full((outputs,), -0.5)} | made
+
+
+def lstm_tensors() -> dict[str, Tensor]:
+    made = sa_ppo_tensors()  # unused, as in the real files
+    made |= weights(OBS, WIDTH, names=["embedding_layer"], seed=1) | weights(
+        WIDTH, ACTIONS, names=["output_layer"], seed=2
+    )
+    lstm = torch.nn.LSTM(WIDTH, WIDTH)
+    generator = torch.Generator().manual_seed(3)
+    return made | {
+        f"lstm.{name}": torch.randn(value.shape, generator=generator) / 3 for name, value in lstm.state_dict().items()
+    }
+
+
+def sa_ppo(*, recurrent: bool = False, adversary: bool = False, legacy: bool = False, **more: Any) -> bytes:
+    """A .model file; torch writes it with an environment of plain marks, which are then replaced by the real pickle."""
+    tree: dict[str, Any] = {
+        "policy_model": lstm_tensors() if recurrent else sa_ppo_tensors(),
+        "val_model": mlp(actions=1, names=("affine_layers.0", "affine_layers.1", "final")),
+        "envs": [environment()],
+    }
+    if adversary:
+        tree["adversary_policy_model"] = sa_ppo_tensors(OBS, seed=7)
+    return saved(tree | more, legacy=legacy)
+
+
+def saved(tree: object, *, legacy: bool = False) -> bytes:
+    """`torch.save` with a pickler that can name foreign classes."""
+    buffer = io.BytesIO()
+    module: Any = type("module", (), {"Pickler": _Naming, "dump": staticmethod(_dump)})
+    torch.save(tree, buffer, pickle_module=module, _use_new_zipfile_serialization=not legacy)
+    return buffer.getvalue()
+
+
+def _dump(thing: object, file: Any, protocol: int = 2) -> None:
+    _Naming(file, protocol).dump(thing)
+
+
+# ---- the others
+
+
+def expert_tree() -> dict[str, Any]:
+    layers = mlp(names=("0", "2", "out"))
+    affine = {
+        name: {
+            "AffineLayer": {"W": layers[f"{name}.weight"].numpy().T.copy(), "b": layers[f"{name}.bias"].numpy()[None]}
+        }
+        for name in ("0", "2", "out")
+    }
+    rng = np.random.default_rng(6)
+    mean = rng.normal(size=(1, OBS))
+    return {
+        "nonlin_type": "tanh",
+        "GaussianPolicy": {
+            "hidden": {"FeedforwardNet": {"layer_0": affine["0"], "layer_2": affine["2"]}},
+            "out": affine["out"],
+            "logstdevs_1_Da": np.full((1, ACTIONS), -1.0),
+            "obsnorm": {"Standardizer": {"mean_1_D": mean, "meansq_1_D": mean**2 + rng.uniform(0.5, 2, (1, OBS))}},
+        },
+    }
+
+
+def expert_pickle() -> bytes:
+    return pickle.dumps(expert_tree(), protocol=2)
+
+
+def hdf5(entries: Mapping[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, value in entries.items():
+            file[name] = value
+    return buffer.getvalue()
+
+
+def expert_hdf5() -> bytes:
+    def flat(tree: Mapping[str, Any], path: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in tree.items():
+            found |= flat(value, f"{path}/{name}") if isinstance(value, dict) else {f"{path}/{name}": value}
+        return found
+
+    tree = {"GaussianPolicy": expert_tree()["GaussianPolicy"]}
+    return hdf5(flat(tree, "snapshots/iter0000020") | {"snapshots/iter0000000/empty": 0.0})
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "sb3-ppo.zip": sb3,
+    "sb3-sac.zip": lambda: sb3("sac"),
+    "sb3-tqc.zip": lambda: sb3("tqc"),
+    "sb3-td3.zip": lambda: sb3("td3"),
+    "sb3-ars.zip": lambda: sb3("ars"),
+    "sa-ppo.model": sa_ppo,
+    "sa-ppo-legacy.model": lambda: sa_ppo(legacy=True),
+    "lstm.model": lambda: sa_ppo(recurrent=True),
+    "atla.model": lambda: sa_ppo(adversary=True),
+    "td3.pth": lambda: torch_bytes(mlp(names=("l1", "l2", "l3"))),
+    "sac.pth": lambda: torch_bytes(mlp(actions=2 * ACTIONS, names=("net.0", "net.2", "net.4"))),
+    "expert.pkl": expert_pickle,
+    "expert.h5": expert_hdf5,
+}
+"""Every file loads, and its task is Hopper-v4."""
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
