@@ -7,24 +7,20 @@ TRPO and ARS whose output is cut to the box.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attacks import Memory
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer
-from microbench.checkpoints.statistics import Statistics, read_statistics
-from microbench.checkpoints.task_of import tasks_of
+from microbench.checkpoints.sb3_inputs import has_clock, prepared, statistics_of
 from microbench.checkpoints.torch_files import read_zip
 from microbench.errors import UserError
 
-CLOCK_STEPS = 1000  # TimeFeatureWrapper's own default, and the length of a MuJoCo episode
 DROPPED_QUANTILES = 2  # TQC's top_quantiles_to_drop_per_net
 LOG_STD_BOUNDS = (-20.0, 2.0)  # SB3's actors with a state-dependent spread
 
@@ -47,9 +43,9 @@ def read(content: Content, choices: Choices) -> Found:
     chain, spread, default = _actor(content, tensors)
     activation = choices.activation(*default_activation(default[0], kwargs))
     sizes = nets.sizes(chain)
-    stats = _statistics(content, choices)
+    stats = statistics_of(content, choices)
     clock = has_clock(content.path, sizes, choices)
-    prepare, obs_size, memory = _prepare(content, sizes[0], stats, clock)
+    prepare, obs_size, memory = prepared(content, sizes[0], stats, clock)
     trunk = nets.after(prepare, nets.mlp(chain[:-1], activation, last=True)) if len(chain) > 1 else prepare
     return Found(
         algorithm=_algorithm(data, tensors),
@@ -93,66 +89,6 @@ def default_activation(default: str, kwargs: Mapping[str, Any]) -> tuple[str, st
     told = re.search(r"activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
     names = {"leakyrelu": "leaky_relu"}
     return default, (names.get(told[1].lower(), told[1].lower()) if told else None)
-
-
-def _prepare(
-    content: Content, inputs: int, stats: Statistics | None, clock: bool
-) -> tuple[Function, int, Memory | None]:
-    """Obs (B, S + H) → what the first layer takes; the clock is a memory of one number, the step."""
-    norm = nets.unchanged if stats is None else stats.norm
-    if stats is not None and len(stats.mean) != inputs:
-        raise UserError(
-            f"{content.path} takes {inputs} numbers, the statistics beside it are of {len(stats.mean)}; give those of "
-            f"this policy with --obs-stats."
-        )
-    if not clock:
-        return norm, inputs, None
-
-    def clocked(seen: Tensor) -> Tensor:
-        return norm(torch.cat([seen[:, :-1], 1 - seen[:, -1:] / CLOCK_STEPS], -1))
-
-    return clocked, inputs - 1, Memory(start=torch.zeros(1), advance=lambda seen: seen[:, -1:] + 1)
-
-
-def has_clock(path: Path, sizes: Sequence[int], choices: Choices) -> bool:
-    """Whether the last input is a clock, 1 − step/1000 (TimeFeatureWrapper): by a config beside it, or by its sizes."""
-    found = _beside(path, "config.yml")[:1]
-    named = any(b"TimeFeatureWrapper" in config.read_bytes() for config in found)
-    fits = not tasks_of(sizes[0], sizes[-1]) and bool(tasks_of(sizes[0] - 1, sizes[-1]))
-    if fits:
-        why = (
-            f"{found[0].name} names TimeFeatureWrapper" if named else "no task has that many sensors, one has one less"
-        )
-        choices.inferred["clock"] = f"the last of {sizes[0]} inputs is 1 − step/{CLOCK_STEPS}: {why}"
-    return fits
-
-
-def _statistics(content: Content, choices: Choices) -> Statistics | None:
-    """Of a VecNormalize pickle given or found beside the file; None where the policy was trained without."""
-    said = choices.overrides.obs_stats
-    for path in [*([said] if said else []), *_beside(content.path, "vecnormalize.pkl")[:1]]:
-        stats = read_statistics(path)
-        if stats.policy:
-            choices.inferred["observations"] = f"normalised with the statistics of {path.name}"
-            return stats
-    choices.inferred["observations"] = (
-        "as they are: no vecnormalize.pkl beside the file; if it was trained with VecNormalize, give --obs-stats"
-    )
-    return None
-
-
-def _beside(path: Path, name: str) -> list[Path]:
-    """NAME, ALGO-NAME (of ALGO-Task.zip), STEM-NAME or STEM/NAME beside the zip, the first that exists first."""
-    stem = path.stem
-    algorithm = stem.partition("-")[0]
-    folder = path.parent
-    options = [
-        folder / f"{stem}-{name}",
-        folder / f"{stem}_{name}",
-        folder / stem / name,
-        folder / f"{algorithm}-{name}",
-    ]
-    return [found for found in (*options, folder / name) if found.is_file()]
 
 
 def _log_std(trunk: Function, spread: Layer | Tensor | None) -> Function | None:

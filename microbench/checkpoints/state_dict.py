@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
+from microbench.checkpoints.actors import UNNORMALISED, Actor
+from microbench.checkpoints.actors import found as actor_found
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.layers import Function, Layer
+from microbench.checkpoints.layers import Layer, Norm
 from microbench.checkpoints.statistics import read_statistics
 from microbench.checkpoints.task_of import tasks_of
 from microbench.errors import UserError
 
-LOG_STD_BOUNDS = (-20.0, 2.0)
 NAMES = re.compile(r"(?:actor\.|policy\.)?(?:l|fc|layers?\.|net\.|linear)(\d+)\.(?:weight|bias)")
 HEADS = ("mean", "mu", "fc_mean", "fc_mu", "mean_linear", "mu_layer")
 SPREADS = ("log_std", "logstd", "fc_logstd", "fc_log_std", "log_std_linear", "log_std_layer")
@@ -43,8 +44,7 @@ def read(content: Content, choices: Choices) -> Found:
     if mean is not None:
         chain, spread = [*chain, mean], log_std
     inputs, outputs = nets.sizes(chain)[0], nets.sizes(chain)[-1]
-    activation = choices.activation("relu")
-    prepare, beside = normalisation(choices)
+    norm, beside = normalisation(choices)
     doubled = (
         mean is None and not tasks_of(inputs, outputs) and outputs % 2 == 0 and bool(tasks_of(inputs, outputs // 2))
     )
@@ -53,39 +53,34 @@ def read(content: Content, choices: Choices) -> Found:
         choices.inferred["output"] = (
             f"the first {actions} of {outputs} numbers are the mean: no task has {outputs} actions"
         )
-    network = nets.after(prepare[0], nets.mlp(chain, activation))
     box = None
     if "action_scale" in tensors:
         center, half = (tensors[name].float().reshape(-1) for name in ("action_bias", "action_scale"))
         box = (center - half, center + half)
-    return Found(
+    actor = Actor(
         algorithm="sac" if doubled or spread is not None else "td3",
-        obs_size=inputs,
-        action_size=actions,
-        head=lambda seen: network(seen)[:, :actions],
-        squash=choices.squash("tanh"),
-        log_std=_log_std(chain, spread, activation, prepare[0], network, actions if doubled else None),
-        norm=prepare[1],
+        chain=chain,
+        spread=spread,
+        doubled=doubled,
+        norm=norm,
         box=box,
         beside=beside,
-        about={"layers": nets.sizes(chain)},
     )
+    return actor_found(actor, choices)
 
 
-def normalisation(
-    choices: Choices, *, always: bool = False
-) -> tuple[tuple[Function, nets.Norm | None], tuple[bytes, ...]]:
-    """What to do with observations first, as said by --obs-stats; `always` if the family trains on normalised ones."""
+def normalisation(choices: Choices) -> tuple[Norm | None, tuple[bytes, ...]]:
+    """What to do with observations first: only what --obs-stats says with "policy": true."""
     said = choices.overrides.obs_stats
-    if said is None:
+    if said is None or str(said) == UNNORMALISED:
         choices.inferred["observations"] = "as they are: the file has no statistics; give --obs-stats if it needs some"
-        return (nets.unchanged, None), ()
+        return None, ()
     stats = read_statistics(said)
-    if not (stats.policy or always):
+    if not stats.policy:
         choices.inferred["observations"] = f'as they are: {said.name} does not say "policy": true'
-        return (nets.unchanged, None), ()
+        return None, ()
     choices.inferred["observations"] = f"normalised with the statistics of {said.name}"
-    return (stats.norm, stats.norm), (stats.raw,)
+    return stats.norm, (stats.raw,)
 
 
 def _numbered(tensors: Mapping[str, Tensor]) -> list[Layer]:
@@ -99,14 +94,3 @@ def _numbered(tensors: Mapping[str, Tensor]) -> list[Layer]:
 
 def _named(tensors: Mapping[str, Tensor], names: tuple[str, ...]) -> Layer | None:
     return next((nets.layer(tensors, name) for name in names if f"{name}.weight" in tensors), None)
-
-
-def _log_std(
-    chain: list[Layer], spread: Layer | None, activation: str, prepare: Function, network: Function, half: int | None
-) -> Function | None:
-    if half is not None:
-        return lambda seen: network(seen)[:, half:].clamp(*LOG_STD_BOUNDS)
-    if spread is None:
-        return None
-    trunk = nets.after(prepare, nets.mlp([*chain[:-1], spread], activation))
-    return lambda seen: trunk(seen).clamp(*LOG_STD_BOUNDS)

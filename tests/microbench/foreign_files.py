@@ -218,6 +218,101 @@ def expert_hdf5() -> bytes:
     return hdf5(flat(tree, "snapshots/iter0000020") | {"snapshots/iter0000000/empty": 0.0})
 
 
+# ---- CORL, OfflineRL-Kit, d3rlpy, CleanRL, D4RL
+
+
+def critic(names: tuple[str, str, str], seed: int = 8) -> dict[str, Tensor]:
+    return weights(OBS + ACTIONS, WIDTH, WIDTH, 1, names=list(names), seed=seed)
+
+
+def numbered(prefix: str, *numbers: int) -> Any:
+    return tuple(f"{prefix}{number}" for number in numbers)
+
+
+def corl(algorithm: str) -> dict[str, Any]:
+    """The tree of a CORL checkpoint."""
+    net = numbered("net.", 0, 2, 4)
+    if algorithm == "sac-n":
+        made = mlp(names=("trunk.0", "trunk.2", "mu")) | weights(WIDTH, ACTIONS, names=["log_sigma"], seed=1)
+        members = [critic(numbered("critic.", 0, 2, 4), seed) for seed in (2, 3, 4)]
+        stacked = {}
+        for name in members[0]:
+            parts = [member[name].T if name.endswith("weight") else member[name][None] for member in members]
+            stacked[name] = torch.stack(parts)
+        return {"actor": made, "critic": stacked}
+    if algorithm == "cql":
+        made = mlp(actions=2 * ACTIONS, names=numbered("base_network.", 0, 2, 4))
+        made |= {"log_std_multiplier.constant": torch.tensor(0.5), "log_std_offset.constant": torch.tensor(-1.0)}
+        critics = {f"critic{i}": critic(numbered("network.", 0, 2, 4), i) for i in (1, 2)}
+        return {"actor": made, **critics}
+    if algorithm == "iql":
+        values: dict[str, Tensor] = {}
+        for i in (1, 2):
+            values |= {f"q{i}.{name}": value for name, value in critic(net, i).items()}
+        return {
+            "actor": mlp(names=numbered("net.net.", 0, 2, 4)) | {"log_std": torch.full((ACTIONS,), -1.0)},
+            "qf": values,
+        }
+    if algorithm == "awac":
+        made = mlp(names=numbered("_mlp.", 0, 2, 4)) | {"_log_std": torch.full((ACTIONS,), -1.0)}
+        return {"actor": made} | {f"critic_{i}": critic(numbered("_mlp.", 0, 2, 4), i) for i in (1, 2)}
+    critics = {f"critic_{i}": critic(net, i) for i in (1, 2)} if algorithm == "td3-bc" else {}
+    return {"actor": mlp(names=net), "total_it": 7, **critics}
+
+
+def offlinerl_kit(*, deterministic: bool = False) -> dict[str, Tensor]:
+    head = "actor.last" if deterministic else "actor.dist_net.mu"
+    made = mlp(names=("actor.backbone.model.0", "actor.backbone.model.2", head))
+    if not deterministic:
+        made |= weights(WIDTH, ACTIONS, names=["actor.dist_net.sigma"], seed=1)
+    for i in (1, 2):
+        layers = (f"critic{i}.backbone.model.0", f"critic{i}.backbone.model.2", f"critic{i}.last")
+        made |= critic(layers, i)
+        made |= {name.replace("critic", "critic_old", 1): 0 * value for name, value in critic(layers, i).items()}
+    return made
+
+
+def d3rlpy_parts() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The networks and the description."""
+    policy = mlp(names=("_encoder._layers.0", "_encoder._layers.2", "_mu"))
+    policy |= weights(WIDTH, ACTIONS, names=["_logstd"], seed=1)
+    values: dict[str, Tensor] = {}
+    for i in (0, 1):
+        made = critic((f"{i}._encoder._layers.0", f"{i}._encoder._layers.2", f"{i}._fc"), i)
+        values |= made
+    scaler = {"type": "standard", "params": {"mean": [0.1 * i for i in range(OBS)], "std": [1.5] * OBS, "eps": 0.5}}
+    params = {
+        "observation_scaler": scaler,
+        "actor_encoder_factory": {"type": "vector", "params": {"activation": "tanh"}},
+    }
+    return {"policy": policy, "q_funcs": values}, {"config": {"type": "cql", "params": params}, "action_size": ACTIONS}
+
+
+def d3rlpy() -> bytes:
+    networks, told = d3rlpy_parts()
+    return pickle.dumps({"torch": torch_bytes(networks), "config": json.dumps(told), "version": "2.8.1"})
+
+
+def cleanrl(algorithm: str) -> Any:
+    if algorithm == "ppo":
+        made = mlp(names=numbered("actor_mean.", 0, 2, 4)) | {"actor_logstd": torch.full((1, ACTIONS), -1.0)}
+        return made | weights(OBS, WIDTH, WIDTH, 1, names=list(numbered("critic.", 0, 2, 4)), seed=2)
+    box = {"action_scale": torch.full((ACTIONS,), 2.0), "action_bias": torch.full((ACTIONS,), 0.5)}
+    if algorithm == "sac":
+        return mlp(names=("fc1", "fc2", "fc_mean")) | weights(WIDTH, ACTIONS, names=["fc_logstd"], seed=1) | box
+    critics = tuple(critic(("fc1", "fc2", "fc3"), i) for i in (1, 2))
+    return (mlp(names=("fc1", "fc2", "fc_mu")) | box, *critics)
+
+
+def d4rl_policy(*, inward: bool = False) -> bytes:
+    made = mlp(names=("fc0", "fc1", "last_fc")) | weights(WIDTH, ACTIONS, names=["last_fc_log_std"], seed=1)
+    entries: dict[str, Any] = {"observations": np.zeros((2, OBS), np.float32)}
+    for name, value in made.items():
+        stored = value.T if inward and name.endswith("weight") else value
+        entries[f"metadata/policy/{name.replace('.', '/')}"] = stored.numpy()
+    return hdf5(entries | {"metadata/policy/nonlinearity": np.bytes_(b"relu")})
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "sb3-ppo.zip": sb3,
     "sb3-sac.zip": lambda: sb3("sac"),
@@ -232,6 +327,12 @@ FILES: dict[str, Callable[[], bytes]] = {
     "sac.pth": lambda: torch_bytes(mlp(actions=2 * ACTIONS, names=("net.0", "net.2", "net.4"))),
     "expert.pkl": expert_pickle,
     "expert.h5": expert_hdf5,
+    "corl-sac-n.pt": lambda: torch_bytes(corl("sac-n")),
+    "offlinerl-kit.pth": lambda: torch_bytes(offlinerl_kit()),
+    "d3rlpy.d3": d3rlpy,
+    "cleanrl-td3.cleanrl_model": lambda: torch_bytes(cleanrl("td3")),
+    "cleanrl-sac.cleanrl_model": lambda: torch_bytes(cleanrl("sac")),
+    "d4rl-policy.hdf5": d4rl_policy,
 }
 """Every file loads, and its task is Hopper-v4."""
 

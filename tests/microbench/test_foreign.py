@@ -246,7 +246,9 @@ def refusal(path: Path, **said: Any) -> str:
 
 def test_unknown_layers_are_refused_and_not_left_out(tmp_path: Path) -> None:
     tensors = files.mlp(names=("l1", "l2", "l3")) | {"norm1.weight": torch.ones(WIDTH)}
-    assert "is of no known family" in refusal(write(tmp_path / "p", files.torch_bytes(tensors)))
+    assert "has layer normalisation" in refusal(write(tmp_path / "p", files.torch_bytes(tensors)))
+    tensors = files.mlp(names=("l1", "l2", "l3")) | {"gate.weight": torch.ones(WIDTH)}
+    assert "is of no known family (tensors l1.weight" in refusal(write(tmp_path / "p", files.torch_bytes(tensors)))
 
 
 def test_sizes_of_two_tasks_ask_for_one(tmp_path: Path) -> None:
