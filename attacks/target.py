@@ -29,12 +29,13 @@ class Memory:
     """What a recurrent policy carries from one step of an episode to the next: H numbers per row.
 
     They travel as the last H columns of obs, which then is (B, S + H), so that whatever an attack does with rows they
-    keep their own memory; their budget is 0. `start` (H,) is that of a new episode; `advance` maps obs (B, S + H), the
-    sensors as the policy was shown them, to the memory (B, H) of the next step.
+    keep their own memory; their budget is 0. `start` (H,) is that of a new episode; `advance(seen, obs)`, both
+    (B, S + H), gives the memory (B, H) of the next step: seen is what the policy was shown, obs the true state, which
+    is for an attacker who remembers and nothing that a policy may look at.
     """
 
     start: Tensor
-    advance: Callable[[Tensor], Tensor]
+    advance: Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

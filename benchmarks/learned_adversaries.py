@@ -17,6 +17,7 @@ FILES = (
     ("atla/PPO/HalfCheetah/attack-ppo-halfcheetah.model", 0.15, "7204 ± 15", "−537 ± 34"),
     ("atla/SAPPO/Walker2d/attack-sappo-convex-walker.model", 0.05, "4400 ± 71", "2714 ± 136"),
     ("atla/PPO/Ant/attack-ppo-ant.model", 0.15, "–", "–"),
+    ("atla/LSTM-PPO/Walker2d/attack-lstm-ppo-walker.model", 0.05, "–", "–"),
 )
 ATTACKS = ("random", "fgsm", "pgd", "action-diff")  # these victims have no critic Q(s, a)
 

@@ -3,7 +3,7 @@
 Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for others), A action.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,8 +91,9 @@ def run_episodes(
     running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
     running = running.where(_finite(running.obs.numpy()), flags["nan-observation"])
     while len(running.ids):
-        seen = _shown(target, attack, running)
-        action, memory = deterministic_action(target.policy, seen), _remembered(target, seen)
+        obs = torch.cat([running.obs, running.memory], 1)
+        seen = _shown(target, attack, running, obs)
+        action, memory = deterministic_action(target.policy, seen), _remembered(target, seen, obs)
         given = _finite(action) & _finite(memory.numpy())
         running = replace(running, memory=memory).where(given, flags["nan-action"])
         action = action[given]
@@ -100,20 +101,20 @@ def run_episodes(
             break
         ids = running.ids
         action = disturbances.executed(np.clip(action, simulator.action_low, simulator.action_high), ids)
-        obs, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
+        state, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
         rewarded = np.isfinite(reward)
         returns[ids] += np.where(rewarded, reward, 0)
         lengths[ids] += 1
-        running = replace(running, obs=_as_tensor(disturbances.seen(obs, ids)))
+        running = replace(running, obs=_as_tensor(disturbances.seen(state, ids)))
         sensed = rewarded & _finite(running.obs.numpy())
         running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
     flags["unstable-physics"] = simulator.unstable
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
 
 
-def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:
+def _shown(target: Target, attack: Attack | None, running: _Running, obs: Tensor) -> Tensor:
     """What the policy sees (B, S + H): the attack's choice, put back into the budget."""
-    obs, threat = torch.cat([running.obs, running.memory], 1), running.threat
+    threat = running.threat
     if attack is None or threat is None:
         return obs
     seen = attack(target, obs.clone(), threat, running.noise)  # a clone: writing into it must not move the ball
@@ -122,21 +123,23 @@ def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:
     return seen
 
 
+@torch.no_grad()
 def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
     """Actions (B, A) for obs (B, S + H), equal for every grouping of the rows."""
-    action: NDArray[np.float32] = _in_blocks(policy, obs).float().numpy()
+    action: NDArray[np.float32] = policy(_padded(obs))[: len(obs)].float().numpy()
     return action
 
 
-def _remembered(target: Target, seen: Tensor) -> Tensor:
-    """The memory (B, H) of the next step, after the policy was shown seen (B, S + H)."""
-    return seen[:, :0] if target.memory is None else _in_blocks(target.memory.advance, seen)
-
-
 @torch.no_grad()
-def _in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    padding = rows.new_zeros(-len(rows) % BLOCK_ROWS, rows.shape[1])
-    return function(torch.cat([rows, padding]))[: len(rows)]
+def _remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
+    """The memory (B, H) of the next step, after the policy was shown seen (B, S + H) in place of obs."""
+    if target.memory is None:
+        return seen[:, :0]
+    return target.memory.advance(_padded(seen), _padded(obs))[: len(seen)]
+
+
+def _padded(rows: Tensor) -> Tensor:
+    return torch.cat([rows, rows.new_zeros(-len(rows) % BLOCK_ROWS, rows.shape[1])])
 
 
 def _as_tensor(obs: NDArray[np.float64]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import attacks
 from attacks import Target, Threat
 from microbench.checkpoints import Checkpoint
-from microbench.checkpoints.adversary import find_attack
+from microbench.checkpoints.adversary import Adversary, find_attack
 from microbench.disturbed import Disturbances
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
@@ -45,8 +45,7 @@ def evaluate_chunk(checkpoint: Checkpoint, conditions: Conditions, chunk: Chunk)
     cells = [episode.cell for episode in chunk]
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
-    attack, threat = _attack(checkpoint.target, conditions, cells)
-    target = checkpoint.target
+    target, attack, threat = _attack(checkpoint.target, conditions, cells)
     with closing(make_simulator(task, [at.model for at in worlds])) as simulator, one_thread():
         rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
         outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
@@ -108,17 +107,20 @@ def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> p
 
 def _attack(
     target: Target, conditions: Conditions, cells: Sequence[Cell]
-) -> tuple[attacks.Attack | None, Threat | None]:
-    """The chunk's attack and its budget per row (B, 1); a chunk holds one attack only."""
+) -> tuple[Target, attacks.Attack | None, Threat | None]:
+    """What the chunk attacks, its attack, and the budget per row (B, 1); a chunk holds one attack only."""
     (name,) = {cell.attack for cell in cells}
     if name == "none":
-        return None, None
+        return target, None, None
+    attack = find_attack(name)
+    if isinstance(attack, Adversary):
+        target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
     scale = target.scale(conditions.unit)
     if target.memory is not None:  # no attack touches what the policy remembers
         scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
-    return find_attack(name), threat
+    return target, attack, threat
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def _lstm(tensors: Mapping[str, Tensor], norm: Norm) -> tuple[Function, Memory, 
         c = forget.sigmoid() * c + let_in.sigmoid() * new.tanh()
         return let_out.sigmoid() * c.tanh(), c
 
-    memory = Memory(start=torch.zeros(2 * width), advance=lambda seen: torch.cat(step(seen), -1))
+    memory = Memory(start=torch.zeros(2 * width), advance=lambda seen, _: torch.cat(step(seen), -1))
     return (
         lambda seen: functional.linear(step(seen)[0], *out),
         memory,

@@ -35,7 +35,7 @@ def prepared(
     def clocked(seen: Tensor) -> Tensor:
         return norm(torch.cat([seen[:, :-1], 1 - seen[:, -1:] / CLOCK_STEPS], -1))
 
-    return clocked, inputs - 1, Memory(start=torch.zeros(1), advance=lambda seen: seen[:, -1:] + 1)
+    return clocked, inputs - 1, Memory(start=torch.zeros(1), advance=lambda seen, _: seen[:, -1:] + 1)
 
 
 def has_clock(path: Path, sizes: Sequence[int], choices: Choices) -> bool:

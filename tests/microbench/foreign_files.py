@@ -135,10 +135,10 @@ def sa_ppo_tensors(outputs: int = ACTIONS, *, seed: int = 0) -> dict[str, Tensor
     return {"log_stdev": torch.full((outputs,), -0.5)} | made
 
 
-def lstm_tensors() -> dict[str, Tensor]:
+def lstm_tensors(outputs: int = ACTIONS) -> dict[str, Tensor]:
     made = sa_ppo_tensors()  # unused, as in the real files
     made |= weights(OBS, WIDTH, names=["embedding_layer"], seed=1) | weights(
-        WIDTH, ACTIONS, names=["output_layer"], seed=2
+        WIDTH, outputs, names=["output_layer"], seed=2
     )
     lstm = torch.nn.LSTM(WIDTH, WIDTH)
     generator = torch.Generator().manual_seed(3)

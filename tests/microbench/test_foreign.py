@@ -126,7 +126,7 @@ def test_a_time_feature_is_a_clock_that_travels_with_the_row(tmp_path: Path) -> 
         seen = torch.cat([SEEN, torch.full((5, 1), step)], 1)
         expected = net(torch.cat([SEEN, torch.full((5, 1), 1 - step / 1000)], 1))
         torch.testing.assert_close(found.target.policy(seen), expected)
-        assert memory.advance(seen).flatten().tolist() == [step + 1] * 5
+        assert memory.advance(seen, seen).flatten().tolist() == [step + 1] * 5
     assert "1 − step/1000" in found.inferred["clock"]
 
 
@@ -160,7 +160,7 @@ def test_an_lstm_is_torchs_lstm_over_a_whole_episode(tmp_path: Path) -> None:
     for obs, action in zip(episode, expected, strict=True):
         seen = torch.cat([obs[None], state], 1)
         torch.testing.assert_close(target.policy(seen)[0], action)
-        state = memory.advance(seen)
+        state = memory.advance(seen, seen)
 
 
 def test_a_single_file_actor_needs_what_it_does_not_say(tmp_path: Path) -> None:
@@ -226,7 +226,6 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
     ("content", "words"),
     [
         (files.sa_ppo, "no adversary_policy_model"),
-        (lambda: files.sa_ppo(adversary=True, adversary_policy_model=files.lstm_tensors()), "with an LSTM"),
         (lambda: b"nothing", "no adversary_policy_model"),
     ],
 )

@@ -60,7 +60,7 @@ def test_steady_policies_earn_what_they_are_known_to_earn(known: Known) -> None:
         ("PPO/HalfCheetah/attack-ppo-halfcheetah.model", ""),
         ("SAPPO/Walker2d/attack-sappo-convex-walker.model", ""),
         ("PPO/Ant/attack-ppo-ant.model", ""),
-        ("LSTM-PPO/Walker2d/attack-lstm-ppo-walker.model", "with an LSTM"),
+        ("LSTM-PPO/Walker2d/attack-lstm-ppo-walker.model", ""),
         ("PPO/Ant/model-ppo-ant.model", "no adversary_policy_model"),
     ],
 )

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from attacks import Memory, Noise, Target, Threat
-from microbench.checkpoints import Checkpoint
+from microbench.checkpoints import Checkpoint, load
+from microbench.checkpoints.adversary import load_adversary
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action, run_episodes
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.simulate import GymnasiumSimulator
 from microbench.tasks import find_task
+from tests.microbench import foreign_files as files
 from tests.microbench.small_run import write_policy
+from tests.microbench.toys import waves
 
 STEPS = torch.tensor([1.0, 2.0, 3.0])
 
@@ -26,7 +29,7 @@ def clockwork(advance: float = 1.0) -> Target:
     return Target(
         policy=lambda seen: torch.sin(0.1 * seen[:, -1:] * STEPS),
         obs_scale={"raw": torch.ones(11)},
-        memory=Memory(start=torch.zeros(1), advance=lambda seen: seen[:, -1:] + advance),
+        memory=Memory(start=torch.zeros(1), advance=lambda seen, _: seen[:, -1:] + advance),
     )
 
 
@@ -80,7 +83,7 @@ def test_rows_of_a_recurrent_policy_do_not_depend_on_their_batch(tmp_path: Path,
     target = Target(
         policy=lambda seen: torch.tanh(padded(seen) @ weight.T)[:, :3],
         obs_scale={"raw": torch.full((11,), 0.5)},
-        memory=Memory(start=torch.zeros(4), advance=lambda seen: torch.tanh(padded(seen) @ weight.T)),
+        memory=Memory(start=torch.zeros(4), advance=lambda seen, _: torch.tanh(padded(seen) @ weight.T)),
     )
     checkpoint: Checkpoint = dataclasses.replace(write_policy(tmp_path / "p"), target=target)
     conditions = Conditions(env_id="Hopper-v4", unit="raw")
@@ -90,3 +93,30 @@ def test_rows_of_a_recurrent_policy_do_not_depend_on_their_batch(tmp_path: Path,
     np.testing.assert_array_equal(together, alone)
     clean = evaluate_chunk(checkpoint, conditions, tuple(plan_episodes([CLEAN], 5, 0)))["return"].to_numpy()
     assert (clean != together).any()
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_an_adversary_that_remembers_follows_the_true_states(tmp_path: Path, recurrent: bool) -> None:
+    """By hand: the adversary's LSTM sees the true observations of an episode, the victim's what it was shown."""
+    content = files.sa_ppo(recurrent=recurrent, adversary=True, adversary_policy_model=files.lstm_tensors(files.OBS))
+    victim = load(files.write(tmp_path / "a.model", content)).target
+    attack = load_adversary(tmp_path / "a.model")
+    target, alone = attack.remembering(victim), attack.memory
+    assert target.memory is not None
+    assert alone is not None
+    scale = victim.scale("policy-norm")
+    own = 0 if victim.memory is None else len(victim.memory.start)
+    assert len(target.memory.start) == own + len(alone.start)
+    threat = Threat(eps=0.3, scale=torch.cat([scale, torch.zeros(own + len(alone.start))]), unit="policy-norm")
+    theirs = torch.zeros(1, own)
+    mine, carried = alone.start[None], target.memory.start[None]
+    for obs in waves(5, 1, files.OBS, start=1.0):
+        seen = attack(target, torch.cat([obs, carried], 1), threat, Noise.from_seeds([0]))
+        shown = obs + 0.3 * scale * attack.direction(torch.cat([obs, mine], 1)).clamp(-1, 1)
+        torch.testing.assert_close(seen[:, : files.OBS], shown)
+        whole = torch.cat([shown, theirs], 1)
+        torch.testing.assert_close(target.policy(seen), victim.policy(whole))
+        carried = target.memory.advance(seen, torch.cat([obs, carried], 1))
+        theirs = theirs if victim.memory is None else victim.memory.advance(whole, whole)
+        mine = alone.advance(torch.cat([obs, mine], 1), torch.cat([obs, mine], 1))
+        torch.testing.assert_close(carried, torch.cat([theirs, mine], 1))
