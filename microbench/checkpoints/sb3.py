@@ -1,7 +1,7 @@
 """Stable-Baselines3 and sb3-contrib zips: weights from policy.pth, settings from the readable part of `data`.
 
-Everything pickled in `data` (under `:serialized:`) is ignored. SAC, TQC, CrossQ's kin with a tanh; TD3, DDPG; PPO, A2C,
-TRPO and ARS whose output is cut to the box.
+Everything pickled in `data` (under `:serialized:`) is ignored. SAC, TQC, CrossQ, TD3 and DDPG squash their output; that
+of PPO, A2C, TRPO and linear ARS is cut to the box.
 """
 
 import json
@@ -13,15 +13,24 @@ import torch
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
+from microbench.checkpoints.actors import only
 from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer
 from microbench.checkpoints.sb3_inputs import has_clock, prepared, statistics_of
+from microbench.checkpoints.sb3_norm import folded
 from microbench.checkpoints.torch_files import read_zip
 from microbench.errors import UserError
 
 DROPPED_QUANTILES = 2  # TQC's top_quantiles_to_drop_per_net
+RENORM_EPS = 1e-3  # CrossQ's batch_norm_eps
+CLIP_MEAN = 2.0  # of SAC's and TQC's actors with state-dependent exploration
+PARTS = re.compile(
+    r"(actor|actor_target)\.(latent_pi|mu)\.\d+\.(weight|bias)|(actor|actor_target)\.(mu|log_std)\.(weight|bias)"
+    r"|actor\.log_std|critic(_target)?\.qf\d+\.\d+\.(weight|bias)|log_std"
+    r"|mlp_extractor\.(shared|policy|value)_net\.\d+\.(weight|bias)|(action|value)_net(\.\d+)?\.(weight|bias)"
+)
 LOG_STD_BOUNDS = (-20.0, 2.0)  # SB3's actors with a state-dependent spread
 
 
@@ -36,10 +45,11 @@ def read(content: Content, choices: Choices) -> Found:
     data = json.loads(content.archive.read("data"))
     tensors: Mapping[str, Tensor] = read_zip(Archive(content.archive.read("policy.pth")))
     kwargs = data.get("policy_kwargs") or {}
-    if any("BatchNorm" in name or ".bn" in name or "running_mean" in name for name in tensors):
-        raise _unsupported(content, "batch normalisation (CrossQ)")
     if any(name.startswith(("lstm_actor", "pi_features_extractor.cnn", "features_extractor.cnn")) for name in tensors):
         raise _unsupported(content, "a recurrent or an image policy")
+    crossq = any(name.endswith(".ra_mean") for name in tensors)
+    tensors = folded(tensors, float(kwargs.get("batch_norm_eps", RENORM_EPS)))
+    only(tensors, lambda name: PARTS.fullmatch(name) is not None, "the policy")
     chain, spread, default = _actor(content, tensors)
     activation = choices.activation(*default_activation(default[0], kwargs))
     sizes = nets.sizes(chain)
@@ -48,10 +58,10 @@ def read(content: Content, choices: Choices) -> Found:
     prepare, obs_size, memory = prepared(content, sizes[0], stats, clock)
     trunk = nets.after(prepare, nets.mlp(chain[:-1], activation, last=True)) if len(chain) > 1 else prepare
     return Found(
-        algorithm=_algorithm(data, tensors),
+        algorithm="crossq" if crossq else _algorithm(data),
         obs_size=obs_size,
         action_size=sizes[-1],
-        head=nets.after(trunk, nets.mlp(chain[-1:], activation)),
+        head=nets.after(trunk, _mean(chain[-1], tensors, kwargs)),
         squash=choices.squash(default[1]),
         log_std=_log_std(trunk, spread),
         critic=_critic(tensors, data, activation, prepare),
@@ -71,11 +81,12 @@ def _actor(
     if "actor.mu.weight" in tensors:  # SAC, TQC
         chain = [*nets.numbered(tensors, "actor.latent_pi."), nets.layer(tensors, "actor.mu")]
         return chain, nets.layer(tensors, "actor.log_std"), ("relu", "tanh")
-    if "actor.mu.0.weight" in tensors and "actor.log_std" in tensors:
-        raise _unsupported(content, "state-dependent exploration in the actor (use_sde)")
+    if "actor.mu.0.weight" in tensors and "actor.log_std" in tensors:  # the same with state-dependent exploration
+        return [*nets.numbered(tensors, "actor.latent_pi."), nets.layer(tensors, "actor.mu.0")], None, ("relu", "tanh")
     if "actor.mu.0.weight" in tensors:  # TD3, DDPG
         return nets.numbered(tensors, "actor.mu."), None, ("relu", "tanh")
-    hidden = nets.numbered(tensors, "mlp_extractor.policy_net.") or nets.numbered(tensors, "mlp_extractor.shared_net.")
+    parts = ("mlp_extractor.shared_net.", "mlp_extractor.policy_net.")  # shared layers, if any, come first
+    hidden = [layer for part in parts for layer in nets.numbered(tensors, part)]
     if "action_net.weight" in tensors:  # PPO, A2C, TRPO, linear ARS
         spread = tensors.get("log_std")
         return [*hidden, nets.layer(tensors, "action_net")], spread, ("tanh", "none")
@@ -89,6 +100,13 @@ def default_activation(default: str, kwargs: Mapping[str, Any]) -> tuple[str, st
     told = re.search(r"activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
     names = {"leakyrelu": "leaky_relu"}
     return default, (names.get(told[1].lower(), told[1].lower()) if told else None)
+
+
+def _mean(layer: Layer, tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> Function:
+    """The output before squashing; state-dependent exploration cuts it to ±clip_mean."""
+    network = nets.mlp([layer], "relu")
+    cut = float(kwargs.get("clip_mean", CLIP_MEAN)) if "actor.log_std" in tensors else 0.0
+    return nets.after(network, lambda u: u.clamp(-cut, cut)) if cut > 0 else network
 
 
 def _log_std(trunk: Function, spread: Layer | Tensor | None) -> Function | None:
@@ -125,10 +143,10 @@ def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) ->
     return critic
 
 
-def _algorithm(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def _algorithm(data: Mapping[str, Any]) -> str:
     """The algorithm, as far as settings that only it has tell."""
     telling = {"sac": "target_entropy", "td3": "policy_delay", "ppo": "clip_range", "trpo": "cg_max_steps"}
-    if "top_quantiles_to_drop_per_net" in data or any(name == "critic.quantiles_total" for name in tensors):
+    if "top_quantiles_to_drop_per_net" in data:
         return "tqc"
     if "delta_std_schedule" in data:
         return "ars"

@@ -57,6 +57,10 @@ def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
             names = [f"critic.qf{number}.{layer}" for layer in (0, 2, 4)]
             made |= weights(obs + ACTIONS, WIDTH, WIDTH, outputs, names=names, seed=2 + number)
         return made
+    if algorithm == "crossq":
+        return crossq_tensors()
+    if algorithm == "sde":
+        return sde_tensors()
     if algorithm == "td3":
         return mlp(obs=obs, names=("actor.mu.0", "actor.mu.2", "actor.mu.4"))
     if algorithm == "ars":
@@ -65,12 +69,40 @@ def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
     return made | {"log_std": torch.full((ACTIONS,), -1.0)}
 
 
+def renormalised(tensors: dict[str, Tensor], prefix: str, widths: dict[int, int]) -> dict[str, Tensor]:
+    """Batch renormalisations at these places of a sequence, with so many numbers each."""
+    generator = torch.Generator().manual_seed(9)
+    made = dict(tensors)
+    for number, width in widths.items():
+        for part, low in (("ra_mean", -1.0), ("ra_var", 0.5), ("scale", 0.5), ("bias", -0.5)):
+            made[f"{prefix}{number}.{part}"] = low + torch.rand(width, generator=generator)
+        made[f"{prefix}{number}.steps"] = torch.tensor(5)
+    return made
+
+
+def crossq_tensors() -> dict[str, Tensor]:
+    made = mlp(names=("actor.latent_pi.1", "actor.latent_pi.4", "actor.mu"))
+    made |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
+    made = renormalised(made, "actor.latent_pi.", {0: OBS, 3: WIDTH, 6: WIDTH})
+    for number in range(2):
+        made |= critic(numbered(f"critic.qf{number}.", 1, 4, 7), 2 + number)
+        made = renormalised(made, f"critic.qf{number}.", {0: OBS + ACTIONS, 3: WIDTH, 6: WIDTH})
+    return made
+
+
+def sde_tensors() -> dict[str, Tensor]:
+    made = mlp(names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu.0"))
+    return made | {"actor.log_std": torch.zeros(WIDTH, ACTIONS)}
+
+
 def sb3(algorithm: str = "ppo", *, obs: int = OBS, **data: Any) -> bytes:
     space = {"low": str(-np.ones(ACTIONS)), "high": str(np.ones(ACTIONS)), ":serialized:": "gASVAAAA"}
     known: dict[str, dict[str, Any]] = {
         "ppo": {"clip_range": {}, "gae_lambda": 0.95},
         "sac": {"target_entropy": -3},
         "tqc": {"target_entropy": -3, "top_quantiles_to_drop_per_net": 1},
+        "crossq": {"target_entropy": -3},
+        "sde": {"target_entropy": -3},
         "td3": {"policy_delay": 2},
         "ars": {"delta_std_schedule": {}},
     }
@@ -319,6 +351,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "sb3-tqc.zip": lambda: sb3("tqc"),
     "sb3-td3.zip": lambda: sb3("td3"),
     "sb3-ars.zip": lambda: sb3("ars"),
+    "sb3-crossq.zip": lambda: sb3("crossq"),
+    "sb3-sde.zip": lambda: sb3("sde"),
     "sa-ppo.model": sa_ppo,
     "sa-ppo-legacy.model": lambda: sa_ppo(legacy=True),
     "lstm.model": lambda: sa_ppo(recurrent=True),

@@ -116,6 +116,43 @@ def test_sb3_ars_is_linear_and_td3_is_squashed(tmp_path: Path) -> None:
     torch.testing.assert_close(td3.target.policy(SEEN), net(SEEN).tanh())
 
 
+def renormalised(x: Tensor, tensors: dict[str, Tensor], place: str) -> Tensor:
+    mean, variance, scale, bias = (tensors[f"{place}.{part}"] for part in ("ra_mean", "ra_var", "scale", "bias"))
+    return scale * (x - mean) / (variance + 1e-3).sqrt() + bias
+
+
+def test_crossq_renormalises_before_every_layer(tmp_path: Path) -> None:
+    target, tensors = loaded(tmp_path, "sb3-crossq.zip").target, files.crossq_tensors()
+
+    def through(x: Tensor, prefix: str, last: str) -> Tensor:
+        for place in (0, 3):
+            x = renormalised(x, tensors, f"{prefix}{place}")
+            x = (x @ tensors[f"{prefix}{place + 1}.weight"].T + tensors[f"{prefix}{place + 1}.bias"]).relu()
+        return renormalised(x, tensors, f"{prefix}6") @ tensors[f"{last}.weight"].T + tensors[f"{last}.bias"]
+
+    action = through(SEEN, "actor.latent_pi.", "actor.mu").tanh()
+    torch.testing.assert_close(target.policy(SEEN), action, rtol=1e-4, atol=1e-5)
+    spread = through(SEEN, "actor.latent_pi.", "actor.log_std").clamp(-20, 2).exp()
+    torch.testing.assert_close(target.require_distribution()(SEEN).stddev, spread, rtol=1e-4, atol=1e-5)
+    both = [through(torch.cat([SEEN, action], 1), f"critic.qf{i}.", f"critic.qf{i}.7")[:, 0] for i in range(2)]
+    torch.testing.assert_close(target.require_critic()(SEEN, action), torch.minimum(*both), rtol=1e-4, atol=1e-4)
+
+
+def test_state_dependent_exploration_cuts_the_mean(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "sb3-sde.zip").target
+    net = sequential(files.sde_tensors(), ["actor.latent_pi.0", "actor.latent_pi.2", "actor.mu.0"], nn.ReLU)
+    far = 20 * SEEN
+    assert (net(far).abs() > 2).any()
+    torch.testing.assert_close(found.policy(far), net(far).clamp(-2, 2).tanh())
+    assert found.distribution is None
+
+
+def test_a_part_that_sb3_policies_do_not_have_is_not_left_out(tmp_path: Path) -> None:
+    tensors = files.sb3_tensors("ppo") | {"mlp_extractor.policy_net.1.running_mean": torch.zeros(WIDTH)}
+    members = {"data": b"{}", "policy.pth": files.torch_bytes(tensors)}
+    assert "has the unknown part" in refusal(write(tmp_path / "p.zip", files.zipped(members)))
+
+
 def test_a_time_feature_is_a_clock_that_travels_with_the_row(tmp_path: Path) -> None:
     found = load(write(tmp_path / "p.zip", files.sb3("ppo", obs=OBS + 1)))
     memory = found.target.memory
