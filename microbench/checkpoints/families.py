@@ -15,6 +15,7 @@ from microbench.checkpoints import (
     expert,
     offlinerl_kit,
     own,
+    rorl,
     sa_ppo,
     sb3,
     state_dict,
@@ -43,6 +44,7 @@ FAMILIES: Mapping[str, Reader] = {
     "offlinerl-kit": Reader(
         detect=offlinerl_kit.detect, read=offlinerl_kit.read, about="OfflineRL-Kit, MICRO and MOBILE policy.pth files"
     ),
+    "rorl": Reader(detect=rorl.detect, read=rorl.read, about="snapshots of RORL and EDAC"),
     "d3rlpy": Reader(detect=d3rlpy.detect, read=d3rlpy.read, about="d3rlpy .d3 files"),
     "cleanrl": Reader(detect=cleanrl.detect, read=cleanrl.read, about="CleanRL .cleanrl_model files"),
     "d4rl-policy": Reader(detect=d4rl_policy.detect, read=d4rl_policy.read, about="policies inside D4RL hdf5 files"),

@@ -17,6 +17,7 @@ from microbench.checkpoints import arrays
 MOST_OPCODES = 1_000_000
 REFUSED_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"})
 MEMO_OPCODES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+BUILTIN_TYPES = ("object", "set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str")
 # Of the standard library, classes that policies are stored with; all of them become stubs, too.
 INERT_STANDARD = frozenset(
     {
@@ -25,11 +26,18 @@ INERT_STANDARD = frozenset(
         "collections.deque",
         "pathlib.Path",
         "pathlib.PosixPath",
-        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("object", "set", "frozenset")),
+        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in BUILTIN_TYPES),
         *(f"{module}._reconstructor" for module in ("copyreg", "copy_reg")),
     }
 )
-INERT_FUNCTIONS = frozenset({"numpy.random._pickle.__randomstate_ctor", "numpy.random._pickle.__bit_generator_ctor"})
+# Functions that are only ever named, as a setting, or make a random generator, which nobody needs.
+INERT_FUNCTIONS = frozenset(
+    {
+        *(f"numpy.random._pickle.__{kind}_ctor" for kind in ("randomstate", "bit_generator", "generator")),
+        *(f"torch.nn.functional.{name}" for name in ("relu", "tanh", "elu", "gelu", "leaky_relu", "silu", "sigmoid")),
+        "lifelong_rl.models.networks.identity",
+    }
+)
 
 
 class Stub:

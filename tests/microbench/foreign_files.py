@@ -304,6 +304,35 @@ def offlinerl_kit(*, deterministic: bool = False) -> dict[str, Tensor]:
     return made
 
 
+def module(tensors: Mapping[str, Tensor], origin: str, **state: Any) -> Foreign:
+    """A pickled torch module with these parameters in modules of one level."""
+    inner: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        place, _, part = name.rpartition(".")
+        inner.setdefault(place, {})[part] = value
+    modules = {
+        place: Foreign("torch.nn.modules.linear.Linear", _parameters=parameters, _modules={})
+        for place, parameters in inner.items()
+    }
+    return Foreign(origin, _parameters={}, _modules=modules, **state)
+
+
+def rorl() -> bytes:
+    policy = mlp(names=("fc0", "fc1", "last_fc")) | weights(WIDTH, ACTIONS, names=["last_fc_log_std"], seed=1)
+    members = [critic(("fc0", "fc1", "last_fc"), seed) for seed in (2, 3)]
+    stacked = {}
+    for name in ("fc0", "fc1", "last_fc"):
+        stacked[f"{name}.W"] = torch.stack([member[f"{name}.weight"].T for member in members])
+        stacked[f"{name}.b"] = torch.stack([member[f"{name}.bias"][None] for member in members])
+    norm = {"norm_input": True, "obs_norm_mean": torch.full((OBS,), 0.5), "obs_norm_std": torch.full((1, OBS), 2.0)}
+    origin = "lifelong_rl.policies.models.tanh_gaussian_policy.TanhGaussianPolicy"
+    tree = {
+        "trainer/policy": module(policy, origin, hidden_activation=torch.nn.functional.elu, layer_norm=None, **norm),
+        "trainer/qfs": module(stacked, "lifelong_rl.models.networks.ParallelizedEnsembleFlattenMLP", **norm),
+    }
+    return saved(tree)
+
+
 def d3rlpy_parts() -> tuple[dict[str, Any], dict[str, Any]]:
     """The networks and the description."""
     policy = mlp(names=("_encoder._layers.0", "_encoder._layers.2", "_mu"))
@@ -363,6 +392,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "expert.h5": expert_hdf5,
     "corl-sac-n.pt": lambda: torch_bytes(corl("sac-n")),
     "offlinerl-kit.pth": lambda: torch_bytes(offlinerl_kit()),
+    "rorl.pt": rorl,
     "d3rlpy.d3": d3rlpy,
     "cleanrl-td3.cleanrl_model": lambda: torch_bytes(cleanrl("td3")),
     "cleanrl-sac.cleanrl_model": lambda: torch_bytes(cleanrl("sac")),

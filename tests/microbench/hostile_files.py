@@ -111,6 +111,15 @@ def calls(canary: Path) -> Iterator[tuple[str, bytes]]:
     yield "poisoned.pkl", b"ccollections\nOrderedDict\nN}X\x0c\x00\x00\x00__defaults__K\x01s\x86b."
 
 
+def _endless() -> bytes:
+    """A module whose inner modules are all itself."""
+    stub = b"clifelong_rl\nPolicy\n)\x81q\x00"
+    state = (
+        b"}(X\x0b\x00\x00\x00_parameters}X\x08\x00\x00\x00_modules}(X\x01\x00\x00\x00ah\x00X\x01\x00\x00\x00bh\x00uub"
+    )
+    return b"\x80\x02}X\x0e\x00\x00\x00trainer/policy" + stub + state + b"s."
+
+
 def pickles() -> Iterator[tuple[str, bytes]]:
     """Pickles that exhaust, or refer to what is not there."""
     yield "memo.pkl", b"\x80\x02K\x01r\xff\xff\xff\x7f."
@@ -125,6 +134,7 @@ def pickles() -> Iterator[tuple[str, bytes]]:
     yield "deep-tuple.pkl", b"\x80\x02N" + b"\x85" * 100_000 + b"."
     yield "doubling.pkl", b"\x80\x02]" + b"2\x86" * 60 + b"."
     yield "itself.pkl", b"\x80\x02}q\x00X\x0e\x00\x00\x00GaussianPolicyh\x00s."
+    yield "endless.pt", inside(_endless())
     yield "marks.pkl", b"(" * 100_000 + b"."
     yield "ext.pkl", b"\x80\x02\x82\x01."
     yield "persistent.pkl", b"Pevil\n."

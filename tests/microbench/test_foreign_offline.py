@@ -109,6 +109,20 @@ def test_offlinerl_kit_reads_live_critics_and_not_their_slow_copies(tmp_path: Pa
         loaded(tmp_path, files.offlinerl_kit(deterministic=True))
 
 
+def test_rorl_is_read_out_of_whole_modules(tmp_path: Path) -> None:
+    found, z = loaded(tmp_path, files.rorl()), (SEEN - 0.5) / 2
+    net = sequential(files.mlp(names=("fc0", "fc1", "last_fc")), ["fc0", "fc1", "last_fc"], nn.ELU)
+    torch.testing.assert_close(found.target.policy(SEEN), net(z).tanh())
+    assert found.inferred["activation"] == "elu: the file says so"
+    action = found.target.policy(SEEN)
+    members = [files.critic(("fc0", "fc1", "last_fc"), seed) for seed in (2, 3)]
+    both = [
+        sequential(member, ["fc0", "fc1", "last_fc"], nn.ELU)(torch.cat([z, action], 1))[:, 0] for member in members
+    ]
+    torch.testing.assert_close(found.target.require_critic()(SEEN, action), torch.minimum(*both))
+    assert found.target.scale("policy-norm").tolist() == [2.0] * OBS
+
+
 def test_d3rlpy_says_its_activation_and_its_scaler(tmp_path: Path) -> None:
     networks, _ = files.d3rlpy_parts()
     found = loaded(tmp_path, files.d3rlpy())
