@@ -189,7 +189,7 @@ def fresh(task: Task) -> Checkpoint:
         train_seed=None,
         claim=None,
         target=target,
-        source=Source(path="fresh", sha256="0" * 64),
+        source=Source(path="fresh", sha256="0" * 64, identity="0" * 64),
     )
 
 

@@ -11,7 +11,7 @@ from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.record import Checkpoint, Source, identity
-from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.statistics import Statistics, read_statistics
 from microbench.checkpoints.task_of import find_env_id
 from microbench.errors import UserError
 
@@ -21,17 +21,20 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     said = choices.overrides
     env_id, choices.inferred["task"] = _task(found, choices, need_task=need_task)
     center, half = _box(found, choices)
+    stats = _given_statistics(choices)
+    others = found.beside if stats is None or stats.raw in found.beside else (*found.beside, stats.raw)
+    whole = identity(content.sha256, said, *others)
     target = Target(
         policy=_policy(found, center, half),
         critic=found.critic,
-        obs_scale=_units(found, choices),
+        obs_scale=_units(found, choices, stats),
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
     )
     _try(target, found)
     return Checkpoint(
         path=content.path,
-        sha256=identity(content.sha256, said, *found.beside),
+        sha256=whole,
         family=family,
         env_id=env_id,
         algorithm=found.algorithm,
@@ -39,7 +42,7 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
         train_seed=found.train_seed,
         claim=found.claim,
         target=target,
-        source=Source(path=str(content.path.resolve()), sha256=content.sha256, overrides=said),
+        source=Source(path=str(content.path.resolve()), sha256=content.sha256, identity=whole, overrides=said),
         about=dict(found.about),
         inferred=choices.inferred,
     )
@@ -82,13 +85,16 @@ def _box(found: Found, choices: Choices) -> tuple[Tensor, Tensor]:
     return torch.zeros(found.action_size), torch.ones(found.action_size)
 
 
-def _units(found: Found, choices: Choices) -> dict[str, Tensor]:
+def _given_statistics(choices: Choices) -> Statistics | None:
+    said = choices.overrides.obs_stats
+    return None if said is None or str(said) == UNNORMALISED else read_statistics(said)
+
+
+def _units(found: Found, choices: Choices, stats: Statistics | None) -> dict[str, Tensor]:
     """Raw half-width (S,) of one unit of eps, for every unit that can be served."""
     units = {"raw": torch.ones(found.obs_size)}
     if found.norm is not None:
         units["policy-norm"] = found.norm.std[: found.obs_size].clone()
-    said = choices.overrides.obs_stats
-    stats = None if said is None or str(said) == UNNORMALISED else read_statistics(said)
     if stats is not None and not stats.policy:
         if len(stats.std) != found.obs_size:
             raise UserError(

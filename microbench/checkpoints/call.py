@@ -45,7 +45,7 @@ def load_call(name: str, overrides: Overrides) -> Checkpoint:
         train_seed=None,
         claim=None,
         target=target,
-        source=Source(path=name, sha256=sha256, overrides=overrides),
+        source=Source(path=name, sha256=sha256, identity=sha256, overrides=overrides),
         inferred={"policy": "whatever the function returned"},
     )
 

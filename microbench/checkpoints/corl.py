@@ -14,7 +14,6 @@ from microbench.checkpoints import layers as nets
 from microbench.checkpoints.actors import Actor, found, members, only, required_norm
 from microbench.checkpoints.content import Content, state_dict
 from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.layers import Layer
 
 EPS = 1e-3  # added to the standard deviation by compute_mean_std
 STARTS = ("net.0.", "net.net.0.", "base_network.0.", "trunk.0.", "_mlp.0.")
@@ -47,7 +46,7 @@ def _actor(tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) -> Actor:
     if "mu.weight" in tensors:  # SAC-N, EDAC, LB-SAC
         chain = [*nets.numbered(tensors, "trunk."), nets.layer(tensors, "mu")]
         spread = nets.layer(tensors, "log_sigma")
-        critics = ensemble(state_dict(tree.get("critic")), "critic.")
+        critics = nets.ensemble(state_dict(tree.get("critic")), "critic.")
         return Actor(algorithm="sac-n", chain=chain, spread=spread, bounds=(-5, 2), critics=critics, about=about)
     if "base_network.0.weight" in tensors:  # CQL
         constants = [tensors.get(f"log_std_{name}.constant") for name in ("multiplier", "offset")]
@@ -70,14 +69,3 @@ def _actor(tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) -> Actor:
     critics = [nets.numbered(state_dict(tree.get(f"critic_{number}")), "net.") for number in (1, 2)]
     algorithm = "td3-bc" if any(critics) else "bc"
     return Actor(algorithm=algorithm, chain=nets.numbered(tensors, "net."), critics=critics, about=about)
-
-
-def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
-    """Critics stored as one stack of weights (N, in, out) and biases (N, 1, out) per layer."""
-    pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
-    numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
-    stacks = [(tensors[f"{prefix}{number}.weight"], tensors[f"{prefix}{number}.bias"]) for number in numbers]
-    if not stacks or any(weight.ndim != 3 for weight, _ in stacks):
-        return []
-    count = min(len(weight) for weight, _ in stacks)
-    return [[nets.transposed(weight[member], bias[member]) for weight, bias in stacks] for member in range(count)]

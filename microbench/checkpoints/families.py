@@ -66,10 +66,12 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
     if call.is_call(str(path)):
         return call.load_call(str(path), overrides)
     path = Path(path)
+    if overrides.family == own.FAMILY:
+        return own.load_own(path)
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
     content = read_content(path)
-    if content.kind == "safetensors" and overrides.family in (None, own.FAMILY):
+    if content.kind == "safetensors" and overrides.family is None:
         return _own(content, overrides)
     name = family_of(content, overrides.family)
     choices = Choices(path, overrides)
@@ -124,6 +126,6 @@ def reload(source: Source) -> Checkpoint:
         UserError: the file is another one now.
     """
     checkpoint = load(source.path, source.overrides)
-    if checkpoint.source.sha256 != source.sha256:
+    if checkpoint.sha256 != source.identity:
         raise UserError(f"{source.path} was replaced while it was evaluated; evaluate a policy whose training is over.")
     return replace(checkpoint, source=source)

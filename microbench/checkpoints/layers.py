@@ -65,6 +65,17 @@ def numbered(tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
     return [layer(tensors, f"{prefix}{number}") for number in numbers]
 
 
+def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
+    """Critics stored as one stack of weights (N, in, out) and biases (N, 1, out) per layer."""
+    pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
+    numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
+    stacks = [(tensors[f"{prefix}{number}.weight"], tensors[f"{prefix}{number}.bias"]) for number in numbers]
+    if not stacks or any(weight.ndim != 3 for weight, _ in stacks):
+        return []
+    count = min(len(weight) for weight, _ in stacks)
+    return [[transposed(weight[member], bias[member]) for weight, bias in stacks] for member in range(count)]
+
+
 def mlp(layers: Sequence[Layer], activation: str, *, last: bool = False) -> Function:
     """The layers with the activation between them, and after the last one if asked; ValueError if sizes do not fit."""
     if not layers:

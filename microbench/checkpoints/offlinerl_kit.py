@@ -16,10 +16,11 @@ from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer
 
 EPS = 1e-3
+FREE = (float("-inf"), float("inf"))
 PARTS = re.compile(
     r"actor\.(backbone\.model\.\d+\.(weight|bias)|dist_net\.(mu|sigma)\.(weight|bias)|dist_net\.sigma_param|last\.(weight|bias))"
 )
-CRITIC = re.compile(r"(critic[12]|critics\.\d+)\.backbone\.model\.0\.weight")
+CRITIC = re.compile(r"(critic[12]|critic_q[12]|critics\.\d+)\.backbone\.model\.0\.weight")
 
 
 def detect(content: Content) -> bool:
@@ -37,20 +38,24 @@ def read(content: Content, choices: Choices) -> Found:
     )
     hidden, critics = nets.numbered(tensors, "actor.backbone.model."), _critics(tensors)
     if "actor.last.weight" in tensors:
-        why = (
-            "is a TD3+BC policy of OfflineRL-Kit, trained on normalised observations whose statistics it does not store"
-        )
+        why = "is a deterministic policy of OfflineRL-Kit, whose TD3+BC normalises observations and does not store how"
         norm, beside = required_norm(choices, why, EPS)
         chain = [*hidden, nets.layer(tensors, "actor.last")]
-        return found(Actor(algorithm="td3-bc", chain=chain, critics=critics, norm=norm, beside=beside), choices)
+        return found(
+            Actor(algorithm="td3-bc" if critics else "bc", chain=chain, critics=critics, norm=norm, beside=beside),
+            choices,
+        )
     spread: Layer | Tensor | None = tensors.get("actor.dist_net.sigma_param")
+    bounds = FREE if spread is not None else (-5.0, 2.0)  # a spread of its own is not cut
     if "actor.dist_net.sigma.weight" in tensors:
         spread = nets.layer(tensors, "actor.dist_net.sigma")
     chain = [*hidden, nets.layer(tensors, "actor.dist_net.mu")]
     choices.inferred["observations"] = "as they are: this family's SAC does not normalise"
-    return found(Actor(algorithm="sac", chain=chain, spread=spread, bounds=(-5, 2), critics=critics), choices)
+    return found(Actor(algorithm="sac", chain=chain, spread=spread, bounds=bounds, critics=critics), choices)
 
 
 def _critics(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:
     names = sorted({match[1] for name in tensors if (match := CRITIC.fullmatch(name))})
+    if not names:  # EDAC keeps its critics in one stack
+        return nets.ensemble(tensors, "critics.model.")
     return [[*nets.numbered(tensors, f"{name}.backbone.model."), nets.layer(tensors, f"{name}.last")] for name in names]

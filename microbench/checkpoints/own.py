@@ -86,7 +86,7 @@ def load_own(path: Path) -> Checkpoint:
             },
             distribution=lambda obs: _distribution(actor, obs),
         ),
-        source=Source(path=str(path.resolve()), sha256=sha256),
+        source=Source(path=str(path.resolve()), sha256=sha256, identity=sha256),
         about={name: about.get(name) for name in ("hidden", "updates", "dataset")},
     )
 

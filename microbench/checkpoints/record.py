@@ -38,7 +38,8 @@ class Source:
     """Where a checkpoint comes from: enough to read it again in another process, and to notice another file."""
 
     path: str  # of a file, or module:callable
-    sha256: str
+    sha256: str  # of the file alone
+    identity: str  # of everything that decides the policy and its units: the checkpoint's sha256
     overrides: Overrides = NONE
 
 

@@ -239,6 +239,10 @@ def test_statistics_of_a_dataset_are_a_unit_and_only_on_request_a_part_of_the_po
     plain, unit = loaded(tmp_path, "td3.pth"), loaded(tmp_path, "td3.pth", obs_stats=stats)
     assert unit.target.scale("dataset-std").tolist() == list(range(1, OBS + 1))
     assert unit.target.policy(SEEN).equal(plain.target.policy(SEEN))
+    assert unit.sha256 != plain.sha256  # another meaning of eps must not be another row of the same cell
+    write(stats, stats.read_bytes().replace(b"11]", b"12]"))
+    with pytest.raises(UserError, match="was replaced while it was evaluated"):
+        reload(unit.source)
     normalised = loaded(tmp_path, "td3.pth", obs_stats=policy)
     mean = torch.arange(1.0, OBS + 1)
     torch.testing.assert_close(normalised.target.policy(SEEN), plain.target.policy((SEEN - mean) / (mean + 1)))
@@ -303,6 +307,7 @@ def test_sizes_of_two_tasks_ask_for_one(tmp_path: Path) -> None:
         ({"squash": "tan"}, "did you mean 'tanh'"),
         ({"max_action": 0.0}, "--max-action 0 is no half-width"),
         ({"family": "sb4"}, "did you mean 'sb3'"),
+        ({"family": "microbench"}, "damaged or foreign"),
         ({"family": "sb3"}, "is not of the family sb3"),
         ({"obs_stats": Path("nowhere.json")}, "No such file"),
     ],

@@ -105,8 +105,18 @@ def test_offlinerl_kit_reads_live_critics_and_not_their_slow_copies(tmp_path: Pa
         for i in (1, 2)
     ]
     torch.testing.assert_close(target.require_critic()(SEEN, action), torch.minimum(*both))
-    with pytest.raises(UserError, match="TD3\\+BC policy of OfflineRL-Kit"):
+    with pytest.raises(UserError, match="deterministic policy of OfflineRL-Kit"):
         loaded(tmp_path, files.offlinerl_kit(deterministic=True))
+
+
+def test_offlinerl_kit_reads_edacs_stack_of_critics(tmp_path: Path) -> None:
+    tree = {name: value for name, value in files.offlinerl_kit().items() if name.startswith("actor.")}
+    stack = files.corl("sac-n")["critic"]
+    tree |= {name.replace("critic.", "critics.model."): value for name, value in stack.items()}
+    target, action = loaded(tmp_path, tree).target, torch.zeros(5, ACTIONS)
+    members = [files.critic(files.numbered("critic.", 0, 2, 4), seed) for seed in (2, 3, 4)]
+    expected = torch.stack([values(member, layers("critic."), SEEN, action) for member in members]).amin(0)
+    torch.testing.assert_close(target.require_critic()(SEEN, action), expected)
 
 
 def test_rorl_is_read_out_of_whole_modules(tmp_path: Path) -> None:
