@@ -20,7 +20,7 @@ from torch import Tensor
 from attacks.noise import Noise
 from attacks.objectives import Objective, action_difference, action_kl, value
 from attacks.search import BestOf, Descend, Uniform
-from attacks.target import Critic, Policy, Target
+from attacks.target import Critic, Memory, Policy, Target
 from attacks.threat import NORMS, UNITS, Threat
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "BestOf",
     "Critic",
     "Descend",
+    "Memory",
     "Noise",
     "Objective",
     "Policy",

@@ -25,6 +25,20 @@ class Critic(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Memory:
+    """What a recurrent policy carries from one step of an episode to the next: H numbers per row.
+
+    They travel as the last H columns of obs, which then is (B, S + H), so that whatever an attack does with rows they
+    keep their own memory; their budget is 0. `start` (H,) is that of a new episode; `advance(seen, obs)`, both
+    (B, S + H), gives the memory (B, H) of the next step: seen is what the policy was shown, obs the true state, which
+    is for an attacker who remembers and nothing that a policy may look at.
+    """
+
+    start: Tensor
+    advance: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
     """A policy and whatever else the attacker knows about it.
 
@@ -32,12 +46,14 @@ class Target:
     critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
     obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
     distribution  obs (B, S) → Normal (B, A) *before* the tanh; None if the policy has none
+    memory        None for a policy that decides by the present observation alone
     """
 
     policy: Policy
     critic: Critic | None = None
     obs_scale: Mapping[str, Tensor]
     distribution: Callable[[Tensor], Normal] | None = None
+    memory: Memory | None = None
 
     def scale(self, unit: str) -> Tensor:
         """Return the raw half-width (S,) of one unit of eps; ValueError if this target lacks the unit."""

@@ -35,7 +35,7 @@ from benchmarks.simulation import long_rollout
 from microbench import locomotion
 from microbench.agent import AgentConfig, make_agent
 from microbench.algorithms import ALGORITHMS
-from microbench.checkpoints import Checkpoint
+from microbench.checkpoints import Checkpoint, Source
 from microbench.environment import make_env
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
@@ -191,6 +191,7 @@ def fresh(task: Task) -> Checkpoint:
         train_seed=None,
         claim=None,
         target=target,
+        source=Source(path="fresh", sha256="0" * 64, identity="0" * 64),
     )
 
 

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from microbench import adroit
 
+# Names of ours for what Gymnasium makes of a registered id with other arguments.
+VARIANTS: dict[str, tuple[str, dict[str, bool]]] = {"AntContactForces-v4": ("Ant-v4", {"use_contact_forces": True})}
+
 
 def is_registered(env_id: str) -> bool:
     """Whether there is such an environment; Adroit's are made known to Gymnasium here.
@@ -20,7 +23,7 @@ def is_registered(env_id: str) -> bool:
     """
     if env_id.startswith("AdroitHand") or env_id in adroit.RULES:
         adroit.register()
-    return env_id in gymnasium.registry or env_id in adroit.RULES
+    return env_id in gymnasium.registry or env_id in adroit.RULES or env_id in VARIANTS
 
 
 def make_env(
@@ -36,8 +39,8 @@ def make_env(
         horizon = rules.horizon
     with warnings.catch_warnings(), warnings_counted_only():
         warnings.filterwarnings("ignore", ".*The environment .* is out of date.*", DeprecationWarning)
-        registered = env_id if rules is None else rules.registered
-        env = gymnasium.make(registered, max_episode_steps=horizon, disable_env_checker=True)
+        registered, arguments = VARIANTS.get(env_id, (env_id if rules is None else rules.registered, {}))
+        env = gymnasium.make(registered, max_episode_steps=horizon, disable_env_checker=True, **arguments)
     return env if rules is None else adroit.ByD4RL(env, rules)
 
 

@@ -1,6 +1,6 @@
 """Episodes in lock step: one policy call and one attack call per time step for all that are still running.
 
-Shapes: B rows still running, S obs, A action.
+Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for others), A action.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,10 +37,11 @@ class Episodes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Running:
-    """The rows that are still running: their numbers ids (B,), obs (B, S) float32, and their attacker's parts."""
+    """The rows still running: their numbers ids (B,), obs (B, S) float32, memory (B, H), and their attacker's parts."""
 
     ids: NDArray[np.int64]
     obs: Tensor
+    memory: Tensor
     noise: Noise
     threat: Threat | None
 
@@ -52,7 +53,8 @@ class _Running:
             lost[self.ids[~kept]] = True
         index = torch.from_numpy(kept)
         threat = None if self.threat is None else self.threat.rows(index)
-        return _Running(ids=self.ids[kept], obs=self.obs[index], noise=self.noise.rows(index), threat=threat)
+        noise = self.noise.rows(index)
+        return _Running(ids=self.ids[kept], obs=self.obs[index], memory=self.memory[index], noise=noise, threat=threat)
 
 
 def run_episodes(
@@ -83,31 +85,36 @@ def run_episodes(
     returns, lengths = np.zeros(n), np.zeros(n, np.int64)
     first = _as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
-    flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, first))
-    running = _Running(ids=np.arange(n), obs=first, noise=Noise.from_seeds(seeds), threat=threat)
+    memory = first.new_zeros(n, 0) if target.memory is None else target.memory.start.expand(n, -1)
+    flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, torch.cat([first, memory], 1)))
+    noise = Noise.from_seeds(seeds)
+    running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
     running = running.where(_finite(running.obs.numpy()), flags["nan-observation"])
     while len(running.ids):
-        action = deterministic_action(target.policy, _shown(target, attack, running))
-        given = _finite(action)
-        running, action = running.where(given, flags["nan-action"]), action[given]
+        obs = torch.cat([running.obs, running.memory], 1)
+        seen = _shown(target, attack, running, obs)
+        action, memory = deterministic_action(target.policy, seen), _remembered(target, seen, obs)
+        given = _finite(action) & _finite(memory.numpy())
+        running = replace(running, memory=memory).where(given, flags["nan-action"])
+        action = action[given]
         if not len(running.ids):
             break
         ids = running.ids
         action = disturbances.executed(np.clip(action, simulator.action_low, simulator.action_high), ids)
-        obs, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
+        state, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
         rewarded = np.isfinite(reward)
         returns[ids] += np.where(rewarded, reward, 0)
         lengths[ids] += 1
-        running = replace(running, obs=_as_tensor(disturbances.seen(obs, ids)))
-        seen = rewarded & _finite(running.obs.numpy())
-        running = running.where(seen, flags["nan-observation"]).where(~(terminated | truncated)[seen])
+        running = replace(running, obs=_as_tensor(disturbances.seen(state, ids)))
+        sensed = rewarded & _finite(running.obs.numpy())
+        running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
     flags["unstable-physics"] = simulator.unstable
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
 
 
-def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:
-    """What the policy sees (B, S): the attack's choice, put back into the budget."""
-    obs, threat = running.obs, running.threat
+def _shown(target: Target, attack: Attack | None, running: _Running, obs: Tensor) -> Tensor:
+    """What the policy sees (B, S + H): the attack's choice, put back into the budget."""
+    threat = running.threat
     if attack is None or threat is None:
         return obs
     seen = attack(target, obs.clone(), threat, running.noise)  # a clone: writing into it must not move the ball
@@ -118,10 +125,21 @@ def _shown(target: Target, attack: Attack | None, running: _Running) -> Tensor:
 
 @torch.no_grad()
 def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
-    """Actions (B, A) for obs (B, S), equal for every grouping of the rows."""
-    padding = obs.new_zeros(-len(obs) % BLOCK_ROWS, obs.shape[1])
-    action: NDArray[np.float32] = policy(torch.cat([obs, padding]))[: len(obs)].float().numpy()
+    """Actions (B, A) for obs (B, S + H), equal for every grouping of the rows."""
+    action: NDArray[np.float32] = policy(_padded(obs))[: len(obs)].float().numpy()
     return action
+
+
+@torch.no_grad()
+def _remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
+    """The memory (B, H) of the next step, after the policy was shown seen (B, S + H) in place of obs."""
+    if target.memory is None:
+        return seen[:, :0]
+    return target.memory.advance(_padded(seen), _padded(obs))[: len(seen)]
+
+
+def _padded(rows: Tensor) -> Tensor:
+    return torch.cat([rows, rows.new_zeros(-len(rows) % BLOCK_ROWS, rows.shape[1])])
 
 
 def _as_tensor(obs: NDArray[np.float64]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import attacks
 from attacks import Target, Threat
 from microbench.checkpoints import Checkpoint
+from microbench.checkpoints.adversary import Adversary, find_attack
 from microbench.disturbed import Disturbances
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
@@ -18,6 +19,8 @@ from microbench.simulate import Simulator, make_simulator
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.worlds import signals, world
 from reports.results import SCHEMA
+
+CLAIM_TOLERANCE = 0.05  # of a claimed return: what other versions of MuJoCo change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,7 @@ def evaluate_chunk(
     cells = [episode.cell for episode in chunk]
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
-    attack, threat = _attack(checkpoint.target, conditions, cells)
-    target = checkpoint.target
+    target, attack, threat = _attack(checkpoint.target, conditions, cells)
     with closing(watched(make_simulator(task, [at.model for at in worlds]))) as simulator, one_thread():
         rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
         outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
@@ -94,17 +96,38 @@ def check_task(checkpoint: Checkpoint, task: Task) -> None:
         )
 
 
+def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> pd.DataFrame:
+    """Rows of results with `clean-mismatch` on the clean ones of a policy that does not earn what is claimed of it.
+
+    Their mean is farther from the claim than 5 % of it and than twice its own standard error.
+    """
+    clean = (rows["checkpoint"] == checkpoint) & (rows["attack"] == "none") & (rows["perturbation"] == "none")
+    returns = rows.loc[clean, "return"]
+    if claim is None or returns.empty:
+        return rows
+    error = 0.0 if len(returns) < 2 else float(returns.std()) / len(returns) ** 0.5
+    if abs(float(returns.mean()) - claim) <= max(CLAIM_TOLERANCE * abs(claim), 2 * error):
+        return rows
+    flags = [";".join(dict.fromkeys([*filter(None, old.split(";")), "clean-mismatch"])) for old in rows["flags"]]
+    return rows.assign(flags=rows["flags"].mask(clean, pd.Series(flags, index=rows.index, dtype=rows["flags"].dtype)))
+
+
 def _attack(
     target: Target, conditions: Conditions, cells: Sequence[Cell]
-) -> tuple[attacks.Attack | None, Threat | None]:
-    """The chunk's attack and its budget per row (B, 1); a chunk holds one attack only."""
+) -> tuple[Target, attacks.Attack | None, Threat | None]:
+    """What the chunk attacks, its attack, and the budget per row (B, 1); a chunk holds one attack only."""
     (name,) = {cell.attack for cell in cells}
     if name == "none":
-        return None, None
+        return target, None, None
+    attack = find_attack(name)
+    if isinstance(attack, Adversary):
+        target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
     scale = target.scale(conditions.unit)
+    if target.memory is not None:  # no attack touches what the policy remembers
+        scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
-    return attacks.resolve(name), threat
+    return target, attack, threat
 
 
 @contextmanager

@@ -174,6 +174,9 @@ _ALL = (
     _HALF_CHEETAH,
     _WALKER2D,
     _ANT,
+    # What Gymnasium calls Ant-v4 with use_contact_forces: sensors and rewards of the Ant-v2 and -v3 that older policies
+    # were trained on. It runs in Gymnasium itself.
+    replace(_ANT, env_id="AntContactForces-v4", obs_size=111, physics=None),
     _SWIMMER,
     _INVERTED_PENDULUM,
     _HUMANOID,

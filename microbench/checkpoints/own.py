@@ -14,7 +14,7 @@ from torch.distributions import Normal
 
 from attacks import Target
 from microbench.agent import Agent
-from microbench.checkpoints.record import Checkpoint
+from microbench.checkpoints.record import Checkpoint, Source
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.networks import Actor, Critics
@@ -66,9 +66,10 @@ def load_own(path: Path) -> Checkpoint:
     content = path.read_bytes()  # once: what is loaded is what is hashed, even if a training replaces the file
     about, tensors = _parse(path, content)
     actor, critics = _networks(path, about, tensors)
+    sha256 = hashlib.sha256(content).hexdigest()
     return Checkpoint(
         path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         family=FAMILY,
         env_id=about["env_id"],
         algorithm=about["algorithm"],
@@ -85,6 +86,8 @@ def load_own(path: Path) -> Checkpoint:
             },
             distribution=lambda obs: _distribution(actor, obs),
         ),
+        source=Source(path=str(path.resolve()), sha256=sha256, identity=sha256),
+        about={name: about.get(name) for name in ("hidden", "updates", "dataset")},
     )
 
 

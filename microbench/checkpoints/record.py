@@ -1,17 +1,56 @@
-"""What a policy file turns into."""
+"""What a policy file turns into, and what is needed to read it again elsewhere."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from attacks import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What a user says of a file because the file does not: None leaves it to the file or the family.
+
+    `activation` of hidden layers and `squash` of the output by name; `max_action` the half-width of the action box;
+    `obs_stats` a file with mean and std of observations; `family` a name of `FAMILIES`; `env_id` the task.
+    """
+
+    family: str | None = None
+    activation: str | None = None
+    squash: str | None = None
+    max_action: float | None = None
+    obs_stats: Path | None = None
+    env_id: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The ones that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NONE = Overrides()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a checkpoint comes from: enough to read it again in another process, and to notice another file."""
+
+    path: str  # of a file, or module:callable
+    sha256: str  # of the file alone
+    identity: str  # of everything that decides the policy and its units: the checkpoint's sha256
+    overrides: Overrides = NONE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
     """A policy that can be evaluated, with what is known of its origin.
 
-    `sha256` is the file's; `dataset` is empty and `train_seed` None where the file does not say; `claim` is the
-    normalized score its maker measured, if recorded.
+    `sha256` is the file's, or, where more than the file decides the policy (statistics beside it, overrides), that of
+    all of it together; `dataset` is empty and `train_seed` None where the file does not say; `claim` is the normalized
+    score its maker measured, if recorded; `about` is what the file tells, `inferred` what it does not, each with the
+    reason.
     """
 
     path: Path
@@ -23,3 +62,15 @@ class Checkpoint:
     train_seed: int | None
     claim: float | None
     target: Target
+    source: Source
+    about: dict[str, Any] = field(default_factory=dict)
+    inferred: dict[str, str] = field(default_factory=dict)
+
+
+def identity(sha256: str, overrides: Overrides, *others: bytes) -> str:
+    """The file's own sha256 if it alone decides the policy, else one of the file, what was said and other contents."""
+    said = {name: str(value) for name, value in overrides.given.items() if name not in ("env_id", "obs_stats")}
+    if not said and not others:
+        return sha256
+    parts = [sha256, json.dumps(said, sort_keys=True), *(hashlib.sha256(content).hexdigest() for content in others)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

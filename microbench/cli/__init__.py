@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": reporting.report,
     "compare": reporting.compare,
     "render": rendering.render,
+    "inspect": reporting.inspect,
     "collect": learning.collect,
     "datasets": learning.datasets,
     "list": reporting.list_names,

@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microbench.cli.options import (
+    Activation,
     AsJson,
     Checkpoint,
+    Claim,
     Env,
     Episodes,
     EvalSeed,
     FailUnder,
+    Family,
     Folder,
+    MaxAction,
     Norm,
+    ObsStats,
     Quiet,
     Ray,
     Resume,
     Runs,
+    Squash,
     Unit,
     Workers,
     end,
@@ -35,7 +41,7 @@ def attack(
     attack: Annotated[
         list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
     ] = None,
-    unit: Unit = "dataset-std",
+    unit: Unit = None,
     norm: Norm = "linf",
     env: Env = None,
     episodes: Episodes = 10,
@@ -48,9 +54,16 @@ def attack(
     fail_under: FailUnder = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+    claim: Claim = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
     from attacks import ATTACKS
+    from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
     from microbench.plan import CLEAN
 
@@ -68,6 +81,11 @@ def attack(
         out=out,
         resume=resume,
         quiet=quiet,
+        overrides=Overrides(
+            family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
+        ),
+        claim=claim,
+        skip_unservable=attack is None,
     )
     _evaluate(cells, options, fail_under, as_json)
 
@@ -87,7 +105,7 @@ def perturb(
     sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
     attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
-    unit: Unit = "dataset-std",
+    unit: Unit = None,
     norm: Norm = "linf",
     env: Env = None,
     episodes: Episodes = 10,
@@ -100,8 +118,15 @@ def perturb(
     fail_under: FailUnder = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+    claim: Claim = None,
 ) -> None:
     """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
+    from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
     from microbench.commands import sweeps
 
@@ -125,6 +150,11 @@ def perturb(
         out=out,
         resume=resume,
         quiet=quiet,
+        overrides=Overrides(
+            family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
+        ),
+        claim=claim,
+        skip_unservable=attack is None,
     )
     _evaluate(cells, options, fail_under, as_json)
 

@@ -10,24 +10,48 @@ from typing import Annotated
 import typer
 
 Checkpoint = Annotated[
-    Path | None, typer.Argument(help="Run folder or policy file; the newest run if left out.", show_default=False)
+    Path | None,
+    typer.Argument(
+        help="Run folder, policy file of any family, or module:callable; the newest run if left out.",
+        show_default=False,
+    ),
 ]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
 Env = Annotated[str | None, typer.Option(help="Gymnasium id of the task; the checkpoint's own if left out.")]
-Unit = Annotated[str, typer.Option(help="What eps is measured in: dataset-std, policy-norm, raw or range.")]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        help="What eps is measured in: dataset-std, policy-norm, raw or range; the first that the policy has of "
+        "dataset-std and policy-norm if left out."
+    ),
+]
 Norm = Annotated[str, typer.Option(help="linf or l2.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes per cell; the same start states in every cell.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode; the next ones count upwards.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core if left out. They decide no result.")]
 Ray = Annotated[str | None, typer.Option(help="Run on Ray: auto, local, or HOST:PORT of a cluster.")]
-Folder = Annotated[Path | None, typer.Option(help="Folder for results.csv and report/; the run's own if left out.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder for results.csv and report/; the run's own, or one below --runs, if left out."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Skip episodes that results.csv already holds.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table, also if quiet.")]
+Family = Annotated[str | None, typer.Option(help="Family of the file, in place of what its content says.")]
+Activation = Annotated[
+    str | None, typer.Option(help="Hidden activation, where the file does not say it: relu, tanh, …")
+]
+Squash = Annotated[str | None, typer.Option(help="How the output becomes an action: tanh, or none (cut to the box).")]
+MaxAction = Annotated[float | None, typer.Option(help="Half-width of the action box of a squashed policy.")]
+ObsStats = Annotated[
+    Path | None, typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, or a D4RL hdf5 file.")
+]
+Claim = Annotated[float | None, typer.Option(help="Return the policy is said to earn; a different one is flagged.")]
 FailUnder = Annotated[
     float | None,
     typer.Option(help="Exit with 1 unless the lower end of every condition's interval reaches this score."),
 ]
+
 
 FAILED = 1  # what shells take for "no"; 2 is a mistake
 

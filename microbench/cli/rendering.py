@@ -20,7 +20,7 @@ def render(
         int | None, typer.Option(min=1, help="Steps to show; the episodes run to their ends in any case.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; a GIF beside the policy if left out.")] = None,
-    unit: Unit = "dataset-std",
+    unit: Unit = None,
     norm: Norm = "linf",
     env: Env = None,
     runs: Runs = Path("runs"),

@@ -1,11 +1,25 @@
-"""Commands that only tell: report, compare and list."""
+"""Commands that only tell: report, compare, inspect and list."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from microbench.cli.options import FAILED, AsJson, FailUnder, Quiet, end
+from microbench.cli.options import (
+    FAILED,
+    Activation,
+    AsJson,
+    Checkpoint,
+    Env,
+    FailUnder,
+    Family,
+    MaxAction,
+    ObsStats,
+    Quiet,
+    Runs,
+    Squash,
+    end,
+)
 
 
 def report(
@@ -46,17 +60,40 @@ def compare(
         raise typer.Exit(FAILED)
 
 
+def inspect(
+    checkpoint: Checkpoint = None,
+    env: Env = None,
+    runs: Runs = Path("runs"),
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, the units' numbers too.")] = False,
+) -> None:
+    """Say what a policy file holds, what had to be inferred and how, and what can attack it."""
+    from microbench.checkpoints import Overrides
+    from microbench.commands import inspect as command
+
+    said = Overrides(
+        family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats, env_id=env
+    )
+    typer.echo(command.inspect(checkpoint, runs, said, as_json=as_json))
+
+
 def list_names() -> None:
     """List attacks, perturbations, algorithms and tasks."""
     import attacks
     import perturbations
     from microbench.algorithms import ALGORITHMS
+    from microbench.checkpoints import FAMILIES
     from microbench.tasks import TASKS
 
     tables: dict[str, Any] = {
         "attacks": attacks.ATTACKS,
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
+        "families": FAMILIES,
         "tasks": TASKS,
     }
     for title, names in tables.items():

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ import pandas as pd
 
 import attacks
 import reports
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints.adversary import find_attack
+from microbench.checkpoints.record import NONE
+from microbench.commands import opening
 from microbench.commands.progress import Estimate, track
-from microbench.commands.rows import finish, identify, missing_episodes, past_runs, planned_rows
+from microbench.commands.rows import finish, flag_claim, identify, missing_episodes, past_runs, planned_rows
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import Conditions, check_task
 from microbench.plan import Cell, Episode, plan_episodes
-from microbench.runs import RESULTS, find_policy
+from microbench.runs import RESULTS
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.workers import evaluate_episodes
@@ -34,7 +37,7 @@ class EvaluateOptions:
     checkpoint: Path | None
     runs: Path
     env: str | None
-    unit: str
+    unit: str | None  # None means the dataset's spread, else the policy's own
     norm: str
     episodes: int
     seed: int
@@ -43,6 +46,9 @@ class EvaluateOptions:
     resume: bool
     quiet: bool
     ray: str | None = None  # auto, local or the address of a cluster; None means processes of this machine
+    overrides: Overrides = NONE
+    claim: float | None = None  # the return that the policy is said to earn
+    skip_unservable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,7 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
         if not 0 <= eps < float("inf"):
             raise UserError(f"--eps {eps} is no budget; expected a finite number of at least 0, for example --eps 0.1.")
     for name in names:
-        attacks.resolve(name)
+        find_attack(name)
     return [Cell(attack=name, eps=eps) for name in names for eps in budgets]
 
 
@@ -85,11 +91,18 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
     began = time.monotonic()
-    checkpoint = load_own(find_policy(options.checkpoint, options.runs))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=options.unit, norm=options.norm)
+    checkpoint = opening.open_checkpoint(
+        options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
+    )
+    unit = opening.unit_of(checkpoint, options.unit)
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
+    if options.skip_unservable:
+        cells = opening.servable_cells(checkpoint, cells, quiet=options.quiet)
+    opening.check_attacks(checkpoint, cells)
     changed = effects(find_task(conditions.env_id), cells)  # now, so that a part that the robot lacks is told at once
-    folder = options.out or checkpoint.path.parent
+    opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
+    folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / RESULTS
     planned = plan_episodes(cells, options.episodes, options.seed)
@@ -98,7 +111,10 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
     _run(checkpoint, conditions, missing if options.resume else planned, results, options)
     this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
-    frame = finish(results, keys, this_run | {"effects": changed})
+    this_run |= {"effects": changed, "claim": options.claim, "inferred": checkpoint.inferred}
+    if options.claim is not None:
+        flag_claim(results, checkpoint, options.claim)
+    frame = finish(results, keys, this_run)
     about = {"runs": past_runs(results)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
     return Outcome(frame=planned_rows(frame, keys), files={RESULTS: results} | files)

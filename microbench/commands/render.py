@@ -11,14 +11,15 @@ import pandas as pd
 from mujoco import MjModel
 
 import perturbations
-from microbench.checkpoints import load_own
+from microbench.checkpoints import Overrides
+from microbench.commands import opening
 from microbench.commands.evaluate import attack_cells
 from microbench.drawing import Frames, draw
 from microbench.errors import UserError
 from microbench.evaluate import Conditions, check_task
 from microbench.plan import CLEAN, Cell
 from microbench.recording import Recording, record
-from microbench.runs import RESULTS, find_policy
+from microbench.runs import RESULTS
 from microbench.tasks import Task, find_task
 from microbench.video import beside, captioned, check_kind, save
 from reports.names import condition_name
@@ -44,7 +45,7 @@ class RenderOptions:
     env: str | None
     attack: str | None
     eps: float | None
-    unit: str
+    unit: str | None
     norm: str
     perturbation: str | None
     seed: int
@@ -64,8 +65,9 @@ def render(options: RenderOptions) -> list[str]:
     cell = _cell(options)
     if options.out is not None:
         check_kind(options.out)  # before the work
-    checkpoint = load_own(find_policy(options.checkpoint, options.runs))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=options.unit, norm=options.norm)
+    checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
+    unit = opening.unit_of(checkpoint, options.unit)
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
     folder = checkpoint.path.parent

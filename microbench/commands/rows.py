@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from microbench.checkpoints import Checkpoint
-from microbench.evaluate import Conditions
+from microbench.evaluate import Conditions, flag_mismatch
 from microbench.plan import Episode
 from reports.files import alone, replace
 from reports.provenance import read_sidecars
 from reports.results import as_json, read
 from reports.schema import KEY
-from reports.writer import move_last
+from reports.writer import Writer, move_last
 
 
 def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
@@ -62,6 +62,22 @@ def finish(results: Path, keys: pd.DataFrame, this_run: Mapping[str, Any]) -> pd
         replace(results.with_suffix(".json"), about)
     move_last(keys, results)
     return read(results)
+
+
+def flag_claim(results: Path, checkpoint: Checkpoint, claim: float) -> None:
+    """Flag the clean rows of a policy that does not earn the return that is claimed of it.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: it cannot be written.
+
+    """
+    old = read(results)
+    new = flag_mismatch(old, checkpoint.sha256, claim)
+    flagged = new[new["flags"] != old["flags"]]
+    if len(flagged):
+        with Writer(results) as writer:
+            writer.put(flagged)
 
 
 def planned_rows(frame: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:

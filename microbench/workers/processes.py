@@ -8,12 +8,10 @@ import time
 import warnings
 from collections.abc import Generator
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import joblib
 
-from microbench.checkpoints import Checkpoint, load_own
-from microbench.errors import UserError
+from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import Chunk
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
@@ -21,12 +19,10 @@ from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
 
 def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -> Round:
     """Rounds in a pool of at least two processes; a broken pool is replaced in the next round."""
-    path = checkpoint.path.resolve()
 
     def run(left: Chunks) -> Generator[Done, None, None]:
         calls = (
-            joblib.delayed(_evaluate)(path, checkpoint.sha256, conditions, number, chunk)
-            for number, chunk in left.items()
+            joblib.delayed(_evaluate)(checkpoint.source, conditions, number, chunk) for number, chunk in left.items()
         )
         with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_start, initargs=(os.getpid(),)):
             pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
@@ -56,20 +52,11 @@ def _start(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _evaluate(path: Path, sha256: str, conditions: Conditions, number: int, chunk: Chunk) -> Done:
-    return timed(number, lambda: evaluate_chunk(_load(path, sha256), conditions, chunk))
+def _evaluate(source: Source, conditions: Conditions, number: int, chunk: Chunk) -> Done:
+    return timed(number, lambda: evaluate_chunk(_load(source), conditions, chunk))
 
 
 @functools.lru_cache(maxsize=1)
-def _load(path: Path, sha256: str) -> Checkpoint:
+def _load(source: Source) -> Checkpoint:
     """The checkpoint, read once per process."""
-    return expected(load_own(path), sha256)
-
-
-def expected(checkpoint: Checkpoint, sha256: str) -> Checkpoint:
-    """The checkpoint if it is that one; raises UserError."""
-    if checkpoint.sha256 != sha256:
-        raise UserError(
-            f"{checkpoint.path} was replaced while it was evaluated; evaluate a policy whose training is over."
-        )
-    return checkpoint
+    return reload(source)

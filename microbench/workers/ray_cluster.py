@@ -12,14 +12,18 @@ from typing import Any
 
 import joblib
 
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint, Source, reload
+from microbench.checkpoints.call import is_call
+from microbench.checkpoints.sb3_inputs import beside
 from microbench.errors import UserError
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import Chunk
 from microbench.versions import versions as versions_here
-from microbench.workers.processes import expected
 from microbench.workers.ray_connection import RETRIES, connected
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
+
+STATISTICS = "vecnormalize.pkl"
+STATS = "obs-stats"  # what a file of statistics is called on its way
 
 
 @contextlib.contextmanager
@@ -32,12 +36,13 @@ def on_ray(
         UserError: no Ray is installed or none answers at the address, or the policy file was replaced meanwhile.
 
     """
-    content = checkpoint.path.read_bytes()
-    expected(_load(content, str(checkpoint.path)), checkpoint.sha256)
+    source = checkpoint.source
+    contents = _contents(source)
+    _load(contents, source)  # what would not do there does not do here
     with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
-        about = (ray.put(content), str(checkpoint.path), conditions, versions_here(), paths)
+        about = (ray.put(contents), source, conditions, versions_here(), paths)
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_evaluate)
 
         def run(left: Chunks) -> Generator[Done, None, None]:
@@ -71,8 +76,8 @@ def on_ray(
 
 
 def _evaluate(
-    content: bytes,
-    name: str,
+    contents: tuple[tuple[str, bytes], ...],
+    source: Source,
     conditions: Conditions,
     made_with: dict[str, str],
     paths: list[str],
@@ -88,13 +93,32 @@ def _evaluate(
             f"{', '.join(made_with.get(part.split()[0], 'none') for part in different)}; install the same versions on "
             f"all nodes."
         )
-    return timed(number, lambda: evaluate_chunk(_load(content, name), conditions, chunk))
+    return timed(number, lambda: evaluate_chunk(_load(contents, source), conditions, chunk))
+
+
+def _contents(source: Source) -> tuple[tuple[str, bytes], ...]:
+    """Name and content of the files that make the policy; none for module:callable, which every node must have."""
+    if is_call(source.path):
+        return ()
+    policy, stats = Path(source.path), source.overrides.obs_stats
+    named = {policy.name: policy}
+    for found in beside(policy, STATISTICS)[:1]:
+        named[STATISTICS] = found
+    if stats is not None and stats.is_file():
+        named |= {STATS: stats}
+    return tuple((name, path.read_bytes()) for name, path in named.items())
 
 
 @functools.lru_cache(maxsize=1)
-def _load(content: bytes, name: str) -> Checkpoint:
-    """The checkpoint, parsed once per process; `name` is its path where it came from, for sentences."""
+def _load(contents: tuple[tuple[str, bytes], ...], source: Source) -> Checkpoint:
+    """The checkpoint, made once per process of the files that came along; its paths are those where it came from."""
+    if not contents:
+        return reload(source)
+    policy, overrides = Path(source.path), source.overrides
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, Path(name).name)
-        path.write_bytes(content)
-        return dataclasses.replace(load_own(path), path=Path(name))
+        for name, content in contents:
+            Path(folder, name).write_bytes(content)
+        if STATS in dict(contents):
+            overrides = dataclasses.replace(overrides, obs_stats=Path(folder, STATS))
+        made = reload(dataclasses.replace(source, path=str(Path(folder, policy.name)), overrides=overrides))
+        return dataclasses.replace(made, path=policy, source=source)

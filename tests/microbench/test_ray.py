@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from microbench.checkpoints import Checkpoint
+from microbench.checkpoints import Checkpoint, Source
 from microbench.errors import UserError
 from microbench.versions import versions
 from microbench.workers import evaluate_episodes, ray_cluster, ray_connection
@@ -21,6 +21,8 @@ from tests.microbench.test_workers import HOPPER, been_here, together, work
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
 
 __all__ = ["been_here"]
+
+NOWHERE = Source(path="p", sha256="", identity="")
 
 
 @pytest.fixture
@@ -104,12 +106,12 @@ def test_a_policy_that_was_replaced_is_noticed(checkpoint: Checkpoint) -> None:
 def test_a_worker_with_other_versions_is_refused() -> None:
     other = versions() | {"torch": "1.0"}
     with pytest.raises(UserError, match=r"has torch \d.* where this process has 1\.0; install the same versions"):
-        ray_cluster._evaluate(b"", "policy.safetensors", HOPPER, other, [], 0, ())
+        ray_cluster._evaluate((), NOWHERE, HOPPER, other, [], 0, ())
 
 
 def test_the_workers_path_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(UserError, match="cannot be read"):
-        ray_cluster._evaluate(b"", "p", HOPPER, versions(), ["below/here", sys.path[0]], 0, ())
+    with pytest.raises(UserError, match=r"is empty|no policy file|no known family|cannot be read"):
+        ray_cluster._evaluate((("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], 0, ())
     assert sys.path.count("below/here") == 1
     assert sys.path.count(sys.path[0]) == 1

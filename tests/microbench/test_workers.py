@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from microbench import workers as module
-from microbench.checkpoints import Checkpoint, load_own
+from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
 from microbench.evaluate import Conditions
 from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
@@ -70,22 +70,22 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
 
 
 def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
+    read: list[str] = []
 
-    def counted(path: Path) -> Checkpoint:
-        read.append(path)
-        return load_own(path)
+    def counted(source: Source) -> Checkpoint:
+        read.append(source.path)
+        return reload(source)
 
-    monkeypatch.setattr(processes, "load_own", counted)
+    monkeypatch.setattr(processes, "reload", counted)
     for number in range(2):
-        processes._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, number, tuple(work()[:1]))
-    assert read == [checkpoint.path]
+        processes._evaluate(checkpoint.source, HOPPER, number, tuple(work()[:1]))
+    assert read == [str(checkpoint.path)]
 
 
 def test_a_policy_that_is_replaced_meanwhile_is_noticed(checkpoint: Checkpoint) -> None:
     checkpoint.path.write_bytes(policy_bytes(seed=1))
     with pytest.raises(UserError, match="was replaced while it was evaluated"):
-        processes._evaluate(checkpoint.path, checkpoint.sha256, HOPPER, 0, tuple(work()[:1]))
+        processes._evaluate(checkpoint.source, HOPPER, 0, tuple(work()[:1]))
 
 
 def test_errors_of_a_worker_come_through_at_once(checkpoint: Checkpoint) -> None:

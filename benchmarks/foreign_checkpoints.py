@@ -1,0 +1,86 @@
+"""Clean returns of policies that others published, beside what they are known to earn.
+
+    python -m benchmarks.foreign_checkpoints FOLDER --episodes 10
+
+FOLDER holds the files by family and task; they are not part of the project (docs/checkpoints.md says where they are
+from). `known` is a mean and a spread over three episodes, seeds 0–2, of an independent reading of the same files.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from microbench.checkpoints import Overrides, load
+from microbench.errors import UserError
+from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.plan import CLEAN, plan_episodes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known:
+    """One file: what must be said of it, and what it earns; no mean where it is refused or was never measured."""
+
+    path: str
+    mean: float | None = None
+    spread: float | None = None
+    env_id: str | None = None
+    activation: str | None = None
+
+
+CHEETAH, WALKER = "HalfCheetah-v4", "Walker2d-v4"
+FILES = (
+    Known(path="sb3/Hopper/sac-Hopper-v3.zip", mean=1097, spread=20),
+    Known(path="sb3/Hopper/ppo-Hopper-v3.zip", mean=2438, spread=3),
+    Known(path="sb3/HalfCheetah/a2c-HalfCheetah-v3.zip", mean=2949, env_id=CHEETAH),
+    Known(path="sb3/Walker2d/tqc-Walker2d-v3.zip", mean=3596, spread=791, env_id=WALKER),
+    Known(path="sb3/Walker2d/ppo-Walker2d-v3.zip", mean=2690, spread=1493, env_id=WALKER),
+    Known(path="sb3/Walker2d/ars-Walker2d-v3.zip", mean=1413, spread=111, env_id=WALKER),
+    Known(path="sb3/Ant/ppo-Ant-v3.zip", mean=437),
+    Known(path="sa_ppo/Hopper/model-ppo-hopper-best.model", mean=3077, spread=339),
+    Known(path="sa_ppo/Hopper/model-sappo-sgld-hopper-best.model", mean=3591, spread=20),
+    Known(path="atla/PPO/HalfCheetah/model-ppo-halfcheetah.model", mean=7140, spread=30),
+    Known(path="atla/PPO/Ant/model-ppo-ant.model", mean=5441, spread=581),
+    Known(path="atla/SAPPO/Walker2d/model-sappo-convex-walker.model", mean=3939, spread=546),
+    Known(path="atla/LSTM-PPO/Walker2d/model-lstm-ppo-walker.model"),
+    Known(path="paad/Ant/pa_atla_ant.model"),
+    Known(path="wocar/Walker2d/walker.model", mean=4727, spread=41),
+    Known(path="cs285_pkl/Hopper/Hopper.pkl", mean=3727, spread=2),
+    Known(path="openai_imitation_h5/Walker2d/log_Walker2d-v1_1.h5", mean=5373, spread=10, env_id=WALKER),
+    Known(path="state_dict/HalfCheetah/HCv4_actor5000.pth", mean=14437, spread=32, env_id=CHEETAH, activation="tanh"),
+    Known(path="state_dict/Hopper/Hopper-v3.pth", mean=1334, spread=126),
+    Known(path="serl/Hopper/hopper_evo_net.pkl"),
+)
+
+
+def line(folder: Path, known: Known, episodes: int) -> str:
+    """A row of the table: what the file is, what it earns here, what is known."""
+    try:
+        checkpoint = load(folder / known.path, Overrides(env_id=known.env_id, activation=known.activation))
+    except UserError as error:
+        return f"| `{known.path}` | – | refused: {str(error).removeprefix(str(folder / known.path)).strip()} | – | – |"
+    chunk = tuple(plan_episodes([CLEAN], episodes, seed=0))
+    returns = evaluate_chunk(checkpoint, Conditions(env_id=checkpoint.env_id, unit="raw"), chunk)["return"].to_numpy()
+    first = returns[:3]
+    spread = "" if known.spread is None else f" ± {known.spread:g}"
+    published = "–" if known.mean is None else f"{known.mean:g}{spread}"
+    return (
+        f"| `{known.path}` | {checkpoint.family} | {checkpoint.env_id} | {np.mean(first):.0f} ± {np.std(first):.0f} | "
+        f"{np.mean(returns):.0f} ± {np.std(returns):.0f} | {published} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--episodes", type=int, default=10)
+    arguments = parser.parse_args()
+    print("| file | family | task | here, seeds 0–2 | here, all episodes | known |\n|---|---|---|---|---|---|")
+    for known in FILES:
+        print(line(arguments.folder, known, arguments.episodes), flush=True)
+
+
+if __name__ == "__main__":
+    main()

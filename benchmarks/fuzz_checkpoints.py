@@ -1,0 +1,106 @@
+"""Mutated policy files: how many are read, how many are refused in a sentence, and that nothing else happens.
+
+    python -m benchmarks.fuzz_checkpoints --mutations 10000
+
+The files are those that the tests write, one or more of each family; the hostile corpus of the tests is read as well.
+A mutation flips bits, overwrites, cuts, repeats or inserts bytes, or splices two files; in every second one the
+members of a zip file are changed instead and packed again, so that no checksum gives it away. Printed are the counts
+and whatever was raised that is no sentence; every command in a file would leave a canary behind.
+"""
+
+import argparse
+import collections
+import io
+import random
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from pathlib import Path
+
+from microbench.checkpoints import load
+from microbench.errors import UserError
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """A changed copy; half of the archives are changed inside and packed again."""
+    if content[:2] == b"PK" and rng.random() < 0.5:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        name = rng.choice(sorted(members))
+        members[name] = mutated(members[name], rng)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, inner in members.items():
+                archive.writestr(name, inner)
+        return buffer.getvalue()
+    changed = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        _change(changed, rng)
+    return bytes(changed)
+
+
+def _change(content: bytearray, rng: random.Random) -> None:
+    """One change in place. Half of them lie in the first 400 bytes, where headers are."""
+    reach = len(content) if rng.random() < 0.5 else min(len(content), 400)
+    place = rng.randrange(reach + 1)
+    kind = rng.randrange(5)
+    if kind == 0 and place < len(content):
+        content[place] ^= 1 << rng.randrange(8)
+    elif kind == 1:
+        content[place : place + 4] = rng.choice((b"\xff\xff\xff\x7f", bytes(4), b"\xff" * 4, rng.randbytes(4)))
+    elif kind == 2:
+        del content[place : place + rng.choice((1, 3, 100, len(content)))]
+    elif kind == 3:
+        content[place:place] = rng.randbytes(rng.choice((1, 2, 16)))
+    else:
+        start = rng.randrange(reach + 1)
+        content[place:place] = content[start : start + rng.choice((1, 8, 64))]
+
+
+def outcome(path: Path) -> str:
+    """What reading the file comes to."""
+    try:
+        load(path)
+    except UserError as error:
+        told = str(error)
+        return "refused" if "\n" not in told and told.endswith(".") else f"no sentence: {told[:200]}"
+    except Exception as error:  # this is what must not happen, and is counted
+        return f"traceback: {error!r:.80} at {traceback.extract_tb(error.__traceback__)[-1].name}"
+    return "read"
+
+
+def main() -> None:
+    """Print the counts; exit code 1 if there is anything but policies and refusals."""
+    from tests.microbench import foreign_files, hostile_files
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mutations", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    rng, counts, slowest = random.Random(arguments.seed), collections.Counter[str](), 0.0
+    contents = {name: make() for name, make in foreign_files.FILES.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        canary, path = Path(folder) / "canary", Path(folder) / "policy"
+        hostile = hostile_files.corpus(canary)
+        for content in hostile.values():
+            path.write_bytes(content)
+            counts[f"hostile, {outcome(path)}"] += 1
+        for number in range(arguments.mutations):
+            name = sorted(contents)[number % len(contents)]
+            path.write_bytes(mutated(contents[name], rng))
+            began = time.perf_counter()
+            counts[f"mutated, {outcome(path)}"] += 1
+            slowest = max(slowest, time.perf_counter() - began)
+        ran = int(canary.exists())
+    print(f"{len(hostile)} hostile files, {arguments.mutations} mutations of {len(contents)} files")
+    for what, count in counts.most_common():
+        print(f"{count:6d}  {what}")
+    print(f"commands executed: {ran}; slowest mutation: {slowest:.2f} s")
+    wrong = any(not what.endswith((", refused", ", read")) for what in counts)
+    sys.exit(1 if ran or wrong or counts["hostile, read"] else 0)
+
+
+if __name__ == "__main__":
+    main()

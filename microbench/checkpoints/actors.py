@@ -1,0 +1,123 @@
+"""What actors of many families share: a trunk, an output, sometimes a spread, and critics of the same make."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from microbench.checkpoints import layers as nets
+from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.layers import Function, Layer, Norm
+from microbench.checkpoints.statistics import read_statistics
+from microbench.errors import UserError
+
+Bounds = tuple[float, float]
+UNNORMALISED = "none"  # --obs-stats none: the user says that there are no statistics
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Actor:
+    """Layers of an actor and what its family does with them.
+
+    chain    all layers up to the output; twice as many outputs as actions if `doubled`, the mean first
+    spread   the layer of the log standard deviation, or one row for all observations, or None
+    bounds   to which the log standard deviation is cut; `soft` for −5 + 3.5·(tanh + 1) in place of a cut
+    critics  layers of every critic, (obs, action) → 1
+    """
+
+    algorithm: str
+    chain: Sequence[Layer]
+    spread: Layer | Tensor | None = None
+    doubled: bool = False
+    bounds: Bounds = (-20.0, 2.0)
+    soft: bool = False
+    affine: Bounds = (1.0, 0.0)  # of the stored log standard deviation: multiplier and offset
+    critics: Sequence[Sequence[Layer]] = ()
+    activation: str = "relu"
+    stored_activation: str | None = None
+    squash: str = "tanh"
+    box: tuple[Tensor, Tensor] | None = None
+    norm: Norm | None = None
+    beside: tuple[bytes, ...] = ()
+    about: Mapping[str, Any] | None = None
+    robots: tuple[str, ...] = ()
+
+
+def found(actor: Actor, choices: Choices) -> Found:
+    """The functions of an actor."""
+    activation = choices.activation(actor.activation, actor.stored_activation)
+    prepare: Function = nets.unchanged if actor.norm is None else actor.norm
+    network = nets.after(prepare, nets.mlp(actor.chain, activation))
+    sizes = nets.sizes(actor.chain)
+    actions = sizes[-1] // 2 if actor.doubled else sizes[-1]
+    critics = [nets.mlp(chain, activation) for chain in actor.critics if chain]
+    return Found(
+        algorithm=actor.algorithm,
+        obs_size=sizes[0],
+        action_size=actions,
+        head=(lambda seen: network(seen)[:, :actions]) if actor.doubled else network,
+        squash=choices.squash(actor.squash),
+        log_std=_log_std(actor, activation, prepare, network, actions),
+        critic=nets.smallest(critics, prepare) if critics else None,
+        norm=actor.norm,
+        box=actor.box,
+        robots=actor.robots,
+        beside=actor.beside,
+        about={"layers": sizes, "critics": len(critics), **(actor.about or {})},
+    )
+
+
+def _log_std(actor: Actor, activation: str, prepare: Function, network: Function, actions: int) -> Function | None:
+    scale, offset = actor.affine
+    if isinstance(actor.spread, Tensor):
+        row = (scale * actor.spread.float().reshape(-1) + offset).clamp(*actor.bounds)
+        return lambda seen: row.expand(len(seen), -1)
+    if actor.doubled:
+        return lambda seen: (scale * network(seen)[:, actions:] + offset).clamp(*actor.bounds)
+    if actor.spread is None:
+        return None
+    trunk = nets.mlp(actor.chain[:-1], activation, last=True) if len(actor.chain) > 1 else nets.unchanged
+    layer, (low, high) = actor.spread, actor.bounds
+
+    def log_std(seen: Tensor) -> Tensor:
+        raw = functional.linear(trunk(prepare(seen)), *layer)
+        return low + 0.5 * (high - low) * (torch.tanh(raw) + 1) if actor.soft else raw.clamp(low, high)
+
+    return log_std
+
+
+def required_norm(
+    choices: Choices, why: str, eps: float, clip: float = float("inf")
+) -> tuple[Norm | None, tuple[bytes, ...]]:
+    """The statistics a family trains with and does not store; refused without, unless the user says `none`.
+
+    Raises:
+        UserError: they were not given.
+    """
+    said = choices.overrides.obs_stats
+    if said is None:
+        raise UserError(
+            f"{choices.path} {why}; give them with --obs-stats FILE (JSON with mean and std, or the dataset's hdf5), "
+            f"or --obs-stats none if it was trained without."
+        )
+    if str(said) == UNNORMALISED:
+        choices.inferred["observations"] = "as they are: said on the command line"
+        return None, ()
+    stats = read_statistics(said)
+    choices.inferred["observations"] = f"normalised with the statistics of {said.name}"
+    return Norm(mean=stats.mean, std=stats.std + (stats.eps or eps), clip=min(stats.clip, clip)), (stats.raw,)
+
+
+def members(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors below a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def only(tensors: Mapping[str, Tensor], known: Callable[[str], bool], what: str) -> None:
+    """ValueError if a network has a part that its family does not have: it would be left out silently."""
+    strange = [name for name in tensors if not known(name)]
+    if strange:
+        raise ValueError(f"{what} has the unknown part {strange[0][:60]}")

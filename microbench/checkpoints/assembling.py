@@ -1,0 +1,118 @@
+"""From the functions found in a file to a checkpoint: action box, task, units, and a trial call."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from attacks import Target
+from microbench.checkpoints.actors import UNNORMALISED
+from microbench.checkpoints.content import Content
+from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.record import Checkpoint, Source, identity
+from microbench.checkpoints.statistics import Statistics, read_statistics
+from microbench.checkpoints.task_of import find_env_id
+from microbench.errors import UserError
+
+
+def assemble(family: str, found: Found, content: Content, choices: Choices, *, need_task: bool = True) -> Checkpoint:
+    """Put the functions of a file together to a target, in the units that it can serve."""
+    said = choices.overrides
+    env_id, choices.inferred["task"] = _task(found, choices, need_task=need_task)
+    center, half = _box(found, choices)
+    stats = _given_statistics(choices)
+    others = found.beside if stats is None or stats.raw in found.beside else (*found.beside, stats.raw)
+    whole = identity(content.sha256, said, *others)
+    target = Target(
+        policy=_policy(found, center, half),
+        critic=found.critic,
+        obs_scale=_units(found, choices, stats),
+        distribution=None if found.log_std is None else _distribution(found),
+        memory=found.memory,
+    )
+    _try(target, found)
+    return Checkpoint(
+        path=content.path,
+        sha256=whole,
+        family=family,
+        env_id=env_id,
+        algorithm=found.algorithm,
+        dataset="",
+        train_seed=found.train_seed,
+        claim=found.claim,
+        target=target,
+        source=Source(path=str(content.path.resolve()), sha256=content.sha256, identity=whole, overrides=said),
+        about=dict(found.about),
+        inferred=choices.inferred,
+    )
+
+
+def _task(found: Found, choices: Choices, *, need_task: bool) -> tuple[str, str]:
+    try:
+        return find_env_id(str(choices.path), found, choices.overrides.env_id)
+    except UserError as error:
+        if need_task:
+            raise
+        return "", str(error).removeprefix(str(choices.path)).strip()
+
+
+def _policy(found: Found, center: Tensor, half: Tensor) -> Callable[[Tensor], Tensor]:
+    if found.squash == "none":
+        return found.head
+    return lambda seen: center + half * torch.tanh(found.head(seen))
+
+
+def _distribution(found: Found) -> Callable[[Tensor], Normal]:
+    log_std = found.log_std
+    assert log_std is not None
+    return lambda seen: Normal(found.head(seen), log_std(seen).exp(), validate_args=False)
+
+
+def _box(found: Found, choices: Choices) -> tuple[Tensor, Tensor]:
+    """Center and half-width (A,) of the action box."""
+    said = choices.overrides.max_action
+    if found.squash == "none":
+        return torch.zeros(found.action_size), torch.ones(found.action_size)
+    if said is not None:
+        choices.inferred["max-action"] = f"{said:g}: said on the command line"
+        return torch.zeros(found.action_size), torch.full((found.action_size,), said)
+    if found.box is not None:
+        choices.inferred["max-action"] = "the file has the action box"
+        low, high = found.box
+        return (high + low) / 2, (high - low) / 2
+    choices.inferred["max-action"] = "1: the file does not say; --max-action for another"
+    return torch.zeros(found.action_size), torch.ones(found.action_size)
+
+
+def _given_statistics(choices: Choices) -> Statistics | None:
+    said = choices.overrides.obs_stats
+    return None if said is None or str(said) == UNNORMALISED else read_statistics(said)
+
+
+def _units(found: Found, choices: Choices, stats: Statistics | None) -> dict[str, Tensor]:
+    """Raw half-width (S,) of one unit of eps, for every unit that can be served."""
+    units = {"raw": torch.ones(found.obs_size)}
+    if found.norm is not None:
+        units["policy-norm"] = found.norm.std[: found.obs_size].clone()
+    if stats is not None and not stats.policy:
+        if len(stats.std) != found.obs_size:
+            raise UserError(
+                f"{choices.overrides.obs_stats} is of {len(stats.std)} sensors, {choices.path} has {found.obs_size}; "
+                f"give the statistics of its task."
+            )
+        units["dataset-std"] = stats.std
+    return units
+
+
+def _try(target: Target, found: Found) -> None:
+    """One call with zeros, so that sizes that do not fit are told now; ValueError if they do not."""
+    memory = torch.zeros(0) if found.memory is None else found.memory.start
+    obs = torch.cat([torch.zeros(found.obs_size), memory])[None]
+    action = target.policy(obs)
+    if action.shape != (1, found.action_size):
+        raise ValueError(f"a policy whose actions have the shape {tuple(action.shape)}")
+    if target.critic is not None and target.critic(obs, action).shape != (1,):
+        raise ValueError("critics that do not fit the policy")
+    if target.distribution is not None and target.distribution(obs).stddev.shape[-1] != found.action_size:
+        raise ValueError("a spread that does not fit the policy")

@@ -1,0 +1,59 @@
+"""`module:callable`: the one way to evaluate a policy by running its own code, because the user said so."""
+
+import hashlib
+import inspect
+from pathlib import Path
+from pkgutil import resolve_name
+
+from attacks import Target
+from microbench.checkpoints.record import Checkpoint, Overrides, Source
+from microbench.errors import UserError
+
+FAMILY = "callable"
+
+
+def is_call(path: str) -> bool:
+    """Whether this names code and not a file."""
+    return ":" in path and not Path(path).exists() and "/" not in path and "\\" not in path
+
+
+def load_call(name: str, overrides: Overrides) -> Checkpoint:
+    """Call a function without arguments that returns an `attacks.Target`; its module's source is its identity.
+
+    Raises:
+        UserError: it cannot be imported, is no such function, or the task is not said.
+    """
+    try:
+        function = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the policy {name!r} cannot be imported ({error}); expected module:callable on the Python path."
+        ) from error
+    if overrides.env_id is None:
+        raise UserError(f"{name} does not say its task; give --env.")
+    target = function() if callable(function) else None
+    if not isinstance(target, Target):
+        raise UserError(f"{name} is no policy; expected a function without arguments that returns an attacks.Target.")
+    sha256 = hashlib.sha256(f"{name}\n{_source(function)}".encode()).hexdigest()
+    return Checkpoint(
+        path=Path(name),
+        sha256=sha256,
+        family=FAMILY,
+        env_id=overrides.env_id,
+        algorithm=name,
+        dataset="",
+        train_seed=None,
+        claim=None,
+        target=target,
+        source=Source(path=name, sha256=sha256, identity=sha256, overrides=overrides),
+        inferred={"policy": "whatever the function returned"},
+    )
+
+
+def _source(function: object) -> str:
+    """The source of the module that has the function; empty where there is none."""
+    module = inspect.getmodule(function)
+    try:
+        return "" if module is None else inspect.getsource(module)
+    except OSError:
+        return ""

@@ -1,0 +1,124 @@
+"""A policy file as it is before anybody knows its family: its container is told by its first bytes, never its name."""
+
+import hashlib
+import io
+import pickle
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from microbench.checkpoints import pickles, torch_files
+from microbench.checkpoints.archives import Archive
+from microbench.errors import UserError
+
+MOST_BYTES = 2**30
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged or a dishonest file raises; an OSError is the disk's."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Content:
+    """A file in memory.
+
+    `kind` is safetensors, zip, torch, pickle, hdf5 or unknown; `tree` what a torch file or a pickle holds, with
+    stubs in place of foreign objects; `archive` the members of a zip file.
+    """
+
+    path: Path
+    raw: bytes
+    kind: str
+    tree: Any = None
+    archive: Archive | None = None
+    tensors: dict[str, Tensor] = field(default_factory=dict)  # of a flat dict of tensors
+
+    @property
+    def sha256(self) -> str:
+        """The file's."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    def entry(self, name: str) -> Any:
+        """An entry of a stored dict, or None."""
+        return self.tree.get(name) if isinstance(self.tree, dict) else None
+
+
+def read_content(path: Path) -> Content:
+    """Read a file once, and tell what contains it.
+
+    Raises:
+        UserError: it is too large, damaged, or holds what no policy needs.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a policy file of at most that size.")
+    with telling(path):
+        return parse(path, path.read_bytes())
+
+
+def parse(path: Path, raw: bytes) -> Content:
+    """The content of these bytes; `path` is for messages. Raises what is in `DAMAGE`."""
+    if zipfile.is_zipfile(io.BytesIO(raw)) and raw[:2] == b"PK":
+        archive = Archive(raw)
+        if f"{archive.root}data.pkl" in archive and f"{archive.root}constants.pkl" not in archive:
+            return _stored(path, raw, "torch", torch_files.read_zip(archive))
+        return Content(path=path, raw=raw, kind="zip", archive=archive)
+    if raw.startswith(b"\x89HDF\r\n\x1a\n"):
+        return Content(path=path, raw=raw, kind="hdf5")
+    if raw.startswith(torch_files.LEGACY_START):
+        return _stored(path, raw, "torch", torch_files.read_legacy(raw))
+    if raw[8:10] == b'{"' and int.from_bytes(raw[:8], "little") < len(raw):
+        return Content(path=path, raw=raw, kind="safetensors")
+    if raw[:1] in (b"\x80", b"(", b"c", b"}", b"]"):
+        return _stored(path, raw, "pickle", pickles.read_pickle(raw))
+    return Content(path=path, raw=raw, kind="unknown")
+
+
+def _stored(path: Path, raw: bytes, kind: str, tree: Any) -> Content:
+    return Content(path=path, raw=raw, kind=kind, tree=tree, tensors=state_dict(tree))
+
+
+def state_dict(tree: Any) -> dict[str, Tensor]:
+    """The tree itself if it is nothing but named tensors, else nothing."""
+    if isinstance(tree, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tree.items()):
+        return dict(tree)
+    return {}
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Turn what a damaged file raises into one sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd spellings in a file are nobody's business
+            yield
+    except UserError:
+        raise
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; h5py's about what is in a file have no number
+        told = " ".join(str(error).split())[:160] or type(error).__name__
+        told = f"it has no {told}" if isinstance(error, KeyError) else told
+        raise UserError(
+            f"{path} cannot be read as a policy file ({told}); it is damaged or foreign, so give another file."
+        ) from error

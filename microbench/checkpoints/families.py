@@ -1,0 +1,131 @@
+"""All families of policy files, and how a file becomes a checkpoint, whoever wrote it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from microbench.checkpoints import (
+    call,
+    cleanrl,
+    corl,
+    d3rlpy,
+    d4rl_policy,
+    expert,
+    offlinerl_kit,
+    own,
+    rorl,
+    sa_ppo,
+    sb3,
+    state_dict,
+    unreadable,
+)
+from microbench.checkpoints.assembling import assemble
+from microbench.checkpoints.content import Content, read_content, telling
+from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
+from microbench.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One family: whether a content is of it, and what it then holds."""
+
+    detect: Callable[[Content], bool]
+    read: Callable[[Content, Choices], Found]
+    about: str
+
+
+FAMILIES: Mapping[str, Reader] = {
+    "sb3": Reader(detect=sb3.detect, read=sb3.read, about="Stable-Baselines3 and sb3-contrib zips"),
+    "sa-ppo": Reader(detect=sa_ppo.detect, read=sa_ppo.read, about="SA-PPO, ATLA, PA-AD and WocaR .model files"),
+    "corl": Reader(detect=corl.detect, read=corl.read, about="CORL .pt files"),
+    "offlinerl-kit": Reader(
+        detect=offlinerl_kit.detect, read=offlinerl_kit.read, about="OfflineRL-Kit, MICRO and MOBILE policy.pth files"
+    ),
+    "rorl": Reader(detect=rorl.detect, read=rorl.read, about="snapshots of RORL and EDAC"),
+    "d3rlpy": Reader(detect=d3rlpy.detect, read=d3rlpy.read, about="d3rlpy .d3 files"),
+    "cleanrl": Reader(detect=cleanrl.detect, read=cleanrl.read, about="CleanRL .cleanrl_model files"),
+    "d4rl-policy": Reader(detect=d4rl_policy.detect, read=d4rl_policy.read, about="policies inside D4RL hdf5 files"),
+    "expert": Reader(detect=expert.detect, read=expert.read, about="openai/imitation .h5 files and expert .pkl files"),
+    "state-dict": Reader(detect=state_dict.detect, read=state_dict.read, about="single-file TD3 and SAC actors"),
+}
+"""Foreign families; the first whose `detect` is true reads a file."""
+
+
+def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = True) -> Checkpoint:
+    """Read a policy file of any family; nothing in it is executed. Code runs only for module:callable.
+
+    Without `need_task`, a policy whose task cannot be told has the task "".
+
+    Raises:
+        UserError: it is missing, damaged, of no known family, or the task is not told.
+        OSError: it cannot be read.
+    """
+    if call.is_call(str(path)):
+        return call.load_call(str(path), overrides)
+    path = Path(path)
+    if overrides.family == own.FAMILY:
+        return own.load_own(path)
+    if not path.is_file():
+        raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
+    content = read_content(path)
+    if content.kind == "safetensors" and overrides.family is None:
+        return _own(content, overrides)
+    name = family_of(content, overrides.family)
+    choices = Choices(path, overrides)
+    with telling(path), torch.no_grad():
+        found = FAMILIES[name].read(content, choices)
+        return assemble(name, found, content, choices, need_task=need_task)
+
+
+def family_of(content: Content, said: str | None = None) -> str:
+    """The name of the family.
+
+    Raises:
+        UserError: an unknown name was said, or the content is of none; the sentence says what it looks like.
+    """
+    if said is not None and said not in FAMILIES:
+        raise unknown_name("family", said, [*FAMILIES, own.FAMILY])
+    with telling(content.path):
+        fitting = [name for name, reader in FAMILIES.items() if said in (None, name) and reader.detect(content)]
+    if fitting:
+        return fitting[0]
+    if said is not None:
+        raise UserError(f"{content.path} is not of the family {said} ({_looks(content)}); leave --family out.")
+    why = unreadable.why(content)
+    if why:
+        raise UserError(f"{content.path} {why}; wrap it as a module:callable.")
+    raise UserError(
+        f"{content.path} is of no known family ({_looks(content)}); known are {', '.join([own.FAMILY, *FAMILIES])}; "
+        f"for everything else give module:callable, a function that returns an attacks.Target."
+    )
+
+
+def _looks(content: Content) -> str:
+    """What there is to see, for the message."""
+    if content.tensors:
+        return f"tensors {', '.join(list(content.tensors)[:5])[:100]}, …"
+    if isinstance(content.tree, dict):
+        return f"a {content.kind} file with {', '.join(map(str, list(content.tree)[:5]))[:100]}, …"
+    return f"a {content.kind} file"
+
+
+def _own(content: Content, overrides: Overrides) -> Checkpoint:
+    unusable = [name for name in overrides.given if name not in ("family", "env_id")]
+    if unusable:
+        raise UserError(f"{content.path} says its own {', '.join(unusable)}; leave that option out.")
+    return own.load_own(content.path)
+
+
+def reload(source: Source) -> Checkpoint:
+    """The checkpoint in another process.
+
+    Raises:
+        UserError: the file is another one now.
+    """
+    checkpoint = load(source.path, source.overrides)
+    if checkpoint.sha256 != source.identity:
+        raise UserError(f"{source.path} was replaced while it was evaluated; evaluate a policy whose training is over.")
+    return replace(checkpoint, source=source)

@@ -1,0 +1,87 @@
+"""What a reader makes of a file before the task is known, and the choices a file leaves open."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from attacks import Memory
+from microbench.checkpoints.layers import ACTIVATIONS, SQUASHES, Function, Norm
+from microbench.checkpoints.record import Overrides
+from microbench.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """The functions stored in a file. B batch, S obs, H memory (0 for most), A action.
+
+    head     obs (B, S + H) → output (B, A) before squashing, normalisation included
+    log_std  the same for the log standard deviation; None for a deterministic policy
+    critic   obs (B, S + H), action (B, A) → pessimistic value (B,)
+    norm     the normalisation that is part of the policy, whose std is the unit `policy-norm`
+    box      lowest and highest action (A,), where the file says them
+    robots   what the file calls its task: robot names, without version
+    beside   contents of other files that decide the policy
+    """
+
+    algorithm: str
+    obs_size: int
+    action_size: int
+    head: Function
+    squash: str
+    log_std: Function | None = None
+    critic: Callable[[Tensor, Tensor], Tensor] | None = None
+    norm: Norm | None = None
+    memory: Memory | None = None
+    box: tuple[Tensor, Tensor] | None = None
+    robots: tuple[str, ...] = ()
+    env_id: str | None = None
+    claim: float | None = None
+    train_seed: int | None = None
+    beside: tuple[bytes, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Choices:
+    """What is decided for a file, and why: the user's word, the file's, the family's default.
+
+    Raises:
+        UserError: an override that is not a known name, or a size that is not positive.
+    """
+
+    def __init__(self, path: Path, overrides: Overrides) -> None:
+        self.path, self.overrides = path, overrides
+        self.inferred: dict[str, str] = {}
+        for kind, name, known in (
+            ("activation", overrides.activation, ACTIVATIONS),
+            ("squash", overrides.squash, SQUASHES),
+        ):
+            if name is not None and name not in known:
+                raise unknown_name(kind, name, known)
+        if overrides.max_action is not None and not 0 < overrides.max_action < float("inf"):
+            raise UserError(f"--max-action {overrides.max_action:g} is no half-width; expected a positive number.")
+
+    def activation(self, default: str, stored: str | None = None) -> str:
+        """The hidden activation."""
+        return self._choose("activation", self.overrides.activation, stored, default)
+
+    def squash(self, default: str, stored: str | None = None) -> str:
+        """How the output becomes an action: tanh, or none (cut to the box)."""
+        return self._choose("squash", self.overrides.squash, stored, default)
+
+    def _choose(self, kind: str, said: str | None, stored: str | None, default: str) -> str:
+        known = ACTIVATIONS if kind == "activation" else SQUASHES
+        if stored is not None and stored not in known and said is None:
+            raise UserError(
+                f"{self.path} has the {kind} {stored!r:.40}, which is not known here; give the nearest of "
+                f"{', '.join(known)} with --{kind}, or write a module:callable."
+            )
+        if said is not None:
+            self.inferred[kind] = f"{said}: said on the command line"
+        elif stored is not None:
+            self.inferred[kind] = f"{stored}: the file says so"
+        else:
+            self.inferred[kind] = f"{default}: usual for this family, the file does not say; --{kind} for another"
+        return said or stored or default

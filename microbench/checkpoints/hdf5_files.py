@@ -1,0 +1,49 @@
+"""Arrays of an hdf5 file in memory: what lies in the file itself, within limits. Links out of it are not followed."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from microbench.checkpoints.archives import FREE_BYTES, MOST_BYTES, MOST_GROWTH
+
+MOST_DEPTH, MOST_ENTRIES = 12, 20_000
+KINDS = frozenset("fiubS")  # numbers and bytes; nothing that refers to anything
+
+
+def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]]) -> dict[str, NDArray[Any]]:
+    """The datasets that `wanted` chooses among all paths.
+
+    Raises:
+        ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
+        OSError: without a number, if the file is damaged.
+    """
+    with h5py.File(io.BytesIO(raw), "r") as file:
+        found: list[str] = []
+        _walk(file, "", found, 0)
+        return {path: _array(file[path], len(raw)) for path in wanted(found)}
+
+
+def _walk(group: Any, path: str, found: list[str], depth: int) -> None:
+    """Add the paths of all datasets below the group that hard links lead to."""
+    for name in group:
+        if len(found) > MOST_ENTRIES or depth > MOST_DEPTH:
+            raise ValueError("an hdf5 file with more entries than a policy has")
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        kind = group.get(name, getclass=True)
+        if kind is h5py.Group:
+            _walk(group[name], f"{path}{name}/", found, depth + 1)
+        elif kind is h5py.Dataset:
+            found.append(f"{path}{name}")
+
+
+def _array(dataset: Any, size: int) -> NDArray[Any]:
+    if dataset.external or dataset.is_virtual:
+        raise ValueError("a dataset whose numbers lie in another file")
+    if dataset.dtype.kind not in KINDS or dataset.nbytes > min(MOST_BYTES, FREE_BYTES + MOST_GROWTH * size):
+        raise ValueError("a dataset of no numbers, or of far more than the file can hold")
+    return np.asarray(dataset[()])

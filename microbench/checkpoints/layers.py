@@ -1,0 +1,120 @@
+"""Networks out of stored weights: pure functions of tensors. B batch, I input of a layer."""
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Function = Callable[[Tensor], Tensor]
+Layer = tuple[Tensor, Tensor]  # weight (out, in), bias (out,)
+
+ACTIVATIONS: Mapping[str, Function] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "elu": functional.elu,
+    "gelu": functional.gelu,
+    "leaky_relu": functional.leaky_relu,
+    "silu": functional.silu,
+    "sigmoid": torch.sigmoid,
+}
+SQUASHES = ("tanh", "none")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Norm:
+    """Observations as a policy sees them: clip((obs − mean)/std, ±clip), mean and std (I,)."""
+
+    mean: Tensor
+    std: Tensor
+    clip: float = float("inf")
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Normalised obs (B, I)."""
+        return ((obs - self.mean) / self.std).clamp(-self.clip, self.clip)
+
+
+def layer(tensors: Mapping[str, Tensor], name: str) -> Layer:
+    """The affine layer `name`; a missing bias is zero. KeyError if there is none, ValueError if it is no matrix."""
+    weight = tensors[f"{name}.weight"].float()
+    bias = tensors.get(f"{name}.bias")
+    bias = torch.zeros(len(weight)) if bias is None else bias.float()
+    return _checked(weight, bias, name)
+
+
+def transposed(weight: Tensor, bias: Tensor, name: str = "a layer") -> Layer:
+    """A layer that is stored as W (in, out), b (out,) or (1, out)."""
+    return _checked(weight.float().T.contiguous(), bias.float().reshape(-1), name)
+
+
+def _checked(weight: Tensor, bias: Tensor, name: str) -> Layer:
+    if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
+        raise ValueError(f"{name} has weights {tuple(weight.shape)} and biases {tuple(bias.shape)}")
+    if not bool(weight.isfinite().all() and bias.isfinite().all()):
+        raise ValueError(f"{name} has weights that are not finite")
+    return weight, bias
+
+
+def numbered(tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
+    """The layers `prefix`0, `prefix`2, … in numeric order, as torch.nn.Sequential names them."""
+    pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
+    numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
+    return [layer(tensors, f"{prefix}{number}") for number in numbers]
+
+
+def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
+    """Critics stored as one stack of weights (N, in, out) and biases (N, 1, out) per layer."""
+    pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
+    numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
+    stacks = [(tensors[f"{prefix}{number}.weight"], tensors[f"{prefix}{number}.bias"]) for number in numbers]
+    if not stacks or any(weight.ndim != 3 for weight, _ in stacks):
+        return []
+    count = min(len(weight) for weight, _ in stacks)
+    return [[transposed(weight[member], bias[member]) for weight, bias in stacks] for member in range(count)]
+
+
+def mlp(layers: Sequence[Layer], activation: str, *, last: bool = False) -> Function:
+    """The layers with the activation between them, and after the last one if asked; ValueError if sizes do not fit."""
+    if not layers:
+        raise ValueError("no layers where a network is expected")
+    for (before, _), (after, _) in itertools.pairwise(layers):
+        if before.shape[0] != after.shape[1]:
+            raise ValueError(f"a layer with {before.shape[0]} outputs before one with {after.shape[1]} inputs")
+    act = ACTIVATIONS[activation]
+    count = len(layers) if last else len(layers) - 1
+
+    def forward(x: Tensor) -> Tensor:
+        for number, (weight, bias) in enumerate(layers):
+            x = functional.linear(x, weight, bias)
+            x = act(x) if number < count else x
+        return x
+
+    return forward
+
+
+def sizes(layers: Sequence[Layer]) -> list[int]:
+    """Inputs, hidden sizes, outputs."""
+    return [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
+
+
+def smallest(networks: Sequence[Function], prepare: Function) -> Callable[[Tensor, Tensor], Tensor]:
+    """Min over critics of Q(prepare(obs), action), (B,)."""
+
+    def critic(obs: Tensor, action: Tensor) -> Tensor:
+        x = torch.cat([prepare(obs), action], -1)
+        return torch.stack([network(x).squeeze(-1) for network in networks]).amin(0)
+
+    return critic
+
+
+def unchanged(x: Tensor) -> Tensor:
+    """Observations that a policy takes as they are."""
+    return x
+
+
+def after(first: Function, then: Function) -> Function:
+    """X → then(first(x))."""
+    return lambda x: then(first(x))

@@ -1,0 +1,146 @@
+"""What `torch.save` writes, zip files and their predecessors, read with the inert unpickler.
+
+Nothing of torch reads the file: names are answered from a table, tensors are cut out of bytes that are there, and a
+tensor never has more elements than its storage.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from microbench.checkpoints.archives import Archive
+from microbench.checkpoints.arrays import MOST_DIMENSIONS
+from microbench.checkpoints.pickles import PLAIN, read_pickle, scan
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
+LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+STORAGES = {
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+}
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
+
+
+class Storage:
+    """The numbers behind one or several tensors, flat."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+
+
+def read_zip(archive: Archive) -> Any:
+    """The object of a torch zip file.
+
+    Raises:
+        ValueError and others of `errors.DAMAGE`: damaged, of another byte order, or not written by `torch.save`.
+    """
+    root = archive.root
+    if f"{root}byteorder" in archive and archive.read(f"{root}byteorder").strip() != b"little":
+        raise ValueError("a file of a machine with another byte order")
+    made: dict[str, Storage] = {}
+
+    def persistent(pid: Any) -> Storage:
+        kind, dtype, key, _, count = pid[:5]
+        if kind != "storage" or not isinstance(key, str):
+            raise ValueError("something that is no storage where a tensor's numbers are expected")
+        if key not in made:
+            made[key] = Storage(_flat(archive.read(f"{root}data/{key}"), dtype(), count))
+        return made[key]
+
+    return read_pickle(archive.read(f"{root}data.pkl"), TORCH, persistent)
+
+
+def read_legacy(content: bytes) -> Any:
+    """The object of a file of torch < 1.6: pickles of magic, version and machine, the object, its storages' keys.
+
+    Raises:
+        ValueError and others of `errors.DAMAGE`: damaged, or of another byte order.
+    """
+    starts = [0]
+    for _ in range(5):
+        starts.append(scan(content, starts[-1]))
+    magic, _, machine = (read_pickle(content, start=start) for start in starts[:3])
+    if magic != LEGACY_MAGIC or not machine.get("little_endian"):
+        raise ValueError("a file of a machine with another byte order")
+    kinds: dict[str, torch.dtype] = {}
+    read_pickle(content, TORCH, lambda pid: _noted(pid, kinds), starts[3])
+    made, place = {}, starts[5]
+    for key in read_pickle(content, start=starts[4]):
+        (count,) = struct.unpack_from("<q", content, place)
+        size = count * torch.empty(0, dtype=kinds[key]).element_size()
+        if count < 0 or place + 8 + size > len(content):
+            raise ValueError("a storage longer than the file")
+        made[key] = Storage(_flat(content[place + 8 : place + 8 + size], kinds[key], count))
+        place += 8 + size
+    return read_pickle(content, TORCH, lambda pid: made[pid[2]], starts[3])
+
+
+def _noted(pid: Any, kinds: dict[str, torch.dtype]) -> Storage:
+    """First reading of a legacy file: which storages there are; every tensor is empty."""
+    if pid[0] != "storage" or (len(pid) > 5 and pid[5] is not None):
+        raise ValueError("a view of a storage, which no policy needs")
+    kinds[pid[2]] = pid[1]()
+    return Storage(torch.empty(0, dtype=torch.float32))
+
+
+def _flat(content: bytes, dtype: torch.dtype, count: int) -> Tensor:
+    size = torch.empty(0, dtype=dtype).element_size()
+    if not isinstance(count, int) or not 0 <= count * size <= len(content):
+        raise ValueError("a storage shorter than it says")
+    if count == 0:
+        return torch.empty(0, dtype=dtype)
+    return torch.frombuffer(bytearray(content[: count * size]), dtype=dtype)
+
+
+def _tensor(storage: Storage, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    """A copy of a part of a storage; a storage that is not read yet (legacy, first pass) gives an empty one."""
+    sizes, strides = tuple(size), tuple(stride)
+    if len(sizes) != len(strides) or len(sizes) > MOST_DIMENSIONS:
+        raise ValueError("a tensor of an impossible shape")
+    if not all(type(number) is int and number >= 0 for number in (offset, *sizes, *strides)):
+        raise ValueError("a tensor of an impossible shape")
+    values = storage.values
+    if len(values) == 0:
+        return values
+    last = offset + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))
+    if math.prod(sizes) > len(values) or (math.prod(sizes) and last >= len(values)):
+        raise ValueError("a tensor larger than its storage")
+    return values.as_strided(sizes, strides, offset).clone()
+
+
+def _parameter(values: Tensor, *_: Any) -> Tensor:
+    return values
+
+
+def _size(sizes: Any = ()) -> tuple[int, ...]:
+    return tuple(sizes)
+
+
+def _give(value: Any) -> Callable[..., Any]:
+    return lambda *_: value
+
+
+TORCH: Mapping[str, Callable[..., Any]] = {
+    **PLAIN,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch.Size": _size,
+    **{f"torch.{name}Storage": _give(dtype) for name, dtype in STORAGES.items()},
+    **{f"torch.{name}": _give(None) for name in (*DTYPES, "device")},
+}
+"""The names of a torch file: storages answer with their number type when called."""

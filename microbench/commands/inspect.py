@@ -1,0 +1,68 @@
+"""`microbench inspect`: what a policy file holds, what had to be inferred, and what can attack it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from microbench.checkpoints import Checkpoint, Overrides, load
+from microbench.checkpoints.call import is_call
+from microbench.checkpoints.offers import has_gradients, servable
+from microbench.runs import find_policy
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Everything that is known of the file, as JSON can hold it."""
+    target = checkpoint.target
+    attackable = servable(target)
+    told = {
+        "file": str(checkpoint.path),
+        "sha256": checkpoint.source.sha256,
+        "identity": checkpoint.sha256,
+        "family": checkpoint.family,
+        "algorithm": checkpoint.algorithm,
+        "task": checkpoint.env_id or None,
+        "sensors": len(next(iter(target.obs_scale.values()))),
+        "claim": checkpoint.claim,
+        "train_seed": checkpoint.train_seed,
+        **{name: value for name, value in checkpoint.about.items() if value not in (None, "")},
+        "units": {unit: [round(float(width), 6) for width in scale] for unit, scale in target.obs_scale.items()},
+        "gradients": has_gradients(target),
+        "critic": target.critic is not None,
+        "distribution": target.distribution is not None,
+        "memory": 0 if target.memory is None else len(target.memory.start),
+        "inferred": dict(checkpoint.inferred),
+        "attacks": {name: why or "yes" for name, why in attackable.items()},
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def text(told: dict[str, Any]) -> str:
+    """The same for people: one line each, units without their numbers."""
+    lines = []
+    for name, value in told.items():
+        if name == "units":
+            lines.append(f"units: {', '.join(value)}")
+        elif isinstance(value, dict):
+            lines += [f"{name}:", *(f"  {key}: {entry}" for key, entry in value.items())]
+        else:
+            lines.append(f"{name}: {_plain(value)}")
+    return "\n".join(lines)
+
+
+def inspect(given: Path | None, runs: Path, overrides: Overrides, *, as_json: bool) -> str:
+    """What is printed.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    path = given if given is not None and is_call(str(given)) else find_policy(given, runs)
+    told = describe(load(path, overrides, need_task=False))
+    return json.dumps(told, indent=2) if as_json else text(told)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " → ".join(map(str, value))
+    return str(value)
