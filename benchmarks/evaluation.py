@@ -4,13 +4,13 @@
 
 Three contestants take turns within every round, so that a machine that is busy is busy for all: the usual loop (one
 Gymnasium environment, one policy call per step, batch 1, one process), our evaluator in one process, and in as many
-processes as `--workers` says; beside them `mujoco.rollout`, which is bare physics without anything in Python. Each
-process has one thread; what is counted is the time on the wall. The loop is written as evaluation scripts of offline
-reinforcement learning are: `min-q` judges 50 points and the clean one per step, `pgd` takes ten gradient steps from the
-clean point and ten from a random one, as our attacks of these names do. Episodes that would end go on, on all sides, so
-that each does the same work; a fresh policy with two layers of 256 does. The tables show medians of the rounds and of
-the rounds' ratios. The last line adds up a whole study of 1000 steps an episode: three attacks at ten budgets and a
-grid of 10 × 10 dynamics, ten episodes each.
+processes as `--workers` says; beside them `mujoco.rollout` of the same clean episodes: bare physics under the actions
+that the policy chose, without anything in Python. Each process has one thread; what is counted is the time on the wall.
+The loop is written as evaluation scripts of offline reinforcement learning are: `min-q` judges 50 points and the clean
+one per step, `pgd` takes ten gradient steps from the clean point and ten from a random one, as our attacks of these
+names do. Episodes that would end go on, on all sides, so that each does the same work; a fresh policy with two layers of
+256 does. The tables show medians of the rounds and of the rounds' ratios. The last line adds up a whole study of 1000
+steps an episode: three attacks at ten budgets and a grid of 10 × 10 dynamics, ten episodes each.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 from mujoco import MjData, MjModel
+from numpy.typing import NDArray
 from torch import Tensor
 
 import perturbations
@@ -39,7 +40,7 @@ from microbench.checkpoints import Checkpoint, Source
 from microbench.environment import make_env
 from microbench.evaluate import Conditions, evaluate_chunk
 from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
-from microbench.simulate import nominal_model
+from microbench.simulate import Simulator, nominal_model
 from microbench.tasks import TASKS, Task, find_task
 
 EPS = 0.1
@@ -195,9 +196,29 @@ def fresh(task: Task) -> Checkpoint:
     )
 
 
+def chosen_actions(task: Task, rows: int) -> NDArray[np.float32]:
+    """What the policy does in clean episodes, (steps, rows, A): the physics alone then meet the same states."""
+    heard: list[NDArray[np.float32]] = []
+
+    def listening(simulator: Simulator) -> Simulator:
+        step = simulator.step
+
+        def told(action: Any, ids: Any, wrench: Any = None) -> Any:
+            heard.append(action.copy())
+            return step(action, ids, wrench)
+
+        simulator.step = told  # type: ignore[method-assign]
+        return simulator
+
+    evaluate_chunk(
+        fresh(task), Conditions(env_id=task.env_id), tuple(plan_episodes([CLEAN], rows, 0)), watched=listening
+    )
+    return np.stack(heard)
+
+
 def measure(task: Task, rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Series]:
     """Env steps per second: one row per round with columns (work, side), and the physics alone."""
-    action = np.random.default_rng(0).uniform(-1, 1, (task.horizon, 64, task.action_size)).astype(np.float32)
+    action = chosen_actions(task, rows=64)
     physics, records, limits = long_rollout(task, action), [], []
     with joblib.Parallel(n_jobs=1) as alone, joblib.Parallel(n_jobs=workers) as several:
         runs: dict[str, Callable[[Work], int]] = {

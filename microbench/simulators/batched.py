@@ -30,7 +30,8 @@ class BatchedSimulator:
             raise UserError("a simulator needs at least one row: pass one model per row.")
         self.task, self.n = task, len(models)
         self._physics = task.physics
-        distinct = {id(model): without_islands(model) for model in models}
+        given = {id(model): model for model in models}  # each is copied once, however many rows share it
+        distinct = {key: without_islands(model) for key, model in given.items()}
         self._batch = _batch([distinct[id(model)] for model in models], task.physics, nthread)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._wrench = self._batch.bind("xfrc_applied")
