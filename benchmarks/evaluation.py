@@ -8,7 +8,7 @@ processes as `--workers` says; beside them `mujoco.rollout` of the same clean ep
 that the policy chose, without anything in Python. Each process has one thread; what is counted is the time on the wall.
 The loop is written as evaluation scripts of offline reinforcement learning are: `min-q` judges 50 points and the clean
 one per step, `pgd` takes ten gradient steps from the clean point and ten from a random one, as our attacks of these
-names do. Episodes that would end go on, on all sides, so that each does the same work; a fresh policy with two layers of
+names do. Episodes that would end go on, on all sides, so that each does the same work; a fresh policy of two layers of
 256 does. The tables show medians of the rounds and of the rounds' ratios. The last line adds up a whole study of 1000
 steps an episode: three attacks at ten budgets and a grid of 10 × 10 dynamics, ten episodes each.
 """
