@@ -9,7 +9,7 @@ from reports.means import Interval
 from reports.names import condition_name, listed, number
 from reports.pairing import paired_cells
 from reports.schema import KEY
-from reports.summary import Results, prepare, study, summarize
+from reports.summary import Results, Study, prepare, study, summarize
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
@@ -22,7 +22,10 @@ def notes(results: Results) -> list[str]:
 
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
+    return list(study(results).once(_notes))
+
+
+def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
     for policy, conditions in summary.groupby("policy", sort=False):
