@@ -21,7 +21,7 @@ CAPTIONS = {
     "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
     "distribution": "Episodes: clean, every attack at its largest budget, the worst perturbation; boxes are quartiles.",
     "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score.",
-    "profile": "Performance profiles: the share of episodes that reach a score.",
+    "profile": "Performance profiles: the share of episodes that exceed a score.",
 }
 
 
