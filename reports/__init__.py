@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from reports.statistics import normalized_std as normalized_std
     from reports.statistics import optimality_gap as optimality_gap
     from reports.statistics import performance_profile as performance_profile
+    from reports.summary import load_study as load_study
     from reports.summary import summarize as summarize
     from reports.tables import caption as caption
     from reports.tables import notes as notes
@@ -90,7 +91,7 @@ NAMES = {
         *("curve_area", "cvar", "improvement_probability", "iqm", "mean", "median", "normalized_std"),
         *("optimality_gap", "performance_profile"),
     ),
-    "summary": ("summarize",),
+    "summary": ("load_study", "summarize"),
     "tables": ("caption", "notes", "robustness_table"),
 }
 """Module → the public names that live there."""

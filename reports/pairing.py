@@ -1,4 +1,4 @@
-"""Differences between cells of one policy over their common episodes, for many pairs of cells at once."""
+"""Cells of one policy compared over their common episodes, many of them at once."""
 
 from collections.abc import Sequence
 
@@ -32,3 +32,19 @@ def paired_cells(episodes: pd.DataFrame, pairs: Sequence[tuple[int, int | None]]
         Interval(estimate=float(mean), low=float(low), high=float(high), level=LEVEL, method="paired", n=len(one))
         for mean, low, high, one in zip(*found, differences[1:], strict=True)
     ]
+
+
+def repeated_cells(episodes: pd.DataFrame) -> set[int]:
+    """The cells whose every episode with a clean partner has its value and its length, if there is such an episode.
+
+    `episodes` is what `prepare` returns.
+    """
+    cell, start, value, clean, length = (
+        episodes[name].to_numpy() for name in ("cell", "start", "value", "clean", "length")
+    )
+    untouched = (episodes["block"] == "clean").to_numpy()
+    lengths = np.full(start.max() + 1, -1)
+    lengths[start[untouched]] = length[untouched]
+    paired = np.isfinite(clean)
+    moved = paired & ((value != clean) | (length != lengths[start]))  # a value that is missing differs as well
+    return set(np.setdiff1d(cell[paired], cell[moved]).tolist())

@@ -1,14 +1,14 @@
 """The text of a results file: CSV to a checked table and back."""
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from reports.schema import SCHEMA, check, check_names
+from reports import bulk
+from reports.fields import convert, split
+from reports.packing import packed, unpacked
+from reports.schema import SCHEMA, check, check_names, check_rows
 
 
 def parse(content: bytes, path: Path) -> pd.DataFrame:
@@ -17,8 +17,19 @@ def parse(content: bytes, path: Path) -> pd.DataFrame:
     Raises:
         ValueError: the content is empty, cut off, foreign or damaged; the sentence names file, row and column.
     """
+    return unpacked(parse_packed(content, path))
+
+
+def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
+    """What `parse` gives, packed; raises as `parse` does."""
+    found = bulk.table(content)
     try:
-        return check(_parse(content))
+        if found is not None:
+            return check_rows(found)
+    except ValueError:
+        pass  # the exact parser finds it again, and says it
+    try:
+        return packed(check(_parse(content)))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -34,11 +45,6 @@ def lines(frame: pd.DataFrame, names: Sequence[str] = tuple(SCHEMA)) -> bytes:
     return frame[list(names)].to_csv(index=False, header=False, lineterminator="\n").encode()
 
 
-def names_of(first_line: bytes) -> list[str]:
-    """The columns that a header names, in the file's order."""
-    return _split(first_line.decode("utf-8-sig"))[0]
-
-
 def _parse(content: bytes) -> pd.DataFrame:
     """Text columns as they stand, number columns converted; no opinion yet about their values."""
     if not content.strip():
@@ -48,7 +54,7 @@ def _parse(content: bytes) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}, byte {error.start} is not text; expected a CSV table of results.") from error
-    names, *rows = _split(text)
+    names, *rows = split(text)
     check_names(names)
     _check_lengths(names, rows)
     if not text.endswith("\n"):
@@ -57,18 +63,7 @@ def _parse(content: bytes) -> pd.DataFrame:
             "it with a line break if it is complete."
         )
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-    return pd.DataFrame({name: _convert(texts, name) for name, texts in zip(names, columns, strict=True)})
-
-
-def _split(text: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        return list(reader)
-    except csv.Error as error:
-        raise ValueError(
-            f"row {reader.line_num - 1}: the quoting of one column is damaged ({error}); remove the row and run "
-            "the evaluation again."
-        ) from error
+    return pd.DataFrame({name: convert(texts, name) for name, texts in zip(names, columns, strict=True)})
 
 
 def _check_lengths(names: list[str], rows: list[list[str]]) -> None:
@@ -79,30 +74,3 @@ def _check_lengths(names: list[str], rows: list[list[str]]) -> None:
                 f"{place}: the row has {length} fields instead of {len(names)}, so it was cut off or "
                 "damaged; remove it and run the evaluation again."
             )
-
-
-def _convert(texts: list[str], name: str) -> pd.Series:
-    """One column of a file; an empty field means "missing" where a value may be missing."""
-    dtype = SCHEMA[name]
-    if dtype == "str":
-        return pd.Series(texts, dtype="object")
-    number: Callable[[str], float] = float if dtype == "float64" else int
-    may_miss = name in ("train_seed", "return", "score") and "" in texts
-    try:
-        values = [number(text) if text or not may_miss else None for text in texts]
-    except ValueError as error:
-        row = next(row for row, text in enumerate(texts, 1) if not ((may_miss and not text) or _is(number, text)))
-        wanted = "a number" if number is float else "a whole number"
-        raise ValueError(f"row {row}, column {name!r}: {texts[row - 1]!r} is not {wanted}.") from error
-    try:
-        return pd.Series(np.array(values, "float64") if number is float else values, dtype=dtype)
-    except OverflowError:
-        return pd.Series(values, dtype="object")  # the check of the table tells which row does not fit into 64 bits
-
-
-def _is(number: Callable[[str], float], text: str) -> bool:
-    try:
-        number(text)
-    except ValueError:
-        return False
-    return True

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from reports.pairing import paired_cells
-from reports.summary import CONDITION, Results, prepare, study, summarize
+from reports.summary import CONDITION, Results, Study, prepare, study, summarize
 
 CAPTION = "Bold: the best policy under a condition where it can be told from another, and those not shown to be worse."
 
@@ -16,7 +16,10 @@ def leaders(results: Results) -> set[int]:
     seeds, runs paired by their seed unless both sides have one) is not wholly below 0, or that share no episode with
     it. None is a leader where all would be.
     """
-    given = study(results)
+    return study(results).once(_leaders)
+
+
+def _leaders(given: Study) -> set[int]:
     episodes, summary = prepare(given), summarize(given)
     found: set[int] = set()
     if summary["policy"].nunique() < 2:

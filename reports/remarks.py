@@ -7,9 +7,9 @@ import pandas as pd
 from reports.grids import families, is_composition
 from reports.means import Interval
 from reports.names import condition_name, listed, number
-from reports.pairing import paired_cells
+from reports.pairing import paired_cells, repeated_cells
 from reports.schema import KEY
-from reports.summary import Results, prepare, study, summarize
+from reports.summary import Results, Study, prepare, study, summarize
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
@@ -22,11 +22,16 @@ def notes(results: Results) -> list[str]:
 
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
+    return list(study(results).once(_notes))
+
+
+def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
+    repeated = repeated_cells(episodes)
     for policy, conditions in summary.groupby("policy", sort=False):
-        said = [*_first(_not_clean(conditions)), *_yardstick(conditions, episodes)]
+        said = [*_first(_not_clean(conditions)), *_first(_repeats(conditions[conditions.index.isin(repeated)]))]
+        said += _yardstick(conditions, episodes)
         said += _first(_rises(conditions, episodes))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
@@ -111,6 +116,17 @@ def _not_clean(conditions: pd.DataFrame) -> list[str]:
     return [
         f"{condition_name(row)} differs from clean although it changes nothing: do not trust this evaluation."
         for _, row in same[moved].iterrows()
+    ]
+
+
+def _repeats(same: pd.DataFrame) -> list[str]:
+    """Of conditions that repeat the clean episodes those that should not, unless all episodes are flagged for it."""
+    alone = same[(same["block"] == "perturbation") & ~is_composition(same["perturbation"])]
+    return [
+        f"{condition_name(row)} gave the clean episodes to the last bit: it changed nothing that these episodes met, "
+        "so the row is no evidence of robustness."
+        for _, row in alone[alone["factor"] != alone["nominal"]].iterrows()
+        if f"no-op-cell ({row['n']})" not in row["flags"].split(", ")
     ]
 
 

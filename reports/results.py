@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from reports import files
-from reports.parsing import header, lines, parse
+from reports.packing import joined, unpacked
+from reports.parsing import header, lines, parse, parse_packed
 from reports.schema import KEY, SCHEMA, check
 from reports.writer import append
 
@@ -32,10 +33,18 @@ def load_many(paths: Iterable[Path | str]) -> pd.DataFrame:
     Raises:
         ValueError: no paths, a damaged file, or two files that disagree about the same episode.
     """
-    frames = [read(path) for path in paths]
-    if not frames:
+    return unpacked(load_packed(paths))
+
+
+def load_packed(paths: Iterable[Path | str]) -> pd.DataFrame:
+    """What `load_many` gives, packed; raises as `load_many` does."""
+    tables = [parse_packed(Path(path).read_bytes(), Path(path)) for path in paths]
+    if not tables:
         raise ValueError("no results files were given; name at least one results.csv.")
-    together = pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True)
+    together = joined(tables)
+    if len(tables) == 1 or not together.duplicated(list(KEY)).any():
+        return together
+    together = together.drop_duplicates(ignore_index=True)
     again = together.duplicated(list(KEY)).to_numpy()
     if again.any():
         row = together.iloc[int(np.argmax(again))]

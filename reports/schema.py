@@ -46,15 +46,19 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     """
     check_names([str(name) for name in frame.columns])
     columns = {name: _cast(frame[name], name, dtype) for name, dtype in SCHEMA.items()}
-    checked = pd.DataFrame(columns)
-    _check_values(checked)
-    again = checked.duplicated(list(KEY)).to_numpy()
+    return check_rows(pd.DataFrame(columns))
+
+
+def check_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table itself, whose columns are right and whose texts may be packed; raises as `check` about its rows."""
+    _check_values(frame)
+    again = frame.duplicated(list(KEY)).to_numpy()
     if again.any():
         raise ValueError(
             f"row {first(again)}, column 'episode': this episode occurs a second time (equal in every column "
             "from 'algorithm' to 'eval_seed'); keep one row per episode."
         )
-    return checked
+    return frame
 
 
 def check_names(names: list[str]) -> None:

@@ -8,43 +8,46 @@ condition is a *cell*. Cells are summed up all at once: a million episodes must 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from pathlib import Path
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 from reports.columns import statistics_of
 from reports.means import Floats, Integers, mean_intervals
-from reports.schema import KEY, SCHEMA, check
+from reports.packing import packed
+from reports.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
+from reports.results import load_packed
+from reports.schema import check
 
-CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
-CELL = ["policy", "metric", *CONDITION]
-PAIR = ["policy", "train_seed", "eval_seed", "episode"]
-"""Episodes that agree in these start from the same state, so their difference is the condition's doing."""
+__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
 
-IN_UNITS = "sensor-"
-"""Perturbations of this name are measured in the same unit as eps."""
-
-BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A results table, checked, prepared and summed up at most once for all that is made of it."""
+    """A results table, checked, prepared and summed up at most once for all that is made of it.
+
+    `is_checked` tells that the table was checked and packed when it was read (see `load_study`).
+    """
 
     frame: pd.DataFrame
+    is_checked: bool = False
 
     @cached_property
     def checked(self) -> pd.DataFrame:
-        """The table as `check` returns it; raises ValueError as `check` does."""
-        return check(self.frame)
+        """The table as `check` returns it, packed; raises ValueError as `check` does."""
+        return self.frame if self.is_checked else packed(check(self.frame))
 
     @cached_property
     def episodes(self) -> pd.DataFrame:
         """What `prepare` returns."""
-        return _prepared(self.checked)
+        return prepared(self.checked)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -54,7 +57,18 @@ class Study:
     @cached_property
     def comparable(self) -> Study:
         """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
-        return Study(self.frame.assign(score=np.nan)) if self.episodes["metric"].nunique() > 1 else self
+        alike = self.episodes["metric"].nunique() == 1
+        return self if alike else Study(self.checked.assign(score=np.nan), is_checked=True)
+
+    @cached_property
+    def _made(self) -> dict[Callable[[Study], object], object]:
+        return {}
+
+    def once(self, make: Callable[[Study], Made]) -> Made:
+        """What this function makes of the study, made when it is first asked for."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(Made, self._made[make])
 
 
 Results: TypeAlias = pd.DataFrame | Study
@@ -64,6 +78,14 @@ Results: TypeAlias = pd.DataFrame | Study
 def study(results: Results) -> Study:
     """The study of a table; a study itself stays what it is."""
     return results if isinstance(results, Study) else Study(results)
+
+
+def load_study(paths: Iterable[Path | str]) -> Study:
+    """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
+
+    A million rows are checked once, while they are read, and never unfold into a table of texts.
+    """
+    return Study(load_packed(paths), is_checked=True)
 
 
 def prepare(results: Results) -> pd.DataFrame:
@@ -90,85 +112,13 @@ def summarize(results: Results) -> pd.DataFrame:
     return study(results).summary
 
 
-def _prepared(episodes: pd.DataFrame) -> pd.DataFrame:
-    if episodes.empty:
-        raise ValueError("there are no episodes to report; run an evaluation first.")
-    texts = [name for name, dtype in SCHEMA.items() if dtype == "str" and name not in ("perturbation", "flags")]
-    episodes = _once(episodes).astype(dict.fromkeys(texts, "category"))  # few texts in very many rows
-    episodes = episodes.assign(policy=_labels(episodes), block=_blocks(episodes))
-    unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
-    raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
-    value = episodes["score"].where(~raw, episodes["return"])
-    metric = pd.Categorical(np.array(["score", "return"], object)).take(raw.to_numpy().astype(np.int64))
-    episodes = _sorted(episodes.assign(metric=metric, value=value.where(np.isfinite(value))))
-    start = episodes.groupby(PAIR, sort=False, dropna=False, observed=True).ngroup().to_numpy()
-    clean = np.full(start.max() + 1, np.nan)
-    untouched = (episodes["block"] == "clean").to_numpy()
-    clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
-    return episodes.assign(start=start, clean=clean[start])
-
-
-def _once(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Without units where nothing is measured in one, and without the repetitions that this leaves."""
-    measured = (episodes["attack"] != "none") | episodes["perturbation"].str.contains(IN_UNITS, regex=False)
-    budgets = episodes.loc[~measured, ["unit", "norm"]].drop_duplicates()
-    episodes = episodes.assign(**{name: episodes[name].where(measured, "") for name in ("unit", "norm")})
-    return episodes.drop_duplicates(list(KEY)) if len(budgets) > 1 else episodes
-
-
-def _labels(episodes: pd.DataFrame) -> pd.Series:
-    """What a policy is called: its algorithm, and as much more as is needed to tell the policies apart.
-
-    Two checkpoints that claim one training seed, or have none, are not known to be two runs of one recipe: they are
-    policies of their own.
-    """
-    names = ["algorithm", "dataset", "task", "checkpoint", "train_seed"]
-    code = episodes.groupby(names, sort=False, dropna=False, observed=True).ngroup().to_numpy()
-    kinds = episodes[names].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
-    kinds = kinds.astype(dict.fromkeys(names[:-1], object))
-    label = kinds["algorithm"]
-    for name in ("dataset", "task"):
-        if kinds[name].nunique() > 1:
-            label = label + ", " + kinds[name].where(kinds[name] != "", f"no {name}")
-    known = kinds.groupby(label)
-    apart = known["checkpoint"].transform("nunique") > known["train_seed"].transform("nunique").clip(lower=1)
-    label = label.where(~apart, label + " " + kinds["checkpoint"].str[:8])
-    return pd.Series(pd.Categorical(label).take(code), index=episodes.index)
-
-
-def _blocks(episodes: pd.DataFrame) -> pd.Series:
-    attacked, perturbed = episodes["attack"] != "none", episodes["perturbation"] != "none"
-    code = attacked.to_numpy() + 2 * perturbed.to_numpy()
-    return pd.Series(pd.Categorical(np.array(BLOCKS, object)).take(code), index=episodes.index)
-
-
-def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
-    """In the order of cells, then of training seed, seed and episode; only the few cells are sorted by text."""
-    code = episodes.groupby(CELL, sort=False, observed=True).ngroup().to_numpy()
-    heads = _heads(episodes, np.unique(code, return_index=True)[1])
-    keys = heads[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", "nominal"]].copy()
-    keys.insert(1, "block", heads["block"].map(BLOCKS.index))
-    keys.insert(2, "search", heads["attack"] != "random")  # the yardstick stands above what is measured by it
-    cell = np.argsort(keys.sort_values(list(keys.columns)).index.to_numpy())[code]
-    seeds = pd.factorize(episodes["train_seed"], sort=True)[0]
-    numbers = (episodes[name].to_numpy() for name in ("episode", "eval_seed"))
-    order = np.lexsort([*numbers, np.where(seeds < 0, len(seeds), seeds), cell])
-    return episodes.assign(cell=cell).iloc[order].reset_index(drop=True)
-
-
-def _heads(episodes: pd.DataFrame, rows: Integers) -> pd.DataFrame:
-    """What names the cells of these rows, as plain text and numbers."""
-    heads = episodes[CELL].iloc[rows].reset_index(drop=True)
-    return heads.astype(dict.fromkeys([*CELL[:4], "unit", "norm", "perturbation"], object))
-
-
 def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
     cell = episodes["cell"].to_numpy()
     cells = int(cell[-1]) + 1
     value, clean = (episodes[name].to_numpy(np.float64) for name in ("value", "clean"))
     run = pd.factorize(episodes["train_seed"], use_na_sentinel=False)[0].astype(np.int64)
     first = np.searchsorted(cell, np.arange(cells))
-    heads = _heads(episodes, first)
+    heads = heads_of(episodes, first)
     present = np.isfinite(value)
     n = np.bincount(cell, minlength=cells)
     seeds = np.bincount(np.unique(cell * (run.max() + 1) + run) // (run.max() + 1), minlength=cells)
@@ -193,7 +143,7 @@ def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: 
 
 def _flags(episodes: pd.DataFrame, cells: int) -> list[str]:
     """For example `zero-gradient (3)`, per cell: the number of episodes with each flag."""
-    flagged = episodes.loc[episodes["flags"] != "", ["cell", "flags"]]
+    flagged = episodes.loc[episodes["flags"] != "", ["cell", "flags"]].astype({"flags": object})
     counts = [Counter[str]() for _ in range(cells)]
     for cell, flags, count in flagged.value_counts().reset_index().itertuples(index=False):
         counts[cell].update({name: count for name in flags.split(";") if name})

@@ -9,7 +9,8 @@ from types import TracebackType
 import pandas as pd
 
 from reports import files
-from reports.parsing import header, lines, names_of, parse
+from reports.fields import names_of
+from reports.parsing import header, lines, parse
 from reports.schema import KEY, SCHEMA, check
 
 EVERY = 0.5  # seconds between two writes when rows come faster

@@ -36,9 +36,9 @@ def report(
 
     demanded = command.gates(gates, fail_under)
     made = command.report(results, out)
-    failed = reports.failures(demanded, made.frame)
+    failed = reports.failures(demanded, made.study)
     if as_json or not quiet:
-        typer.echo(command.printed(made.frame, made.files, failed, as_json=as_json))
+        typer.echo(command.printed(made.study, made.files, failed, as_json=as_json))
     end(failed)
 
 

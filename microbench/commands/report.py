@@ -5,18 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 import reports
 from microbench.runs import RESULTS
 from reports.provenance import read_sidecars
+from reports.summary import Results, Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The episodes of a report and its files by name."""
+    """The episodes of a report, summed up, and its files by name."""
 
-    frame: pd.DataFrame
+    study: Study
     files: dict[str, Path]
 
 
@@ -29,9 +28,9 @@ def report(paths: Sequence[Path], out: Path) -> Report:
 
     """
     results = [results_file(path) for path in paths]
-    frame = reports.load_many(results)
+    study = reports.load_study(results)
     about = read_sidecars(results)
-    return Report(frame=frame, files=reports.write_report(frame, out, about if about["runs"] else None))
+    return Report(study=study, files=reports.write_report(study, out, about if about["runs"] else None))
 
 
 def results_file(path: Path) -> Path:
@@ -51,11 +50,11 @@ def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
     return told if limit is None else [*told, reports.fail_under(limit)]
 
 
-def printed(frame: pd.DataFrame, files: Mapping[str, Path], failed: Iterable[str], *, as_json: bool) -> str:
+def printed(results: Results, files: Mapping[str, Path], failed: Iterable[str], *, as_json: bool) -> str:
     """The table, or its numbers and the failed gates as JSON, and where everything is."""
     if as_json:
-        cells = json.loads(reports.summarize(frame).to_json(orient="records", double_precision=15))
+        cells = json.loads(reports.summarize(results).to_json(orient="records", double_precision=15))
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "notes": reports.notes(frame), "failed": list(failed), "files": where}
+        told = {"cells": cells, "notes": reports.notes(results), "failed": list(failed), "files": where}
         return json.dumps(told, indent=2)
-    return reports.markdown(frame) + "\n" + "\n".join(f"{name}: {path}" for name, path in files.items())
+    return reports.markdown(results) + "\n" + "\n".join(f"{name}: {path}" for name, path in files.items())

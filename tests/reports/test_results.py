@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -47,6 +47,7 @@ def test_columns_are_the_agreed_ones_in_order() -> None:
     assert list(results.SCHEMA) == [*identity, *condition, "return", "length", "score", "flags"]
 
 
+@settings(deadline=None)  # it writes files
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e300)),

@@ -242,3 +242,29 @@ def test_a_budget_of_nothing_must_give_the_clean_returns() -> None:
         "micro: fgsm eps 0",
         "micro: mass 1",
     ]
+
+
+def test_a_perturbation_that_repeats_the_clean_episodes_is_no_evidence() -> None:
+    """Value and length of every pair must agree; one episode that differs in either, or has none, is a change."""
+    scores = [50.0, 52.0, 48.0]
+    heavier = {"perturbation": "mass", "factor": 1.5}
+    said = (
+        "micro: mass 1.5 gave the clean episodes to the last bit: it changed nothing that these episodes met, so the "
+        "row is no evidence of robustness."
+    )
+    clean = episodes(scores)
+    assert said in notes(table(clean, episodes(scores, **heavier)))
+    assert said in notes(table(clean[:2], episodes(scores, **heavier)))  # the third has no partner
+    partly = [*episodes(scores[:2], **heavier), *episodes(scores, **heavier, flags="no-op-cell")[2:]]
+    assert said in notes(table(clean, partly))
+    for other in (
+        episodes([50.0, 52.0, 48.000001], **heavier),
+        [*episodes(scores[:2], **heavier), *episodes(scores, **heavier, length=999)[2:]],
+        episodes(scores, **heavier, flags="no-op-cell"),
+        episodes(scores, perturbation="mass", factor=1.0),
+        episodes(scores, **heavier, eval_seed=7),
+        episodes(scores, attack="fgsm", eps=0.1),
+        episodes(scores, perturbation="mass=1.5,friction", factor=1.0),
+        [*episodes(scores[:2], **heavier), *episodes([math.nan] * 3, **heavier, flags="nan-action")[2:]],
+    ):
+        assert not [note for note in notes(table(clean, other)) if "to the last bit" in note]
