@@ -17,7 +17,7 @@ import argparse
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +216,7 @@ def chosen_actions(task: Task, rows: int) -> NDArray[np.float32]:
     return np.stack(heard)
 
 
-def measure(task: Task, rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Series]:
+def measure(task: Task, chosen: Mapping[str, Work], rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Series]:
     """Env steps per second: one row per round with columns (work, side), and the physics alone."""
     action = chosen_actions(task, rows=64)
     physics, records, limits = long_rollout(task, action), [], []
@@ -229,7 +229,7 @@ def measure(task: Task, rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Ser
         for _ in range(rounds + 1):
             limits.append(action.shape[0] * action.shape[1] / _seconds(physics)[1])
             record = {}
-            for name, work in WORK.items():
+            for name, work in chosen.items():
                 for side in SIDES:
                     steps, seconds = _seconds(functools.partial(runs[side], work))
                     record[name, side] = steps / seconds
@@ -241,7 +241,7 @@ def measure(task: Task, rounds: int, workers: int) -> tuple[pd.DataFrame, pd.Ser
 def table(rates: pd.DataFrame, limit: pd.Series, workers: int) -> pd.DataFrame:
     """Medians over the rounds; ratios are formed within a round."""
     rows = {}
-    for name in WORK:
+    for name in rates.columns.get_level_values(0).unique():
         sides = rates[name]
         single, several = (sides[side] / sides["loop"] for side in SIDES[1:])
         rows[name] = {
@@ -275,17 +275,21 @@ def _seconds(run: Callable[[], Any]) -> tuple[Any, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", action="append", help="repeat for several; Hopper-v4 and HalfCheetah-v4 if left out")
+    parser.add_argument("--work", action="append", choices=list(WORK), help="repeat for several; all if left out")
     parser.add_argument("--steps", type=int, default=100, help="per episode")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="processes of the last contestant")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    chosen = {name: WORK[name] for name in arguments.work or WORK}
     for env_id in arguments.task or ["Hopper-v4", "HalfCheetah-v4"]:
         task = endless(env_id, arguments.steps)
-        rates, limit = measure(task, arguments.rounds, arguments.workers)
+        rates, limit = measure(task, chosen, arguments.rounds, arguments.workers)
         print(f"\n{env_id}, {arguments.rounds} rounds of {arguments.steps} steps an episode")
         print(f"physics alone, one core: {limit.median():,.0f} env steps/s\n")
         print(table(rates, limit, arguments.workers).to_markdown(disable_numparse=True))
+        if len(chosen) < len(WORK):
+            continue
         seconds = study(rates)
         spent = ", ".join(f"{side} {seconds[side].median():,.0f} s" for side in SIDES)
         print(f"\nwhole study: {spent}; loop / workers: {_ratio(seconds['loop'] / seconds['workers'])}")

@@ -37,7 +37,7 @@ SETTINGS = (
     *("updates_per_epoch=100", "rollout_every=100", "rollout_batch=200", "batch=32", "evaluate_every=1"),
 )
 TRAIN = ("train", "--steps", "500", "--threads", "1", "--device", "cpu", *(f"--set={text}" for text in SETTINGS))
-PERTURB = ("perturb", "--mass", "0.5:1.5:5", "--friction", "0.5:1.5:5", "--workers", "2")
+PERTURB = ("perturb", "--mass", "0.5:1.5:5", "--friction", "0.5:1.5:5", "--grid", "--workers", "2")
 TRAINED = ("config.json", "policy.safetensors", "dynamics.safetensors", "log.csv")
 DEADLINE = 600.0  # seconds after which a command hangs
 
@@ -136,7 +136,7 @@ def run(campaign: Campaign, kills: int, rng: np.random.Generator, place: Path) -
 def main() -> None:
     parser = argparse.ArgumentParser(description="Kill commands at random moments and compare their ends.")
     parser.add_argument("--kills", type=int, default=20, help="at least so many per campaign")
-    parser.add_argument("--episodes", type=int, default=100, help="per cell of the grid, which has 11 cells")
+    parser.add_argument("--episodes", type=int, default=40, help="per cell of the grid, which has 26 cells")
     parser.add_argument("--seed", type=int, default=0, help="draws the moments")
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
