@@ -35,7 +35,7 @@ def draw(model: bytes, positions: npt.NDArray[np.float64], *, width: int, height
                 return pool.submit(_draw, model, positions, width, height).result()
             except BrokenProcessPool:
                 reasons.append(f"{way}: the driver ended the process")
-            except Exception as error:
+            except Exception as error:  # whatever a driver raises: the next way is tried, and all reasons are told
                 reasons.append(f"{way}: {error}".splitlines()[0])
     raise UserError(
         f"nothing can be drawn without a screen ({'; '.join(reasons)}); install EGL or OSMesa (Debian: libegl1 or "

@@ -26,6 +26,12 @@ def is_registered(env_id: str) -> bool:
     return env_id in gymnasium.registry or env_id in adroit.RULES or env_id in VARIANTS
 
 
+def registered(env_id: str) -> str:
+    """The id under which Gymnasium knows a task: another one for D4RL's Adroit tasks."""
+    rules = adroit.RULES.get(env_id)
+    return env_id if rules is None else rules.registered
+
+
 def make_env(
     env_id: str, horizon: int | None = None
 ) -> gymnasium.Env[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
@@ -39,8 +45,8 @@ def make_env(
         horizon = rules.horizon
     with warnings.catch_warnings(), warnings_counted_only():
         warnings.filterwarnings("ignore", ".*The environment .* is out of date.*", DeprecationWarning)
-        registered, arguments = VARIANTS.get(env_id, (env_id if rules is None else rules.registered, {}))
-        env = gymnasium.make(registered, max_episode_steps=horizon, disable_env_checker=True, **arguments)
+        known, arguments = VARIANTS.get(env_id, (registered(env_id), {}))
+        env = gymnasium.make(known, max_episode_steps=horizon, disable_env_checker=True, **arguments)
     return env if rules is None else adroit.ByD4RL(env, rules)
 
 

@@ -12,6 +12,7 @@ from attacks import Target, Threat
 from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.adversary import Adversary, find_attack
 from microbench.disturbed import Disturbances
+from microbench.environment import registered
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
 from microbench.plan import Cell, Chunk
@@ -88,7 +89,7 @@ def evaluate_chunk(
 def check_task(checkpoint: Checkpoint, task: Task) -> None:
     """Raise UserError if the policy was made for another robot; another version of its task is allowed."""
     found = len(checkpoint.target.scale("raw"))
-    robots = [env_id.rpartition("-v")[0] for env_id in (checkpoint.env_id, task.env_id)]
+    robots = [registered(env_id).rpartition("-v")[0] for env_id in (checkpoint.env_id, task.env_id)]
     if found != task.obs_size or robots[0] != robots[1]:
         raise UserError(
             f"{checkpoint.path} is a policy of {checkpoint.env_id} with {found} observations, {task.env_id} has "

@@ -22,7 +22,6 @@ POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"
 LOG = "log.csv"
 RESUME = "resume.pt"
-RESULTS = "results.csv"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,10 @@ from reports.parsing import header, lines, parse, parse_packed
 from reports.schema import KEY, SCHEMA, check
 from reports.writer import append
 
-__all__ = ["KEY", "SCHEMA", "append", "check", "load_many", "read", "write"]
+RESULTS = "results.csv"
+"""What the table of an evaluation is called in its folder."""
+
+__all__ = ["KEY", "RESULTS", "SCHEMA", "append", "check", "load_many", "read", "write"]
 
 
 def read(path: Path | str) -> pd.DataFrame:

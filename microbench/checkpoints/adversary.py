@@ -5,6 +5,7 @@ test its deterministic mean decides, δ = eps·clip(ν(z), ±1) in the victim's 
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -89,6 +90,13 @@ def load_adversary(path: Path) -> Adversary:
     """
     if not path.is_file():
         raise UserError(f"there is no adversary file {path}; give adversary:FILE with a file of ATLA.")
+    stat = path.stat()
+    return _read(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, stamp: tuple[int, int]) -> Adversary:
+    """The adversary, read once per process while the file has this stamp: every chunk asks for it."""
     content = read_content(path)
     with telling(path), torch.no_grad():
         tensors = state_dict(content.entry("adversary_policy_model"))

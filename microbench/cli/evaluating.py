@@ -131,7 +131,7 @@ def perturb(
     from microbench.commands import sweeps
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
-    given = [*named, *(perturbation or [])] or ["mass=0.5:1.5:5", "friction=0.5:1.5:5"]
+    given = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples else sweeps.BARE)
     if grid and samples:
         raise UserError("--grid takes all combinations of factors, --samples draws from ranges: give one of the two.")
     axes = [sweeps.parse_sweep(text) for text in given]

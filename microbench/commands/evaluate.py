@@ -22,11 +22,11 @@ from microbench.commands.rows import finish, flag_claim, identify, missing_episo
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import Conditions, check_task
 from microbench.plan import Cell, Episode, plan_episodes
-from microbench.runs import RESULTS
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.workers import evaluate_episodes
 from microbench.worlds import effects
+from reports.results import RESULTS
 from reports.writer import Writer
 
 

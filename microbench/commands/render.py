@@ -19,11 +19,10 @@ from microbench.errors import UserError
 from microbench.evaluate import Conditions, check_task
 from microbench.plan import CLEAN, Cell
 from microbench.recording import Recording, record
-from microbench.runs import RESULTS
 from microbench.tasks import Task, find_task
 from microbench.video import beside, captioned, check_kind, save
 from reports.names import condition_name
-from reports.results import read
+from reports.results import RESULTS, read
 from reports.schema import KEY
 
 SIZE = 360

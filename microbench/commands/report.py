@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import reports
-from microbench.runs import RESULTS
 from reports.provenance import read_sidecars
+from reports.results import RESULTS
 from reports.summary import Results, Study
 
 

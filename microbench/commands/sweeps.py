@@ -13,6 +13,10 @@ from microbench.errors import UserError, unknown_name
 from microbench.plan import CLEAN, Cell
 from perturbations import sampling
 
+BARE = ("mass=0.5:1.5:5", "friction=0.5:1.5:5")
+BARE_RANGES = ("mass=0.5:1.5", "friction=0.5:1.5")
+"""What is perturbed where nothing is said, in sweeps and in samples."""
+
 SAMPLINGS = {"latin-hypercube": sampling.latin_hypercube, "uniform": sampling.uniform}
 
 
@@ -64,9 +68,11 @@ def swept(sweeps: Iterable[Sequence[Axis]], *, grid: bool = False) -> list[Cell]
             raise UserError(
                 f"{axis.name}={low:g}:{high:g} is a range to draw from; add :COUNT for a sweep, or --samples N."
             )
-    points = (point for sweep in axes for point in itertools.product(*(axis.factors for axis in sweep)))
-    names = (sweep for sweep in axes for _ in range(math.prod(len(axis.factors) for axis in sweep)))
-    return [cell([axis.name for axis in sweep], point) for sweep, point in zip(names, points, strict=True)]
+    return [
+        cell([axis.name for axis in sweep], point)
+        for sweep in axes
+        for point in itertools.product(*(axis.factors for axis in sweep))
+    ]
 
 
 def sampled(sweeps: Iterable[Sequence[Axis]], samples: int, how: str, seed: int) -> list[Cell]:

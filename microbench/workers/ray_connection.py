@@ -27,7 +27,7 @@ TRY = """
 import sys, ray
 try:
     ray.init(address=sys.argv[1], logging_level="CRITICAL", log_to_driver=False)
-except Exception as error:
+except Exception as error:  # whatever Ray raises is printed for the process that asked, and told there
     sys.exit(print(error) or 1)
 """
 

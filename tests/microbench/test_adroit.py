@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from mujoco import MjData, MjModel
 
 from microbench import adroit
 from microbench.adroit_tasks import ADROIT_TASKS
 from microbench.environment import make_env
 from microbench.errors import UserError
+from microbench.evaluate import check_task
 from microbench.simulate import GymnasiumSimulator, make_simulator, nominal_model
 from microbench.tasks import Task, find_task, normalized_score
 from perturbations import is_no_op, parse
+from tests.microbench.small_run import write_policy
 
 IDS = sorted(ADROIT_TASKS)
 REGISTERED = [f"AdroitHand{name}-v1" for name in ("Pen", "Door", "Hammer", "Relocate")]
@@ -163,6 +167,16 @@ def test_a_dropped_pen_ends_and_an_episode_has_100_steps() -> None:
     held = np.zeros(24, np.float32)
     ends = [env.step(held)[2:4] for _ in range(100)]
     assert [truncated for _, truncated in ends] == [False] * 99 + [True]
+
+
+def test_a_policy_may_be_evaluated_by_either_rules(tmp_path: Path) -> None:
+    """The robot is the same; a door is another task."""
+    own = write_policy(tmp_path / "policy.safetensors")
+    target = replace(own.target, obs_scale={"raw": torch.ones(45)})
+    check_task(replace(own, env_id="pen-v1", target=target), find_task("AdroitHandPen-v1"))
+    check_task(replace(own, env_id="AdroitHandPen-v1", target=target), find_task("pen-v1"))
+    with pytest.raises(UserError, match="is a policy of pen-v1"):
+        check_task(replace(own, env_id="pen-v1", target=target), find_task("door-v1"))
 
 
 SESSION = """

@@ -111,6 +111,13 @@ def test_points_are_drawn_from_ranges_and_attacked(runs: Path, shell: Shell) -> 
     assert all(0.8 <= mass <= 1.2 for mass in masses)
 
 
+def test_bare_samples_are_drawn_from_mass_and_friction(runs: Path, shell: Shell) -> None:
+    assert shell("perturb", "--samples", 2, "--episodes", 1, "--workers", 1, "--runs", runs).code == 0
+    drawn = rows(runs)["perturbation"].tolist()[1:]
+    assert len(drawn) == 2
+    assert all(text.startswith("mass=") and text.endswith(",friction") for text in drawn)
+
+
 def test_json_is_all_there_is_on_stdout_and_complete(runs: Path, shell: Shell) -> None:
     said = shell(*ATTACK, runs, "--attack", "random", "--eps", "0.3", "--json")
     told = json.loads(said.out)

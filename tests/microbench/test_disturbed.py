@@ -51,7 +51,8 @@ def test_rows_keep_their_own_signals_when_others_have_left() -> None:
     obs, action = np.zeros((2, 2)), np.zeros((2, 1), np.float32)
     assert disturbances.seen(obs, np.array([1, 2])).tolist() == [[0, 0], [10, 10]]
     assert disturbances.executed(action, np.array([0, 2])).tolist() == [[0], [0.5]]
-    assert obs.any() == action.any() == False  # noqa: E712  # both are arrays' own booleans
+    assert not obs.any()
+    assert not action.any()
     assert disturbances.changed.tolist() == [False, False, True]
 
 

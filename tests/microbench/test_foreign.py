@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from microbench.checkpoints import Checkpoint, Overrides, load, reload
+from microbench.checkpoints import Checkpoint, Overrides, adversary, load, reload
 from microbench.checkpoints.adversary import find_attack, load_adversary
+from microbench.checkpoints.content import Content, read_content
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
 from tests.microbench.foreign_files import ACTIONS, FILES, OBS, WIDTH, write
@@ -261,6 +262,23 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
     other = Threat(eps=0.2, scale=target.scale("raw"), unit="raw")
     with pytest.raises(UserError, match="--unit policy-norm"):
         attack(target, SEEN, other, Noise.from_seeds(range(5)))
+
+
+def test_E8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Content:
+        read.append(path)
+        return read_content(path)
+
+    monkeypatch.setattr(adversary, "read_content", counted)
+    path = tmp_path / "a.model"
+    path.write_bytes(files.sa_ppo(adversary=True))
+    first = find_attack(f"adversary:{path}")
+    assert find_attack(f"adversary:{path}") is first
+    path.write_bytes(files.sa_ppo(adversary=True, recurrent=True))
+    assert find_attack(f"adversary:{path}") is not first
+    assert read == [path, path]
 
 
 @pytest.mark.parametrize(
