@@ -9,6 +9,7 @@ import torch
 
 import attacks
 from attacks import Target, Threat
+from microbench.adversaries.learned import Learned
 from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.adversary import Adversary, find_attack
 from microbench.disturbed import Disturbances
@@ -53,7 +54,7 @@ def evaluate_chunk(
     cells = [episode.cell for episode in chunk]
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
-    target, attack, threat = _attack(checkpoint.target, conditions, cells)
+    target, attack, threat = _attack(checkpoint, conditions, cells)
     with closing(watched(make_simulator(task, [at.model for at in worlds]))) as simulator, one_thread():
         rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
         outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
@@ -114,13 +115,16 @@ def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> p
 
 
 def _attack(
-    target: Target, conditions: Conditions, cells: Sequence[Cell]
+    checkpoint: Checkpoint, conditions: Conditions, cells: Sequence[Cell]
 ) -> tuple[Target, attacks.Attack | None, Threat | None]:
     """What the chunk attacks, its attack, and the budget per row (B, 1); a chunk holds one attack only."""
     (name,) = {cell.attack for cell in cells}
+    target = checkpoint.target
     if name == "none":
         return target, None, None
     attack = find_attack(name)
+    if isinstance(attack, Learned):
+        attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
     if isinstance(attack, Adversary):
         target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from microbench.cli.options import Env, Quiet
+from microbench.cli.options import (
+    Activation,
+    Checkpoint,
+    Env,
+    Family,
+    MaxAction,
+    Norm,
+    ObsStats,
+    Quiet,
+    Runs,
+    Squash,
+    Unit,
+)
 
 
 def train(
@@ -50,6 +62,60 @@ def train(
     folder = command.train(options)
     if not quiet:
         typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+
+
+def adversary(
+    eps: Annotated[float, typer.Option(help="Budget in --unit.")],
+    checkpoint: Checkpoint = None,
+    method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps, in whole updates.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, noise and episodes.")] = 0,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Train so many, with other seeds and settings, and keep the strongest.")
+    ] = 1,
+    unit: Unit = None,
+    norm: Norm = "linf",
+    env: Env = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; beside the policy or below --runs if left out.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over where there is one.")] = False,
+    quiet: Quiet = False,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+) -> None:
+    """Train an observation adversary against a policy and say what it forces."""
+    from microbench.checkpoints import Overrides
+    from microbench.commands import adversary as command
+
+    told = command.adversary(
+        command.AdversaryOptions(
+            checkpoint=checkpoint,
+            runs=runs,
+            eps=eps,
+            method=method,
+            steps=steps,
+            seed=seed,
+            tries=tries,
+            env=env,
+            unit=unit,
+            norm=norm,
+            out=out,
+            resume=resume,
+            force=force,
+            quiet=quiet,
+            overrides=Overrides(
+                family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
+            ),
+        )
+    )
+    if not quiet:
+        typer.echo("\n".join(told))
 
 
 def collect(
