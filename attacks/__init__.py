@@ -17,9 +17,11 @@ from typing import cast
 
 from torch import Tensor
 
+from attacks.language import parse
 from attacks.noise import Noise
 from attacks.objectives import Objective, action_difference, action_kl, value
 from attacks.search import BestOf, Descend, Uniform
+from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
 from attacks.threat import NORMS, UNITS, Threat
 
@@ -57,8 +59,17 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-def resolve(name: str) -> Attack:
-    """Return a built-in attack by its name or anybody's as `module:name`; ValueError if there is none."""
+def resolve(text: str) -> Attack:
+    """The attack that a text means (`attacks.language`), a built-in one or anybody's as `module:name`.
+
+    Sensors do not matter here: they belong to the threat. ValueError if there is no such attack or setting.
+    """
+    spec = parse(text)
+    attack = _named(spec.name)
+    return configured(attack, spec) if spec.settings else attack
+
+
+def _named(name: str) -> Attack:
     if name in ATTACKS:
         return ATTACKS[name]
     if ":" not in name:

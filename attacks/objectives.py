@@ -4,7 +4,7 @@ obs is the true state, seen is what the policy is shown. The critic always judge
 in both places the search finds states of low value instead of bad actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -43,6 +43,11 @@ def action_kl(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
     shown = distribution(seen)
     return -(_kl(clean, shown) + _kl(shown, clean))
 
+
+OBJECTIVES: Mapping[str, Objective] = {
+    objective.__name__: objective for objective in (value, action_difference, action_kl)
+}
+"""What `NAME(objective=…)` may say."""
 
 STATIONARY_AT_CLEAN: frozenset[Objective] = frozenset({action_difference, action_kl})
 

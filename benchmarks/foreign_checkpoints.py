@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides, load
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, plan_episodes
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import attacks
-from attacks import Attack, Memory, Noise, Target, Threat
+from attacks import Memory, Noise, Target, Threat
 from microbench.adversaries.learned import Learned
 from microbench.adversaries.storing import parse_adversary
 from microbench.checkpoints.content import Content, read_content, state_dict, telling
@@ -71,17 +70,6 @@ class Adversary:
             push = self.direction(torch.cat([obs[:, : self.sensors], own], 1)).clamp(-1, 1)
         rest = push.new_zeros(len(obs), obs.shape[1] - self.sensors)  # a memory is never touched
         return obs + threat.half_width.to(obs) * torch.cat([push, rest], 1)
-
-
-def find_attack(name: str) -> Attack:
-    """A built-in attack, anybody's as module:name, or a learned adversary as adversary:FILE.
-
-    Raises:
-        ValueError: there is none of that name, or the file holds no such adversary.
-    """
-    if not name.startswith(PREFIX):
-        return attacks.resolve(name)
-    return load_adversary(Path(name.removeprefix(PREFIX)))
 
 
 def load_adversary(path: Path) -> Adversary | Learned:

@@ -17,6 +17,7 @@ from microbench.adversaries.learned import Learned
 from microbench.adversaries.storing import Origin, Stored, parse_adversary, save_adversary
 from microbench.adversaries.training import Opponent, Training
 from microbench.adversaries.tries import Try, planned
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening
@@ -24,7 +25,7 @@ from microbench.commands.adversary_files import Files
 from microbench.commands.progress import Tracker, track
 from microbench.episodes import run_episodes
 from microbench.errors import UserError, unknown_name
-from microbench.evaluate import Conditions, check_task, one_thread
+from microbench.evaluate import check_task, one_thread
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import find_task, normalized_score
 from reports.means import mean_interval

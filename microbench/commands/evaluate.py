@@ -13,14 +13,14 @@ import pandas as pd
 
 import attacks
 import reports
+from microbench.attacking import Conditions, each_sensor, find_attack
 from microbench.checkpoints import Checkpoint, Overrides
-from microbench.checkpoints.adversary import find_attack
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening
 from microbench.commands.progress import Estimate, track
 from microbench.commands.rows import finish, flag_claim, identify, missing_episodes, past_runs, planned_rows
 from microbench.errors import UserError, unknown_name
-from microbench.evaluate import Conditions, check_task
+from microbench.evaluate import check_task
 from microbench.plan import Cell, Episode, plan_episodes
 from microbench.tasks import find_task
 from microbench.versions import versions
@@ -97,10 +97,12 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     unit = opening.unit_of(checkpoint, options.unit)
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
+    task = find_task(conditions.env_id)
+    cells = each_sensor(task, cells)
     if options.skip_unservable:
         cells = opening.servable_cells(checkpoint, cells, quiet=options.quiet)
     opening.check_attacks(checkpoint, cells)
-    changed = effects(find_task(conditions.env_id), cells)  # now, so that a part that the robot lacks is told at once
+    changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from microbench.attacking import Conditions, find_attack
 from microbench.checkpoints import Checkpoint, Overrides, load
-from microbench.checkpoints.adversary import find_attack
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
 from microbench.checkpoints.own import FAMILY as OWN
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
 from microbench.tasks import find_task

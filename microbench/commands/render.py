@@ -11,12 +11,13 @@ import pandas as pd
 from mujoco import MjModel
 
 import perturbations
+from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides
 from microbench.commands import opening
 from microbench.commands.evaluate import attack_cells
 from microbench.drawing import Frames, draw
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, check_task
+from microbench.evaluate import check_task
 from microbench.plan import CLEAN, Cell
 from microbench.recording import Recording, record
 from microbench.tasks import Task, find_task

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
-from microbench.evaluate import Conditions, flag_mismatch
+from microbench.evaluate import flag_mismatch
 from microbench.plan import Episode
 from reports.files import alone, replace
 from reports.provenance import read_sidecars

@@ -13,8 +13,9 @@ from attacks import Noise, Target, Threat
 from microbench.adversaries.learned import Learned
 from microbench.adversaries.ppo import Settings
 from microbench.adversaries.storing import FAMILY, Origin, Stored, parse_adversary, save_adversary
+from microbench.attacking import find_attack
 from microbench.checkpoints import load as load_policy
-from microbench.checkpoints.adversary import find_attack, load_adversary
+from microbench.checkpoints.adversary import load_adversary
 from microbench.errors import UserError
 from tests.microbench.toys import one_line
 
@@ -23,7 +24,7 @@ SCALE = torch.tensor([0.5, 1.0, 2.0, 0.1, 3.0])
 
 
 def stored(method: str = "sa-rl", decisions: int = S, **origin: Any) -> Stored:
-    told = {"eps": 0.1, "unit": "raw", "norm": "linf", "steps": 4096, "seed": 7, "env_id": "Hopper-v4"}
+    told: dict[str, Any] = {"eps": 0.1, "unit": "raw", "norm": "linf", "steps": 4096, "seed": 7, "env_id": "Hopper-v4"}
     generator = torch.Generator().manual_seed(0)
     sizes = ((8, S), (8, 8), (decisions, 8))
     return Stored(
@@ -62,9 +63,9 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_sa_rl_pushes_by_its_clipped_mean_in_units_of_the_threat() -> None:
     attack, obs = learned(), 3 * torch.randn(11, S, generator=torch.Generator().manual_seed(1))
     net = nn.Sequential(nn.Linear(S, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, S)).requires_grad_(False)
-    for layer, (weight, bias) in zip(net[::2], attack.stored.layers, strict=True):
-        layer.weight.copy_(weight)  # type: ignore[operator]  # a Linear
-        layer.bias.copy_(bias)  # type: ignore[operator]
+    parameters = [tensor for layer in attack.stored.layers for tensor in layer]
+    for parameter, tensor in zip(net.parameters(), parameters, strict=True):
+        parameter.copy_(tensor)
     z = ((obs - attack.stored.mean) / attack.stored.std).clamp(-10, 10)
     for eps in (0.1, 0.4):
         threat = Threat(eps=eps, scale=SCALE, unit="raw")

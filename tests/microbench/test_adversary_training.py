@@ -94,7 +94,8 @@ def test_A7_the_stated_objective_grows_over_the_search() -> None:
 
     def gained(seen: torch.Tensor) -> torch.Tensor:
         change = net(seen) - net(obs)
-        return torch.cosine_similarity(change, direction, -1) + change.norm(dim=-1)
+        found: torch.Tensor = torch.cosine_similarity(change, direction, -1) + change.norm(dim=-1)
+        return found
 
     assert bool((gained(seen) >= gained(start) - 1e-6).all())
     assert gained(seen).mean() > gained(start).mean() + 0.5

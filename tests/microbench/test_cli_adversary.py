@@ -11,6 +11,7 @@ from microbench.adversaries import tries
 from microbench.adversaries.ppo import Settings
 from microbench.checkpoints.adversary import load_adversary
 from microbench.commands import adversary as command
+from microbench.commands.adversary_files import Files
 from tests.microbench import foreign_files as files
 from tests.microbench.small_run import Shell, write_policy
 
@@ -94,7 +95,7 @@ def test_an_interrupted_training_goes_on_to_the_same_files(
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, stored: int) -> None:
     """^C right after the state was stored so many times."""
-    store, count = command.Files.store, [0]
+    store, count = Files.store, [0]
 
     def counted(*arguments: Any) -> None:
         store(*arguments)
@@ -102,7 +103,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, stored: int) -> None:
         if count[0] == stored:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.Files, "store", counted)
+    monkeypatch.setattr(Files, "store", counted)
 
 
 def test_of_several_tries_the_strongest_is_kept(policy: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,12 @@ from mujoco import MjModel
 import perturbations
 from attacks import ATTACKS, Target
 from microbench import worlds
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, Episode, plan_episodes
 from microbench.tasks import find_task, normalized_score
 from reports.results import SCHEMA, check

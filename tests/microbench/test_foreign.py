@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from microbench.attacking import find_attack
 from microbench.checkpoints import Checkpoint, Overrides, adversary, load, reload
-from microbench.checkpoints.adversary import find_attack, load_adversary
+from microbench.checkpoints.adversary import load_adversary
 from microbench.checkpoints.content import Content, read_content
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from attacks import Memory, Noise, Target, Threat
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, load
 from microbench.checkpoints.adversary import Adversary, load_adversary
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action, run_episodes
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.simulate import GymnasiumSimulator
 from microbench.tasks import find_task

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from microbench import workers as module
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
-from microbench.evaluate import Conditions
 from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
 from microbench.workers import evaluate_episodes, processes
 from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
