@@ -39,7 +39,8 @@ def attack(
     eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
     checkpoint: Checkpoint = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+        list[str] | None,
+        typer.Option(help="NAME, NAME(setting=value), NAME@SENSOR or module:name; the usual ones if left out."),
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
@@ -62,12 +63,12 @@ def attack(
     claim: Claim = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
-    from attacks import ATTACKS
+    from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
     from microbench.plan import CLEAN
 
-    cells = [CLEAN, *command.attack_cells(attack or list(ATTACKS), eps)]
+    cells = [CLEAN, *command.attack_cells(attack or list(BARE), eps)]
     options = command.EvaluateOptions(
         checkpoint=checkpoint,
         runs=runs,

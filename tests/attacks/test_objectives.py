@@ -84,7 +84,7 @@ def test_A6_only_the_executed_action_matters() -> None:
 def test_A15_a_divergence_of_a_deterministic_policy_is_refused() -> None:
     obs = observations(2)
     with pytest.raises(ValueError, match="only has a deterministic action"):
-        action_kl(Networks().target(), obs, obs)
+        action_kl(Networks().target(critic=False), obs, obs)
 
 
 @pytest.mark.parametrize("objective", [action_difference, action_kl])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from attacks import ATTACKS, BestOf, Descend, Noise, Objective, Target, Threat, Uniform, action_difference, value
+from attacks import ATTACKS, BestOf, Descend, Noise, Objective, Random, Target, Threat, action_difference, value
 from attacks.search import loss, loss_and_gradient
 from tests.attacks.toys import SENSORS, WIDE_SCALE, Networks, linear_target, noise, observations, threat
 
@@ -199,10 +199,10 @@ def test_A10_an_earlier_call_changes_nothing(name: str) -> None:
 
 @every_attack
 def test_the_same_seeds_give_the_same_attack_and_other_seeds_another(name: str) -> None:
-    target, obs = Networks().target(critic=name == "min-q"), observations(4)
+    target, obs = Networks().target(), observations(4)
     seen = ATTACKS[name](target, obs, threat(), noise(4))
     assert seen.equal(ATTACKS[name](target, obs, threat(), noise(4)))
-    if name in ("random", "min-q"):
+    if isinstance(ATTACKS[name], Random | BestOf):  # a descent may end in one corner from everywhere
         assert not seen.equal(ATTACKS[name](target, obs, threat(), noise(4, first=50)))
 
 
@@ -385,7 +385,7 @@ def test_best_of_nothing_is_refused() -> None:
 
 
 def test_searches_read_as_what_they_do() -> None:
-    assert repr(Uniform()) == "Uniform()"
+    assert repr(Random()) == "Random(draw='uniform')"
     assert repr(Descend(steps=3)) == "Descend(objective=None, steps=3, step_size=None, restarts=1, snap=True)"
     assert "action_difference" in repr(ATTACKS["action-diff"])
 
