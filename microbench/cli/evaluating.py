@@ -16,6 +16,7 @@ from microbench.cli.options import (
     FailUnder,
     Family,
     Folder,
+    InRange,
     MaxAction,
     Norm,
     ObsStats,
@@ -44,6 +45,7 @@ def attack(
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -74,7 +76,7 @@ def attack(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -108,6 +110,7 @@ def perturb(
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -143,7 +146,7 @@ def perturb(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -158,6 +161,11 @@ def perturb(
         skip_unservable=attack is None,
     )
     _evaluate(cells, options, fail_under, as_json)
+
+
+def _ball(norm: str, in_range: bool) -> str:
+    """The norm as results tell it."""
+    return f"{norm},in-range" if in_range and "," not in norm else norm
 
 
 def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | None, as_json: bool) -> None:
