@@ -16,6 +16,7 @@ action-diff      10 steps on `action_difference` from a random start
 action-kl        the same on `action_kl`; needs a distribution of actions
 v-min            10 steps on `state_value`, the value of the state that is shown; needs V(s)
 targeted         10 steps towards the worst action that the critic knows, or towards `action`
+q-mean           pgd on `q_mean`, the mean of several critics instead of what the policy's own makes of them
 q-std            where several critics disagree most, at 50 uniform points and the clean one
 
 `compat:` names are the searches of earlier suites, faults included (`attacks.compat`).
@@ -100,14 +101,15 @@ ATTACKS: dict[str, Attack] = {
     "action-kl": Descend(objective=action_kl, steps=10, restarts=1),
     "v-min": Descend(objective=state_value, steps=10, restarts=1),
     "targeted": Targeted(),
+    "q-mean": Descend(objective=q_mean, steps=10, restarts=1),
     "q-std": BestOf(objective=q_std, n=50, include_clean=True),
     **COMPAT,
 }
 
-BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "min-q", "action-diff")
+BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
 """What an evaluation runs if no attack is named: one row for each idea."""
 
-SUITE: tuple[str, ...] = ("fgsm", "pgd", "min-q", "action-diff")
+SUITE: tuple[str, ...] = ("fgsm", "pgd", "q-mean", "min-q", "action-diff", "targeted", "v-min")
 """Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
 
 

@@ -21,8 +21,9 @@ def uniform(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:
 
 def corner(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:
     """Uniform among the corners of the box (linf), or on the surface of the ellipsoid (l2)."""
-    direction = noise.uniform(n, obs.shape[-1]) if threat.norm == "linf" else noise.normal(n, obs.shape[-1])
-    return _at_rows(threat, obs, direction, Threat.edge)
+    if threat.norm == "linf":
+        return _at_rows(threat, obs, noise.uniform(n, obs.shape[-1]), Threat.edge)
+    return _at_rows(threat, obs, noise.normal(n, obs.shape[-1]) * threat.scale.cpu(), Threat.edge)
 
 
 def gaussian(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:

@@ -5,6 +5,7 @@ columns of obs that have no budget, so that batches, starts and padding of the s
 """
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -91,9 +92,12 @@ class Targeted:
         if not isinstance(self.action, str):
             return None if self.action is None else [float(self.action)]
         try:
-            return [float(word) for word in self.action.replace(",", " ").split()] or [float("nan")]
+            numbers = [float(word) for word in self.action.replace(",", " ").split()]
         except ValueError:
-            raise ValueError(f'{self.action!r} is no action; write its numbers, as in "1 -1 0.5".') from None
+            numbers = []
+        if not numbers or not all(map(isfinite, numbers)):
+            raise ValueError(f'{self.action!r} is no action; write its numbers, as in "1 -1 0.5".')
+        return numbers
 
 
 def _widened(threat: Threat, columns: int) -> Threat:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from attacks import Noise, Target, Threat
+from attacks import Descend, Noise, Target, Threat
 
 SENSORS, ACTIONS = 5, 2
 # The range of dataset standard deviations over the D4RL locomotion sets: from slow angles to joint speeds.
@@ -106,3 +106,30 @@ def noise(rows: int, first: int = 0) -> Noise:
 def threat(eps: float | Tensor = 0.1, *, wide: bool = False, norm: str = "linf") -> Threat:
     scale = WIDE_SCALE if wide else torch.ones(SENSORS)
     return Threat(eps=eps, scale=scale, unit="raw", norm="l2" if norm == "l2" else "linf")
+
+
+def descended(gradient: Tensor, start: Tensor, ball: Threat, search: Descend) -> Tensor:
+    """Return where the search ends from start (B, S) on the linear objective ⟨gradient, seen⟩."""
+    target, obs = linear_target()[0], torch.zeros_like(start)
+    return search.descend(lambda target, obs, seen: seen @ gradient, target, obs, start, ball)[0]
+
+
+@dataclass
+class Recorder:
+    """An objective that remembers which points it was asked about."""
+
+    seen: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+        self.seen.append(seen)
+        return (seen - obs).sum(-1)
+
+
+def gaussian_target(log_std: float = 0.0) -> Target:
+    """A policy that acts with the mean and whose pre-tanh std depends on the observation."""
+    mean, spread = network(SENSORS, ACTIONS, 5), network(SENSORS, ACTIONS, 6)
+    return Target(
+        policy=lambda obs: torch.tanh(mean(obs)),
+        distribution=lambda obs: Normal(mean(obs), torch.exp(spread(obs) + log_std)),
+        obs_scale={},
+    )

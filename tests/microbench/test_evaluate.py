@@ -110,7 +110,7 @@ def test_rows_do_not_depend_on_chunks_or_order(checkpoint: Checkpoint, pieces: i
     assert outcomes(cut) == outcomes(run(checkpoint, planned))
 
 
-def test_E2_the_same_plan_twice_gives_the_same_rows_and_another_seed_does_not(checkpoint: Checkpoint) -> None:
+def test_e2_the_same_plan_twice_gives_the_same_rows_and_another_seed_does_not(checkpoint: Checkpoint) -> None:
     first, again = (run(checkpoint, plan_episodes(CELLS, 2, seed=0)) for _ in range(2))
     pd.testing.assert_frame_equal(first, again, check_exact=True)
     other = run(checkpoint, plan_episodes(CELLS, 2, seed=2))
