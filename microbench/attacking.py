@@ -5,14 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import attacks
 from attacks import Attack, Target, Threat
 from attacks.language import parse
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
+from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
 from microbench.tasks import Task
+
+IN_RANGE = "in-range"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class Conditions:
 
     env_id: str
     unit: str = "dataset-std"
-    norm: str = "linf"
+    norm: str = "linf"  # or `linf,in-range`: see `ball`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +35,22 @@ class Attacked:
     target: Target
     attack: Attack | None = None
     threat: Threat | None = None
+
+
+def ball(norm: str) -> tuple[str, bool]:
+    """`linf,in-range` → the norm, and whether observations stay within the range of the data.
+
+    Raises:
+        UserError: another norm, or something else after it.
+    """
+    name, comma, rest = norm.partition(",")
+    if name not in attacks.NORMS:
+        raise unknown_name("norm", name, attacks.NORMS)
+    if comma and rest != IN_RANGE:
+        raise UserError(
+            f"'{norm}' is no norm; expected {' or '.join(attacks.NORMS)}, alone or followed by ,{IN_RANGE}."
+        )
+    return name, bool(comma)
 
 
 def find_attack(text: str) -> Attack:
@@ -86,5 +106,14 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
         scale = torch.where(torch.from_numpy(chosen(task, sensors)), scale, 0.0)
     if target.memory is not None:  # no attack touches what the policy remembers
         scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
-    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
+    norm, in_range = ball(conditions.norm)
+    low, high = _bounds(target, len(scale)) if in_range else (None, None)
+    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
     return Attacked(target=target, attack=attack, threat=threat)
+
+
+def _bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:
+    """The range of the data (S + H,), without bounds for a memory."""
+    low, high = target.require_obs_bounds()
+    free = low.new_full((columns - len(low),), torch.inf)
+    return torch.cat([low, -free]), torch.cat([high, free])

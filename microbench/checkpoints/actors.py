@@ -26,6 +26,7 @@ class Actor:
     spread   the layer of the log standard deviation, or one row for all observations, or None
     bounds   to which the log standard deviation is cut; `soft` for −5 + 3.5·(tanh + 1) in place of a cut
     critics  layers of every critic, (obs, action) → 1
+    value    layers of V, obs → 1
     """
 
     algorithm: str
@@ -36,6 +37,7 @@ class Actor:
     soft: bool = False
     affine: Bounds = (1.0, 0.0)  # of the stored log standard deviation: multiplier and offset
     critics: Sequence[Sequence[Layer]] = ()
+    value: Sequence[Layer] = ()
     activation: str = "relu"
     stored_activation: str | None = None
     squash: str = "tanh"
@@ -62,6 +64,8 @@ def found(actor: Actor, choices: Choices) -> Found:
         squash=choices.squash(actor.squash),
         log_std=_log_std(actor, activation, prepare, network, actions),
         critic=nets.smallest(critics, prepare) if critics else None,
+        critics=nets.side_by_side(critics, prepare) if len(critics) > 1 else None,
+        value=nets.value_of(actor.value, activation, prepare) if actor.value else None,
         norm=actor.norm,
         box=actor.box,
         robots=actor.robots,

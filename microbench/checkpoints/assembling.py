@@ -27,7 +27,11 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     target = Target(
         policy=_policy(found, center, half),
         critic=found.critic,
+        critics=found.critics,
+        state_value=found.value,
         obs_scale=_units(found, choices, stats),
+        obs_bounds=None if stats is None else stats.bounds,
+        action_box=found.box if found.squash == "none" else (center - half, center + half),
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
     )
@@ -102,6 +106,8 @@ def _units(found: Found, choices: Choices, stats: Statistics | None) -> dict[str
                 f"give the statistics of its task."
             )
         units["dataset-std"] = stats.std
+        if stats.bounds is not None:
+            units["range"] = stats.bounds[1] - stats.bounds[0]
     return units
 
 
@@ -114,5 +120,9 @@ def _try(target: Target, found: Found) -> None:
         raise ValueError(f"a policy whose actions have the shape {tuple(action.shape)}")
     if target.critic is not None and target.critic(obs, action).shape != (1,):
         raise ValueError("critics that do not fit the policy")
+    if target.critics is not None and target.critics(obs, action).shape[1:] != (1,):
+        raise ValueError("critics that do not fit the policy")
+    if target.state_value is not None and target.state_value(obs).shape != (1,):
+        raise ValueError("a value network that does not fit the policy")
     if target.distribution is not None and target.distribution(obs).stddev.shape[-1] != found.action_size:
         raise ValueError("a spread that does not fit the policy")

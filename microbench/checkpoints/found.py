@@ -20,6 +20,8 @@ class Found:
     head     obs (B, S + H) → output (B, A) before squashing, normalisation included
     log_std  the same for the log standard deviation; None for a deterministic policy
     critic   obs (B, S + H), action (B, A) → pessimistic value (B,)
+    critics  the same for each of several, (K, B); None unless there are at least two
+    value    obs (B, S + H) → value V(s) of the state (B,)
     norm     the normalisation that is part of the policy, whose std is the unit `policy-norm`
     box      lowest and highest action (A,), where the file says them
     robots   what the file calls its task: robot names, without version
@@ -33,6 +35,8 @@ class Found:
     squash: str
     log_std: Function | None = None
     critic: Callable[[Tensor, Tensor], Tensor] | None = None
+    critics: Callable[[Tensor, Tensor], Tensor] | None = None
+    value: Function | None = None
     norm: Norm | None = None
     memory: Memory | None = None
     box: tuple[Tensor, Tensor] | None = None

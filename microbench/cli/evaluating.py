@@ -16,6 +16,7 @@ from microbench.cli.options import (
     FailUnder,
     Family,
     Folder,
+    InRange,
     MaxAction,
     Norm,
     ObsStats,
@@ -39,10 +40,12 @@ def attack(
     eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
     checkpoint: Checkpoint = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+        list[str] | None,
+        typer.Option(help="NAME, NAME(setting=value), NAME@SENSOR or module:name; the usual ones if left out."),
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -62,18 +65,18 @@ def attack(
     claim: Claim = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
-    from attacks import ATTACKS
+    from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
     from microbench.plan import CLEAN
 
-    cells = [CLEAN, *command.attack_cells(attack or list(ATTACKS), eps)]
+    cells = [CLEAN, *command.attack_cells(attack or list(BARE), eps)]
     options = command.EvaluateOptions(
         checkpoint=checkpoint,
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -107,6 +110,7 @@ def perturb(
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -142,7 +146,7 @@ def perturb(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -157,6 +161,11 @@ def perturb(
         skip_unservable=attack is None,
     )
     _evaluate(cells, options, fail_under, as_json)
+
+
+def _ball(norm: str, in_range: bool) -> str:
+    """The norm as results tell it."""
+    return f"{norm},in-range" if in_range and "," not in norm else norm
 
 
 def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | None, as_json: bool) -> None:

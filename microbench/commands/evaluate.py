@@ -13,8 +13,9 @@ import pandas as pd
 
 import attacks
 import reports
-from microbench.attacking import Conditions, each_sensor, find_attack
+from microbench.attacking import Conditions, ball, each_sensor, find_attack
 from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening
 from microbench.commands.progress import Estimate, track
@@ -128,9 +129,13 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     offered = checkpoint.target.obs_scale
     if conditions.unit in attacks.UNITS and conditions.unit not in offered:
         raise UserError(f"{checkpoint.path} has no {conditions.unit}; choose --unit {', '.join(offered)}.")
-    for kind, name, known in (("unit", conditions.unit, offered), ("norm", conditions.norm, attacks.NORMS)):
-        if name not in known:
-            raise unknown_name(kind, name, known)
+    if conditions.unit not in offered:
+        raise unknown_name("unit", conditions.unit, offered)
+    if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
+        way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
+        raise UserError(
+            f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
 
 
 def _this_run(checkpoint: Checkpoint, conditions: Conditions, seconds: float) -> dict[str, Any]:
