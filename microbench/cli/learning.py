@@ -12,6 +12,9 @@ def train(
     dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
     algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds in one program, each with a folder of its own: 0,1,2,3.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
@@ -28,13 +31,13 @@ def train(
 ) -> None:
     """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
-    from microbench.commands.settings import parse_settings
+    from microbench.commands.settings import parse_seeds, parse_settings
     from microbench.data.sources import DEFAULT_DATASET
 
     options = command.TrainOptions(
         dataset=dataset or DEFAULT_DATASET,
         algorithm=algorithm,
-        seed=seed,
+        seeds=(seed,) if seeds is None else parse_seeds(seeds),
         preset=preset,
         steps=steps,
         device=device,
@@ -47,9 +50,10 @@ def train(
         quiet=quiet,
         settings=parse_settings(setting or []),
     )
-    folder = command.train(options)
+    folders = command.train(options)
     if not quiet:
-        typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+        for folder in folders:
+            typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
 
 
 def collect(
