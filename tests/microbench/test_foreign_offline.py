@@ -198,11 +198,6 @@ def test_statistics_can_be_a_datasets_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (
-            lambda: files.zipped({"m/constants.pkl": b"", "m/data.pkl": b"N.", "m/code/x.py": b""}),
-            "is TorchScript: a program",
-        ),
-        (lambda: b"\x08\x07\x12\x04onnx" + bytes(50), "is ONNX"),
         (lambda: files.saved(files.Foreign("rlkit.torch.sac.policies.TanhGaussianPolicy")), "whole pickled object"),
     ],
 )
