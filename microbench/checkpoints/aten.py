@@ -157,6 +157,7 @@ OPERATORS: Mapping[str, Operator] = {
     **{name: torch.minimum for name in ("minimum", "min")},
     **{name: torch.maximum for name in ("maximum", "max")},
     "where": torch.where,
+    "broadcast_tensors": lambda tensors: torch.broadcast_tensors(*tensors),  # type: ignore[no-untyped-call]  # it has none
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     **{name: _dropout for name in ("dropout", "feature_dropout")},
@@ -179,7 +180,10 @@ OPERATORS: Mapping[str, Operator] = {
     "sum": _sum,
     "mean": _mean,
     "to": _to,
-    **{name: _same for name in ("contiguous", "detach", "type_as", "alias", "cpu", "NumToTensor", "ScalarImplicit")},
+    **{
+        name: _same
+        for name in ("contiguous", "detach", "type_as", "alias", "cpu", "lift_fresh", "NumToTensor", "ScalarImplicit")
+    },
     "clone": lambda x, **_: x.clone(),
     "device": lambda *_: None,
     "size": lambda x, dim=None: list(x.shape) if dim is None else x.size(dim),
