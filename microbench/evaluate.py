@@ -52,6 +52,7 @@ def evaluate_chunk(
     for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
         unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
         flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
+        flags = (*flags, *(("poor-critic",) if under.poor_critic else ()))
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,

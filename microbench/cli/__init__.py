@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": learning.train,
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
+    "critic": learning.critic,
     "report": reporting.report,
     "compare": reporting.compare,
     "render": rendering.render,
