@@ -27,7 +27,9 @@ from attacks.threat import NORMS, UNITS, Threat
 
 __all__ = [
     "ATTACKS",
+    "BARE",
     "NORMS",
+    "SUITE",
     "UNITS",
     "Attack",
     "BestOf",
@@ -57,6 +59,12 @@ ATTACKS: dict[str, Attack] = {
     "min-q": BestOf(objective=value, n=50, include_clean=True),
     "action-diff": Descend(objective=action_difference, steps=10, restarts=1),
 }
+
+BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "min-q", "action-diff")
+"""What an evaluation runs if no attack is named: one row for each idea."""
+
+SUITE: tuple[str, ...] = ("fgsm", "pgd", "min-q", "action-diff")
+"""Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
 
 
 def resolve(text: str) -> Attack:

@@ -36,10 +36,14 @@ if TYPE_CHECKING:
 
 
 def attack(
-    eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
     checkpoint: Checkpoint = None,
+    eps: Annotated[list[float] | None, typer.Option(help="Budget in --unit; repeat for several.")] = None,
+    eps50: Annotated[
+        bool, typer.Option("--eps50", help="Find the budget that halves the score; of worst, if no --attack is given.")
+    ] = False,
+    budgets: Annotated[int, typer.Option(min=2, help="With --eps50: measure at most so many budgets.")] = 12,
     attack: Annotated[
-        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+        list[str] | None, typer.Option(help="Name, module:name, or worst; five and worst if left out.")
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
@@ -62,12 +66,21 @@ def attack(
     claim: Claim = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
-    from attacks import ATTACKS
+    from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
+    from microbench.commands.eps50 import FIRST
     from microbench.plan import CLEAN
+    from reports.worst import WORST
 
-    cells = [CLEAN, *command.attack_cells(attack or list(ATTACKS), eps)]
+    if not (eps or eps50):
+        raise UserError(
+            "there is no budget; give --eps, for example --eps 0.1, or --eps50 to find the one that halves."
+        )
+    if eps50 and fail_under is not None:
+        raise UserError("--eps50 tries budgets until the score has halved, so --fail-under says nothing: give one.")
+    names = attack or ([WORST] if eps50 else [*BARE, WORST])
+    cells = [CLEAN, *command.attack_cells(names, eps or [FIRST])]
     options = command.EvaluateOptions(
         checkpoint=checkpoint,
         runs=runs,
@@ -86,6 +99,7 @@ def attack(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        budgets=budgets if eps50 else None,
     )
     _evaluate(cells, options, fail_under, as_json)
 
@@ -165,7 +179,8 @@ def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | No
     from microbench.commands.report import gates, printed
 
     outcome = command.evaluate(cells, options)
-    failed = reports.failures(gates(None, limit), outcome.frame)
+    failed = reports.failures(gates(None, limit), outcome.study)
     if as_json or not options.quiet:
-        typer.echo(printed(outcome.frame, outcome.files, failed, as_json=as_json))
+        found = outcome.told.get("eps50", ())
+        typer.echo(printed(outcome.study, outcome.files, failed, as_json=as_json, eps50=found))
     end(failed)

@@ -88,9 +88,10 @@ def list_names() -> None:
     from microbench.algorithms import ALGORITHMS
     from microbench.checkpoints import FAMILIES
     from microbench.tasks import TASKS
+    from reports.worst import WORST
 
     tables: dict[str, Any] = {
-        "attacks": attacks.ATTACKS,
+        "attacks": [*attacks.ATTACKS, WORST],
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
         "families": FAMILIES,

@@ -1,9 +1,10 @@
 """Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import attacks
 from microbench.attacking import Conditions, find_attack
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
@@ -14,6 +15,7 @@ from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
 from microbench.tasks import find_task
+from reports.worst import WORST
 
 PROBE_EPISODES = 3
 UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
@@ -59,16 +61,25 @@ def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path
 
 def servable_cells(checkpoint: Checkpoint, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
     """The cells without attacks that this policy cannot serve; what is left out, and why, is said."""
-    names = dict.fromkeys(cell.attack for cell in cells if cell.attack != "none")
+    names = dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST))
     lacking = {name: why for name in names if (why := missing(find_attack(name), checkpoint.target))}
     for name, why in lacking.items():
         say(f"{name} is left out: {why}.", quiet=quiet)
     return [cell for cell in cells if cell.attack not in lacking]
 
 
+def servable_suite(checkpoint: Checkpoint, named: Collection[str], *, quiet: bool) -> list[str]:
+    """The attacks of `worst` that this policy can serve; of those that nobody has named it is said why not."""
+    lacking = {name: missing(find_attack(name), checkpoint.target) for name in attacks.SUITE}
+    for name, why in lacking.items():
+        if why and name not in named:
+            say(f"{name} is left out of worst: {why}.", quiet=quiet)
+    return [name for name, why in lacking.items() if not why]
+
+
 def check_attacks(checkpoint: Checkpoint, cells: Sequence[Cell]) -> None:
     """Raise UserError for an attack that was asked for and cannot be served."""
-    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack != "none"):
+    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST)):
         why = missing(find_attack(name), checkpoint.target)
         if why:
             raise UserError(f"{name} cannot attack {checkpoint.path}: {why}.")

@@ -1,0 +1,69 @@
+"""What a `worst` row does not say by itself: notes on how its attack was chosen, from the JSON beside the results."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.names import condition_name, listed
+from reports.worst import WORST, choices, stands_apart
+
+CELL = ["eps", "unit", "norm", "perturbation", "factor"]
+
+Records = Mapping[tuple[object, ...], list[Mapping[str, Any]]]
+"""Cell → what is told of the choices that were made for it."""
+
+
+def records(runs: Iterable[Mapping[str, Any]], checkpoints: Iterable[str]) -> Records:
+    """The choices for these policy files, by cell."""
+    own, found = set(checkpoints), dict[tuple[object, ...], list[Mapping[str, Any]]]()
+    for one in choices(runs):
+        if one["checkpoint"] in own:
+            found.setdefault(tuple(one[name] for name in CELL), []).append(one)
+    return found
+
+
+def choice_notes(conditions: pd.DataFrame, told: Records) -> list[str]:
+    """Warnings about the `worst` rows among one policy's conditions."""
+    again = conditions[conditions["attack"] == WORST]
+    said = [_stronger(row, others, told) for row, others in _beside(again, conditions)]
+    said += [_passed_over(row, told) for _, row in again.iterrows()]
+    unknown = [condition_name(row) for _, row in again[again["chosen"] == ""].iterrows()]
+    if unknown:
+        said.append(f"nobody tells which attack {listed(unknown)} is: the JSON beside the results does not say it.")
+    random = [condition_name(row) for _, row in again[again["flags"].str.contains("stochastic-policy")].iterrows()]
+    if random:
+        said.append(
+            f"chance had a say in what {listed(random)} is: the policy does not repeat its actions, so the strongest "
+            "attack of some episodes need not be that of others."
+        )
+    return [sentence for sentence in said if sentence]
+
+
+def _beside(again: pd.DataFrame, conditions: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+    """Every `worst` row with the attacks of the same cell that could have been it."""
+    for _, row in again.iterrows():
+        same = conditions[(conditions[CELL] == row[CELL]).all(axis=1) & ~conditions["attack"].isin([WORST, "none"])]
+        yield row, same[~same["attack"].map(stands_apart).astype(bool)]
+
+
+def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
+    tried = {name for one in told.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
+    below = others[(others["mean"] < worst["mean"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
+    if below.empty:
+        return ""
+    names = [condition_name(row) for _, row in below.iterrows()]
+    return (
+        f"{listed(names)} has a lower mean than {condition_name(worst)}, which was chosen without it: evaluate it "
+        "together with --attack worst."
+    )
+
+
+def _passed_over(worst: pd.Series, told: Records) -> str:
+    names = {str(name) for one in told.get(tuple(worst[CELL]), []) for name in one.get("passed_over") or ()}
+    if not names:
+        return ""
+    return (
+        f"{listed(sorted(names))} was passed over in the choice of {condition_name(worst)}: episodes of it broke off, "
+        "and what they earned is not the return of a complete episode."
+    )
