@@ -8,49 +8,54 @@ fgsm         one full step down the gradient of `value` from the clean point; wi
 pgd          10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
 min-q        the published search: `value` at 50 uniform points and the clean one; needs a critic
 action-diff  10 steps on `action_difference` from a random start
+
+In REFERENCES stands what needs the simulator and much time, and is no part of a suite:
+
+oracle       the candidate, of these attacks' and of points of the ball, after which copies of the world pay least
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import cast
 
-from torch import Tensor
-
 from attacks.language import parse
 from attacks.noise import Noise
 from attacks.objectives import Objective, action_difference, action_kl, value
+from attacks.oracle import Oracle
 from attacks.search import BestOf, Descend, Uniform
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
 from attacks.threat import NORMS, UNITS, Threat
+from attacks.world import Attack, Fork, InWorld, World
 
 __all__ = [
     "ATTACKS",
     "BARE",
     "NORMS",
+    "REFERENCES",
     "SUITE",
     "UNITS",
     "Attack",
     "BestOf",
     "Critic",
     "Descend",
+    "Fork",
+    "InWorld",
     "Memory",
     "Noise",
     "Objective",
+    "Oracle",
     "Policy",
     "Target",
     "Threat",
     "Uniform",
+    "World",
     "action_difference",
     "action_kl",
     "objective_of",
     "resolve",
     "value",
 ]
-
-Attack = Callable[[Target, Tensor, Threat, Noise], Tensor]
-"""`attack(target, obs, threat, noise) → seen`, all (B, S). It keeps no state between calls."""
 
 ATTACKS: dict[str, Attack] = {
     "random": Uniform(),
@@ -66,6 +71,11 @@ BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "min-q", "action-diff")
 SUITE: tuple[str, ...] = ("fgsm", "pgd", "min-q", "action-diff")
 """Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
 
+REFERENCES: dict[str, Attack] = {
+    "oracle": Oracle(cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "min-q", "action-diff"))),
+}
+"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
+
 
 def resolve(text: str) -> Attack:
     """The attack that a text means (`attacks.language`), a built-in one or anybody's as `module:name`.
@@ -78,14 +88,13 @@ def resolve(text: str) -> Attack:
 
 
 def _named(name: str) -> Attack:
-    if name in ATTACKS:
-        return ATTACKS[name]
+    known = ATTACKS | REFERENCES
+    if name in known:
+        return known[name]
     if ":" not in name:
-        nearest = get_close_matches(name, ATTACKS, n=1)
+        nearest = get_close_matches(name, known, n=1)
         hint = f"did you mean {nearest[0]!r}? Otherwise choose" if nearest else "choose"
-        raise ValueError(
-            f"There is no attack {name!r}; {hint} one of {', '.join(ATTACKS)}, or module:name for your own."
-        )
+        raise ValueError(f"There is no attack {name!r}; {hint} one of {', '.join(known)}, or module:name for your own.")
     try:
         attack = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

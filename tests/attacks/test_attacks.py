@@ -37,7 +37,7 @@ def test_resolve_knows_names_and_anybodys_functions() -> None:
     [
         ("pdg", "did you mean 'pgd'"),
         ("minq", "did you mean 'min-q'"),
-        ("xyz", "choose one of random, fgsm, pgd, min-q, action-diff, or module:name"),
+        ("xyz", "choose one of random, fgsm, pgd, min-q, action-diff, oracle, or module:name"),
         ("no_such_module:attack", "cannot be imported.*no_such_module"),
         ("tests.attacks.test_attacks:missing", "cannot be imported.*missing"),
         ("tests.attacks.test_attacks:NOT_AN_ATTACK", "is no attack: expected a function"),
