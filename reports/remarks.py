@@ -4,7 +4,7 @@ import itertools
 
 import pandas as pd
 
-from reports.choosing import choice_notes, records
+from reports.choosing import checkpoints_of, choice_notes, records
 from reports.grids import families, is_composition
 from reports.means import Interval
 from reports.names import condition_name, listed, number
@@ -36,15 +36,11 @@ def _notes(given: Study) -> list[str]:
         said = [*_first(_not_clean(conditions)), *_first(_repeats(conditions[conditions.index.isin(repeated)]))]
         said += _yardstick(conditions, episodes)
         said += _first(_rises(conditions, episodes))
-        said += _first(choice_notes(conditions, records(runs, _checkpoints(episodes, str(policy)))))
+        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
     return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
-
-
-def _checkpoints(episodes: pd.DataFrame, policy: str) -> list[str]:
-    return [str(name) for name in episodes.loc[episodes["policy"] == policy, "checkpoint"].unique()]
 
 
 def difference(interval: Interval) -> str:

@@ -61,8 +61,42 @@ def searched(conditions: pd.DataFrame) -> int:
 
 def choices(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What was chosen, as the JSON beside results tells it, the newest last; what has another form is left out."""
-    told = (one for run in runs for one in (run.get("worst") or ()) if isinstance(run.get("worst"), list))
-    return [one for one in told if isinstance(one, dict) and {*CELL, "attack"} <= one.keys()]
+    told = (run.get("worst") for run in runs)
+    return [one for listed in told if isinstance(listed, list) for one in listed if _is_choice(one)]
+
+
+def _is_choice(one: object) -> bool:
+    if not isinstance(one, dict) or not {*CELL, "attack"} <= one.keys():
+        return False
+    return all(fits(one[name]) for name, fits in _FORM.items() if name in one)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_margin(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(one is None or _is_number(one) for one in value)
+
+
+def _are_means(value: object) -> bool:
+    return isinstance(value, dict) and all(one is None or _is_number(one) for one in value.values())
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+_FORM = {
+    **dict.fromkeys(("checkpoint", "task", "unit", "norm", "perturbation", "attack", "runner_up"), _is_text),
+    **dict.fromkeys(("eps", "factor", "seed", "episodes"), _is_number),
+    **{"mean_returns": _are_means, "passed_over": _are_names, "margin": _is_margin},
+}
+"""What a choice may say, beside what nobody here reads."""
 
 
 def chosen(episodes: pd.DataFrame, cells: int, runs: Iterable[Mapping[str, Any]]) -> list[str]:

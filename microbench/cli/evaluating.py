@@ -41,7 +41,9 @@ def attack(
     eps50: Annotated[
         bool, typer.Option("--eps50", help="Find the budget that halves the score; of worst, if no --attack is given.")
     ] = False,
-    budgets: Annotated[int, typer.Option(min=2, help="With --eps50: measure at most so many budgets.")] = 12,
+    budgets: Annotated[
+        int | None, typer.Option(min=2, help="With --eps50: measure at most so many budgets; 12 if left out.")
+    ] = None,
     attack: Annotated[
         list[str] | None, typer.Option(help="Name, module:name, or worst; five and worst if left out.")
     ] = None,
@@ -69,7 +71,7 @@ def attack(
     from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
-    from microbench.commands.eps50 import FIRST
+    from microbench.commands.eps50 import FIRST, MOST
     from microbench.plan import CLEAN
     from reports.worst import WORST
 
@@ -79,6 +81,10 @@ def attack(
         )
     if eps50 and fail_under is not None:
         raise UserError("--eps50 tries budgets until the score has halved, so --fail-under says nothing: give one.")
+    if budgets and not eps50:
+        raise UserError("--budgets bounds the search of --eps50: give both, or leave it out.")
+    if eps50 and 0 in (eps or []):
+        raise UserError("--eps50 doubles the budget it starts from, so --eps 0 leads nowhere; give a larger one.")
     names = attack or ([WORST] if eps50 else [*BARE, WORST])
     cells = [CLEAN, *command.attack_cells(names, eps or [FIRST])]
     options = command.EvaluateOptions(
@@ -99,7 +105,7 @@ def attack(
         ),
         claim=claim,
         skip_unservable=attack is None,
-        budgets=budgets if eps50 else None,
+        budgets=(budgets or MOST) if eps50 else None,
     )
     _evaluate(cells, options, fail_under, as_json)
 

@@ -20,6 +20,15 @@ from reports.names import number, short
 FIRST = 0.1
 """The first budget where none is given."""
 
+MOST = 12
+"""Budgets of one attack where nothing else is said: doubling from 0.1 to 0.8 and halving to 5 % takes eight."""
+
+NONE = {
+    "no half": "the clean score is not positive and has no half",
+    "no return": "no episode has a return under every budget",
+}
+"""Why a search ends without an answer."""
+
 Measured = Callable[[Sequence[Cell]], Stages]
 """Cells → the stages that measure them."""
 
@@ -45,8 +54,8 @@ def sentence(about: Mapping[str, Any]) -> str:
     """For example `eps50 of pgd: 0.0832 [0.078, 0.088] (dataset-std, linf), between the measured 0.081 and 0.084.`."""
     unit, largest = f"({about['unit']}, {about['norm']})", number(about["largest"])
     name = f"eps50 of {about['attack']}"
-    if about["why"] == "no half":
-        return f"{name}: none, because the clean score is not positive and has no half."
+    if about["why"] in NONE:
+        return f"{name}: none, because {NONE[about['why']]}."
     if about["eps50"] is None:
         return f"{name}: not reached up to eps {largest} {unit}: the mean score stays above half of clean."
     ends = [short(end) if end is not None else f"beyond {largest}" for end in (about["low"], about["high"])]
@@ -80,16 +89,23 @@ def _joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 def _step(frame: pd.DataFrame, attack: str, most: int) -> Step:
     curve = curve_of(frame, attack)
     if curve is None:
-        return Step(why="no half")
+        return Step(why="no return")
     return next_step(curve.eps, curve.values, curve.runs, most=most)
 
 
 def _about(frame: pd.DataFrame, attack: str, step: Step) -> dict[str, Any]:
     """What results.json says: the budget, its interval (None where it is infinite), and why the search ended."""
-    numbers = budget_numbers(frame)
-    row = numbers[numbers["attack"] == attack].iloc[0]
-    found = {name: float(row[f"eps50{end}"]) for name, end in (("eps50", ""), ("low", "_low"), ("high", "_high"))}
-    told = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    common = {name: str(row[name]) for name in ("attack", "unit", "norm")}
-    return {**common, **told, "largest": float(row["largest"]), "n": int(row["n"]), "why": step.why,
-            "between": step.between}  # fmt: skip
+    own = frame[frame["attack"] == attack]
+    curves = [row for row in budget_numbers(frame).to_dict("records") if row["attack"] == attack]
+    row = curves[0] if curves else {"n": 0}  # one budget alone makes no curve
+    found = {
+        name: row.get(f"eps50{end}", math.nan) for name, end in (("eps50", ""), ("low", "_low"), ("high", "_high"))
+    }
+    return {
+        **{name: str(own[name].iloc[0]) for name in ("attack", "unit", "norm")},
+        **{name: float(value) if math.isfinite(value) else None for name, value in found.items()},
+        "largest": float(own["eps"].max()),
+        "n": int(row["n"]),
+        "why": step.why,
+        "between": step.between and list(step.between),
+    }

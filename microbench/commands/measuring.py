@@ -69,15 +69,19 @@ def _left(stage: Stage, how: Measuring, keys: pd.DataFrame) -> list[Episode]:
     missing = missing_episodes(how.results, keys, stage.episodes)
     if not how.resume:
         return stage.episodes
-    told = stage.told.get(WORST, ())
-    doubtful = {(one["eps"], one["perturbation"], one["factor"]) for one in told if not is_current(one, past)}
-    gone = {id(episode) for episode in missing}
+    doubtful = {(one["eps"], one["perturbation"], one["factor"]) for one in _not_current(stage, past)}
+    gone = set(missing)
     return [
         episode
         for episode in stage.episodes
-        if id(episode) in gone
+        if episode in gone
         or (episode.cell.alias and (episode.cell.eps, episode.cell.perturbation, episode.cell.factor) in doubtful)
     ]
+
+
+def _not_current(stage: Stage, past: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    """The choices of the stage that the newest run with such a choice made otherwise: its rows are of other attacks."""
+    return [one for one in stage.told.get(WORST, ()) if not is_current(one, past)]
 
 
 def _run(stage: Stage, how: Measuring) -> None:

@@ -40,6 +40,8 @@ def refused(said: Said, *words: str) -> None:
         ("attack", ["there is no budget", "--eps 0.1", "--eps50"]),
         ("attack --eps50 --fail-under 3", ["--fail-under says nothing"]),
         ("attack --eps50 --budgets 1", ["--budgets"]),
+        ("attack --eps .1 --budgets 3", ["--budgets", "--eps50"]),
+        ("attack --eps50 --eps 0", ["--eps 0 leads nowhere"]),
         ("attack --eps .1 --attack worst@2", ["worst has no settings and no sensors"]),
         ("attack --eps .1 --attack worst(n=3)", ["worst has no settings and no sensors"]),
         ("render --eps .1 --attack worst", ["worst is no attack of its own"]),

@@ -1,6 +1,7 @@
 """The budget that halves the score: found where it is known, told as it is, and the same after an interruption."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ HALF = {"pgd": 0.3, "fgsm": 0.6, "random": 1000.0}
 """Where the made-up returns fall to half: linearly, so that straight lines between budgets are exact."""
 
 
-def made_up(episode: Episode) -> dict[str, object]:
+def made_up(episode: Episode, level: float = 1000.0) -> dict[str, object]:
     cell = episode.cell
-    clean = 1000.0 + 100 * np.random.default_rng(episode.seed).normal()
+    clean = level + 100 * np.random.default_rng(episode.seed).normal()
     value = clean * (1 - 0.5 * cell.eps / HALF.get(cell.attack, np.inf))
     condition = {"attack": cell.shown, "eps": cell.eps, "episode": episode.number, "eval_seed": episode.seed}
     return row(**condition, **{"return": value, "score": value / 10})
 
 
-def run(stages: Stages) -> tuple[list[Stage], dict[str, Any]]:
-    """The stages on made-up episodes, and what they tell in the end."""
+def run(stages: Stages, level: float = 1000.0) -> tuple[list[Stage], dict[str, Any]]:
+    """The stages on made-up episodes, clean ones about a level, and what they tell in the end."""
     ran: list[Stage] = []
     rows: pd.DataFrame | None = None
     while True:
@@ -42,16 +43,18 @@ def run(stages: Stages) -> tuple[list[Stage], dict[str, Any]]:
         except StopIteration as ended:
             return ran, ended.value
         ran.append(stage)
-        rows = table([made_up(episode) for episode in stage.episodes])
+        rows = table([made_up(episode, level) for episode in stage.episodes])
 
 
-def search(names: list[str], first: float = 0.1, most: int = 12, n: int = 10) -> tuple[list[Stage], dict[str, Any]]:
+def search(
+    names: list[str], first: float = 0.1, most: int = 12, n: int = 10, level: float = 1000.0
+) -> tuple[list[Stage], dict[str, Any]]:
     def measured(cells: Any) -> Stages:
         if any(cell.attack == WORST for cell in cells):
             return worst_of(cells, ["fgsm", "pgd"], n, 0)
         return at_once(plan_episodes(cells, n, 0))
 
-    return run(halved([CLEAN, *(Cell(attack=name, eps=first) for name in names)], measured, most))
+    return run(halved([CLEAN, *(Cell(attack=name, eps=first) for name in names)], measured, most), level)
 
 
 @pytest.mark.parametrize("first", [0.001, 0.1, 5.0])
@@ -97,6 +100,25 @@ def test_what_is_found_is_what_the_report_of_the_rows_says() -> None:
     (found,) = told["eps50"]
     assert (row["eps50"], row["eps50_low"], row["eps50_high"]) == (found["eps50"], found["low"], found["high"])
     assert row["largest"] == found["largest"]
+
+
+def test_a_clean_score_that_is_not_positive_ends_the_search_at_once() -> None:
+    stages, told = search(["pgd"], level=-1000.0)
+    (found,) = told["eps50"]
+    assert len(stages) == 1
+    assert (found["why"], found["eps50"], found["largest"]) == ("no half", None, 0.1)
+    assert sentence(found).startswith("eps50 of pgd: none, because the clean score is not positive")
+    json.dumps(told, allow_nan=False)
+
+
+def test_episodes_without_a_return_end_the_search_too() -> None:
+    lost = row(attack="pgd", eps=0.1, flags="nan-action") | {"return": math.nan, "score": math.nan}
+    stages = halved([CLEAN, Cell(attack="pgd", eps=0.1)], lambda cells: at_once(plan_episodes(cells, 1, 100)), 12)
+    next(stages)
+    with pytest.raises(StopIteration) as ended:
+        stages.send(table([row()], [lost]))
+    (found,) = ended.value.value["eps50"]
+    assert sentence(found) == "eps50 of pgd: none, because no episode has a return under every budget."
 
 
 ABOUT: dict[str, Any] = {

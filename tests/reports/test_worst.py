@@ -6,6 +6,7 @@ import pytest
 
 import reports
 from reports import plots
+from reports.choosing import choice_table
 from reports.summary import Study, study
 from reports.verdict import findings, sentence
 from reports.worst import candidates, stands_apart
@@ -14,6 +15,9 @@ from tests.reports.rows import episodes, table
 N = 12
 CHOSEN_ON_THE_SAME = "The worst case is chosen on the same episodes"
 BY = {"checkpoint": "a" * 64, "task": "hopper", "unit": "dataset-std", "norm": "linf", "seed": 100, "episodes": N}
+
+
+BARE = BY | {"perturbation": "none", "factor": 1.0, "eps": 0.1, "attack": "pgd"}
 
 
 def block(mean: float, start: int = 0, **changes: object) -> list[dict[str, object]]:
@@ -182,9 +186,48 @@ def test_what_nobody_tells_and_what_was_passed_over_are_notes() -> None:
     assert "chance had a say in what worst eps 0.1 is" in said(study(dice, TOLD))
 
 
-def test_damaged_records_tell_nothing() -> None:
-    for told in ({"worst": "pgd"}, {"worst": ["pgd"]}, {"worst": [{"attack": "pgd"}]}, {"worst": None}):
-        assert reports.summarize(measured(about={"runs": [told]}))["chosen"].tolist() == [""] * 4
+def test_the_page_tells_how_it_was_chosen() -> None:
+    told = choice(runner_up="fgsm", margin=[10.0, -2.0, 22.0])
+    shown = choice_table(measured(about={"runs": [{"worst": [choice("fgsm")]}, {"worst": [told]}]}))
+    assert shown.to_dict("records") == [
+        {"policy": "micro", "condition": "worst eps 0.1", "is": "pgd", "of": "2", "mean return": "300.0"}
+        | {"runner-up": "fgsm", "more by": "10.0 [-2.0, 22.0]"}
+    ]
+    (bare,) = choice_table(measured(about={"runs": [{"worst": [BARE]}]})).to_dict("records")
+    assert (bare["of"], bare["mean return"], bare["runner-up"], bare["more by"]) == ("–", "–", "–", "–")
+    assert choice_table(measured(about=None)).empty
+    assert "What worst is" in reports.html_page(measured().frame, TOLD)
+    assert "What worst is" not in reports.html_page(measured().frame)
+
+
+@pytest.mark.parametrize("told", ["pgd", ["pgd"], [{"attack": "pgd"}], None, 3])
+def test_damaged_records_tell_nothing(told: object) -> None:
+    given = measured(about={"runs": [{"worst": told}]})
+    assert reports.summarize(given)["chosen"].tolist() == [""] * 4
+    assert "nobody tells" in said(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("eps", None),
+            ("eps", "0.1"),
+            ("factor", True),
+            ("attack", 3),
+            ("task", None),
+            ("seed", "0"),
+            ("episodes", []),
+        ),
+        *(("mean_returns", ["pgd"]), ("mean_returns", {"pgd": "low"}), ("passed_over", "pgd"), ("passed_over", [1])),
+        *(("margin", 3), ("margin", [1.0]), ("margin", ["a", "b", "c"]), ("runner_up", None)),
+    ],
+)
+def test_a_record_of_another_form_tells_nothing_and_stops_no_report(name: str, value: object) -> None:
+    about = {"runs": [{"worst": [choice() | {name: value}]}]}
+    given = measured(about=about)
+    assert reports.summarize(given)["chosen"].tolist() == [""] * 4
+    assert "What worst is" not in reports.html_page(given.frame, about)
 
 
 def test_several_runs_and_newer_choices() -> None:
