@@ -16,6 +16,7 @@ from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
 from microbench.tasks import Task
+from reports.worst import WORST
 
 IN_RANGE = "in-range"
 
@@ -88,7 +89,7 @@ def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) 
     """The cells, every attack that asks a critic put once for each of them: files, or `own` for the checkpoint's."""
     found = []
     for cell in cells:
-        fixed = cell.attack == "none" or cell.attack.startswith(PREFIX)
+        fixed = cell.attack in ("none", WORST) or cell.attack.startswith(PREFIX)
         asks = not fixed and bool(critics) and asks_critic(find_attack(cell.attack), target)
         texts = named(cell.attack, critics) if asks else [cell.attack]
         found += [replace(cell, attack=text) for text in texts]

@@ -63,7 +63,7 @@ def evaluate_chunk(
                 "train_seed": checkpoint.train_seed,
                 "checkpoint": checkpoint.sha256,
                 "task": task.env_id,
-                "attack": cell.attack,
+                "attack": cell.shown,
                 "eps": cell.eps,
                 "unit": conditions.unit,
                 "norm": conditions.norm,
