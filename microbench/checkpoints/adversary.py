@@ -42,7 +42,8 @@ class Adversary:
         if mine is None:
             return target
         known = self.sensors + (0 if theirs is None else len(theirs.start))
-        critic, distribution = target.critic, target.distribution
+        critic, critics, value = target.critic, target.critics, target.state_value
+        distribution = target.distribution
 
         def advance(seen: Tensor, obs: Tensor) -> Tensor:
             parts = [] if theirs is None else [theirs.advance(seen[:, :known], obs[:, :known])]
@@ -53,6 +54,8 @@ class Adversary:
             target,
             policy=lambda seen: target.policy(seen[:, :known]),
             critic=None if critic is None else lambda obs, action: critic(obs[:, :known], action),
+            critics=None if critics is None else lambda obs, action: critics(obs[:, :known], action),
+            state_value=None if value is None else lambda seen: value(seen[:, :known]),
             distribution=None if distribution is None else lambda seen: distribution(seen[:, :known]),
             memory=Memory(start=torch.cat([*([] if theirs is None else [theirs.start]), mine.start]), advance=advance),
         )

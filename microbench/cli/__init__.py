@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "adversary": learning.adversary,
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
+    "critic": learning.critic,
     "report": reporting.report,
     "compare": reporting.compare,
     "render": rendering.render,

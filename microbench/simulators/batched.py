@@ -13,6 +13,7 @@ from microbench.errors import UserError
 from microbench.locomotion import Actions, Bools, Floats, Physics, State
 from microbench.simulators.models import UNSTABLE, without_islands
 from microbench.simulators.row_by_row import RowByRow
+from microbench.simulators.snapshot import Snapshot, read, write
 from microbench.tasks import Task
 
 
@@ -29,6 +30,7 @@ class BatchedSimulator:
         if not models:
             raise UserError("a simulator needs at least one row: pass one model per row.")
         self.task, self.n = task, len(models)
+        self._models, self._nthread = models, nthread
         self._physics = task.physics
         given = {id(model): model for model in models}  # each is copied once, however many rows share it
         distinct = {key: without_islands(model) for key, model in given.items()}
@@ -92,6 +94,23 @@ class BatchedSimulator:
         fallen = self._physics.fallen(state)
         reward = self._physics.reward(velocity, action, fallen, state)
         return self._physics.observe(state), reward, fallen, self._elapsed[ids] >= self.task.horizon
+
+    def copies(self, n: int) -> "BatchedSimulator":
+        """A simulator with `n` rows for each of these: row i·n + c is copy c of row i, wherever `restore` puts it."""
+        return BatchedSimulator(self.task, [model for model in self._models for _ in range(n)], self._nthread)
+
+    def snapshot(self, ids: npt.NDArray[np.int64]) -> Snapshot:
+        """Where the rows `ids` (b,) are."""
+        state, warnings = read(self._batch, ids)
+        return Snapshot(state=state, warnings=warnings, position=self._position[ids], elapsed=self._elapsed[ids])
+
+    def restore(self, ids: npt.NDArray[np.int64], snapshot: Snapshot) -> None:
+        """Put the rows `ids` (b,) where those of the snapshot were, of this simulator or of one with their models.
+
+        What they do next under the same actions is the same, bit for bit.
+        """
+        write(self._batch, ids, snapshot.state, snapshot.warnings)
+        self._position[ids], self._elapsed[ids] = snapshot.position, snapshot.elapsed
 
     @property
     def unstable(self) -> Bools:

@@ -12,6 +12,7 @@ from mujoco import MjData, MjModel
 
 from microbench.locomotion import Floats
 
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _INPUTS = ("qpos", "qvel", "ctrl", "xfrc_applied")
 
 
@@ -55,6 +56,22 @@ class RowByRow:
     def warning(self) -> npt.NDArray[np.int64]:
         """MuJoCo's counters since the reset, (n, kinds, 2): the last information, the number of warnings."""
         return np.array([[*zip(data.warning.lastinfo, data.warning.number, strict=True)] for data in self._data])
+
+    def read(self, ids: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Copies of MuJoCo's mjSTATE_INTEGRATION (b, size) and of the warnings (b, kinds, 2) of the rows `ids`."""
+        states = np.empty((len(ids), mujoco.mj_stateSize(self._models[0], _STATE)))
+        for state, i in zip(states, ids.tolist(), strict=True):
+            mujoco.mj_getState(self._models[i], self._data[i], state, _STATE)
+        return states, self.warning[ids]
+
+    def write(self, ids: npt.NDArray[np.int64], states: Floats, warnings: npt.NDArray[np.int64]) -> None:
+        """Put the rows `ids` into these states."""
+        for i, state, counts in zip(ids.tolist(), states, warnings, strict=True):
+            data = self._data[i]
+            mujoco.mj_setState(self._models[i], data, state, _STATE)
+            data.warning.lastinfo[:], data.warning.number[:] = counts.T
+            for row, field in self._outputs[i]:
+                np.copyto(row, field)
 
     def _call(self, function: Callable[[MjModel, MjData], None], ids: Iterable[int]) -> None:
         for _ in self._map(partial(self._call_one, function), ids):
