@@ -20,14 +20,15 @@ q-mean           pgd on `q_mean`, the mean of several critics instead of what th
 q-std            where several critics disagree most, at 50 uniform points and the clean one
 
 `compat:` names are the searches of earlier suites, faults included (`attacks.compat`).
+
+In REFERENCES stands what needs the simulator and much time, and is no part of a suite:
+
+oracle           the candidate, of these attacks' and of points of the ball, after which copies of the world pay least
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import cast
-
-from torch import Tensor
 
 from attacks.compat import COMPAT, SignSteps
 from attacks.descent import Descend
@@ -45,32 +46,39 @@ from attacks.objectives import (
     state_value,
     value,
 )
+from attacks.oracle import Oracle
 from attacks.search import BestOf, Random
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
 from attacks.targeted import Targeted
 from attacks.threat import NORMS, UNITS, Threat
+from attacks.world import Attack, Fork, InWorld, World
 
 __all__ = [
     "ATTACKS",
     "BARE",
     "NORMS",
     "OBJECTIVES",
+    "REFERENCES",
     "SUITE",
     "UNITS",
     "Attack",
     "BestOf",
     "Critic",
     "Descend",
+    "Fork",
+    "InWorld",
     "Memory",
     "Noise",
     "Objective",
+    "Oracle",
     "Policy",
     "Random",
     "SignSteps",
     "Target",
     "Targeted",
     "Threat",
+    "World",
     "action_difference",
     "action_kl",
     "needs_of",
@@ -83,9 +91,6 @@ __all__ = [
     "state_value",
     "value",
 ]
-
-Attack = Callable[[Target, Tensor, Threat, Noise], Tensor]
-"""`attack(target, obs, threat, noise) → seen`, all (B, S). It keeps no state between calls."""
 
 ATTACKS: dict[str, Attack] = {
     "random": Random(),
@@ -105,6 +110,11 @@ ATTACKS: dict[str, Attack] = {
     "q-std": BestOf(objective=q_std, n=50, include_clean=True),
     **COMPAT,
 }
+
+REFERENCES: dict[str, Attack] = {
+    "oracle": Oracle(cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "min-q", "action-diff"))),
+}
+"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
 
 BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
 """What an evaluation runs if no attack is named: one row for each idea."""
@@ -134,14 +144,13 @@ def resolve(text: str) -> Attack:
 
 
 def _named(name: str) -> Attack:
-    if name in ATTACKS:
-        return ATTACKS[name]
+    known = ATTACKS | REFERENCES
+    if name in known:
+        return known[name]
     if ":" not in name:
-        nearest = get_close_matches(name, ATTACKS, n=1)
+        nearest = get_close_matches(name, known, n=1)
         hint = f"did you mean {nearest[0]!r}? Otherwise choose" if nearest else "choose"
-        raise ValueError(
-            f"There is no attack {name!r}; {hint} one of {', '.join(ATTACKS)}, or module:name for your own."
-        )
+        raise ValueError(f"There is no attack {name!r}; {hint} one of {', '.join(known)}, or module:name for your own.")
     try:
         attack = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -11,6 +11,7 @@ import attacks
 from attacks import Attack, Target, Threat
 from attacks.language import parse
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
+from microbench.critics.choosing import Judge, asks_critic, judge, judged_by, named, split
 from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
@@ -30,11 +31,15 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attacked:
-    """The target as the attack sees it, the attack, and the budget per row (B, 1); None for clean rows."""
+    """The target as the attack sees it, the attack, and the budget per row (B, 1); None for clean rows.
+
+    `poor_critic` says that the attack asks a fitted critic that its own report warns of.
+    """
 
     target: Target
     attack: Attack | None = None
     threat: Threat | None = None
+    poor_critic: bool = False
 
 
 def ball(norm: str) -> tuple[str, bool]:
@@ -61,12 +66,33 @@ def find_attack(text: str) -> Attack:
     """
     if text.startswith(PREFIX):
         return load_adversary(Path(text.removeprefix(PREFIX)))
-    return attacks.resolve(text)
+    return attacks.resolve(str(split(parse(text))[0]))
 
 
 def sensors_of(text: str) -> tuple[str, ...]:
     """The only sensors that the attack of this text may touch; empty for all of them."""
     return () if text.startswith(PREFIX) else parse(text).sensors
+
+
+def judge_of(text: str, task: Task, target: Target) -> Judge | None:
+    """The critic that the text names in place of the target's own; None if it names none.
+
+    Raises:
+        UserError: there is no such critic, or it is of another task.
+    """
+    file = None if text.startswith(PREFIX) else split(parse(text))[1]
+    return None if file is None else judge(file, task, target)
+
+
+def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) -> list[Cell]:
+    """The cells, every attack that asks a critic put once for each of them: files, or `own` for the checkpoint's."""
+    found = []
+    for cell in cells:
+        fixed = cell.attack == "none" or cell.attack.startswith(PREFIX)
+        asks = not fixed and bool(critics) and asks_critic(find_attack(cell.attack), target)
+        texts = named(cell.attack, critics) if asks else [cell.attack]
+        found += [replace(cell, attack=text) for text in texts]
+    return found
 
 
 def each_sensor(task: Task, cells: Sequence[Cell]) -> list[Cell]:
@@ -98,6 +124,9 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     if text == "none":
         return Attacked(target=target)
     attack = find_attack(text)
+    judged = judge_of(text, task, target)
+    if judged is not None:
+        target = judged_by(target, judged)
     if isinstance(attack, Adversary):
         target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
@@ -109,7 +138,8 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     norm, in_range = ball(conditions.norm)
     low, high = _bounds(target, len(scale)) if in_range else (None, None)
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
-    return Attacked(target=target, attack=attack, threat=threat)
+    poor = judged is not None and bool(judged.poor)
+    return Attacked(target=target, attack=attack, threat=threat, poor_critic=poor)
 
 
 def _bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from microbench.cli.options import (
     AsJson,
     Checkpoint,
     Claim,
+    Critics,
     Env,
     Episodes,
     EvalSeed,
@@ -63,6 +64,7 @@ def attack(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
     from attacks import BARE
@@ -89,6 +91,7 @@ def attack(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
     )
     _evaluate(cells, options, fail_under, as_json)
 
@@ -128,6 +131,7 @@ def perturb(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
     from microbench.checkpoints import Overrides
@@ -159,6 +163,7 @@ def perturb(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
     )
     _evaluate(cells, options, fail_under, as_json)
 

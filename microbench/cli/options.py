@@ -48,6 +48,13 @@ ObsStats = Annotated[
     Path | None, typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, or a D4RL hdf5 file.")
 ]
 Claim = Annotated[float | None, typer.Option(help="Return the policy is said to earn; a different one is flagged.")]
+Critics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--critic",
+        help="Critic that attacks ask: a file of `microbench critic`, a policy file, or own; repeat for several.",
+    ),
+]
 FailUnder = Annotated[
     float | None,
     typer.Option(help="Exit with 1 unless the lower end of every condition's interval reaches this score."),

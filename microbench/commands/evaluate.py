@@ -13,7 +13,7 @@ import pandas as pd
 
 import attacks
 import reports
-from microbench.attacking import Conditions, ball, each_sensor, find_attack
+from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
@@ -50,6 +50,7 @@ class EvaluateOptions:
     overrides: Overrides = NONE
     claim: float | None = None  # the return that the policy is said to earn
     skip_unservable: bool = False
+    critics: tuple[str, ...] = ()  # files, or own; the attacks that ask a critic are run with each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,11 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
-    cells = each_sensor(task, cells)
+    cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
     if options.skip_unservable:
-        cells = opening.servable_cells(checkpoint, cells, quiet=options.quiet)
-    opening.check_attacks(checkpoint, cells)
+        cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
+    opening.check_attacks(checkpoint, task, cells)
+    critics = opening.judges(checkpoint, task, cells, quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
@@ -110,11 +112,11 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     results = folder / RESULTS
     planned = plan_episodes(cells, options.episodes, options.seed)
     keys = identify(checkpoint, conditions, planned)
-    past_runs(results)
+    opening.check_same_critics(past_runs(results), critics)
     missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
     _run(checkpoint, conditions, missing if options.resume else planned, results, options)
     this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
-    this_run |= {"effects": changed, "claim": options.claim, "inferred": checkpoint.inferred}
+    this_run |= {"effects": changed, "claim": options.claim, "inferred": checkpoint.inferred, "critics": critics}
     if options.claim is not None:
         flag_claim(results, checkpoint, options.claim)
     frame = finish(results, keys, this_run)
