@@ -36,7 +36,7 @@ def test_rorls_first_order_is_adam_made_anew_at_each_step(
     for _ in range(10):
         leaf = change.clone().requires_grad_()
         optimiser = torch.optim.Adam([leaf], lr=0.1 * 0.3)
-        objective(target, obs, obs + leaf).mean().backward()
+        objective(target, obs, obs + leaf).mean().backward()  # type: ignore[no-untyped-call]  # torch
         optimiser.step()
         change = torch.clamp(leaf.detach(), -0.3 * WIDE_SCALE, 0.3 * WIDE_SCALE)
     seen = ATTACKS[name](target, obs, ball, noise(ROWS))
@@ -144,7 +144,7 @@ def test_actor_mad_and_robustrllib_change_the_action() -> None:
 def test_impossible_settings_are_refused_and_needs_are_told() -> None:
     for wrong in ({"steps": 0}, {"starts": 0}, {"length": 0.0}, {"start": "middle"}):
         with pytest.raises(ValueError, match="Published steps need steps and starts of at least 1"):
-            SignSteps(objective=q_mean, **wrong)  # type: ignore[arg-type]  # that is what is tested
+            SignSteps(objective=q_mean, **wrong)
     bare = Target(policy=torch.tanh, obs_scale={})
     with pytest.raises(ValueError, match=r"range of the data's observations is not known.*--obs-stats"):
         SignSteps(objective=action_difference, in_range=True)(

@@ -60,7 +60,7 @@ def test_other_texts_are_refused_in_one_sentence(text: str, sentence: str) -> No
             st.booleans(),
             st.integers(-(10**9), 10**9),
             st.floats(allow_nan=False, allow_infinity=False),
-            st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), max_size=12),
+            st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12),
         ),
         max_size=3,
     )

@@ -14,6 +14,7 @@ from attacks.target import GRADIENTS
 from microbench.attacking import find_attack
 from microbench.checkpoints import Overrides, load
 from microbench.checkpoints.offers import WAYS_OUT, missing, servable
+from microbench.checkpoints.task_of import actuator_box
 from tests.microbench import foreign_files as files
 from tests.microbench.foreign_files import ACTIONS, FILES, OBS, write
 from tests.microbench.small_run import write_policy
@@ -93,6 +94,15 @@ def test_a_run_of_ours_offers_its_ensemble_bounds_and_box(tmp_path: Path) -> Non
 def test_a_squashed_policys_box_is_where_its_actions_lie(tmp_path: Path) -> None:
     low, high = stored(tmp_path, "cleanrl-td3.cleanrl_model").require_action_box()
     assert (low.tolist(), high.tolist()) == ([-1.5] * ACTIONS, [2.5] * ACTIONS)
+
+
+def test_a_cut_policys_box_is_that_of_the_actuators(tmp_path: Path) -> None:
+    low, high = stored(tmp_path, "sa-ppo.model").require_action_box()
+    assert (low.tolist(), high.tolist()) == ([-1.0] * ACTIONS, [1.0] * ACTIONS)
+    humanoid = actuator_box("Humanoid-v4")
+    assert humanoid is not None
+    assert humanoid[1].tolist() == pytest.approx([0.4] * 17)
+    assert actuator_box("pen-v1") is None
 
 
 def test_a_dataset_gives_bounds_and_the_unit_range(tmp_path: Path) -> None:
