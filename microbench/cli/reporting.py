@@ -90,7 +90,7 @@ def list_names() -> None:
     from microbench.tasks import TASKS
 
     tables: dict[str, Any] = {
-        "attacks": attacks.ATTACKS,
+        "attacks": attacks.ATTACKS | attacks.REFERENCES,
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
         "families": FAMILIES,

@@ -53,8 +53,11 @@ def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
 def printed(results: Results, files: Mapping[str, Path], failed: Iterable[str], *, as_json: bool) -> str:
     """The table, or its numbers and the failed gates as JSON, and where everything is."""
     if as_json:
-        cells = json.loads(reports.summarize(results).to_json(orient="records", double_precision=15))
+        cells, gaps = (
+            json.loads(table.to_json(orient="records", double_precision=15))
+            for table in (reports.summarize(results), reports.gap_numbers(results))
+        )
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "notes": reports.notes(results), "failed": list(failed), "files": where}
-        return json.dumps(told, indent=2)
+        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(results)}
+        return json.dumps(told | {"failed": list(failed), "files": where}, indent=2)
     return reports.markdown(results) + "\n" + "\n".join(f"{name}: {path}" for name, path in files.items())

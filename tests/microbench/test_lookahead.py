@@ -1,6 +1,7 @@
 """Attacks that look ahead on the real simulator: against Gymnasium itself, and against their own promises."""
 
 import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ from microbench.plan import CLEAN, Cell, Episode, plan_episodes
 from microbench.recording import record
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import find_task
-from tests.microbench.small_run import write_policy
+from tests.microbench.small_run import Shell, write_policy
 
 HOPPER = Conditions(env_id="Hopper-v4")
-SMALL = "oracle(candidates=4,horizon=3)"
+SMALL = "oracle(candidates=3,horizon=2)"
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,31 @@ def test_a_recorded_episode_is_the_measured_one(checkpoint: Checkpoint) -> None:
     shown = record(checkpoint, HOPPER, cell, seed=4)
     measured = evaluate_chunk(checkpoint, HOPPER, (Episode(cell=cell, number=0, seed=4),))
     assert shown.row["return"] == measured["return"].iloc[0]
+
+
+def test_the_command_line_says_how_far_an_attack_is_from_it(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shell = Shell(monkeypatch, capsys)
+    common = ("--episodes", 2, "--workers", 1, "--out", tmp_path, "--json")
+    said = shell("attack", checkpoint.path, "--eps", 0.3, "--attack", SMALL, "--attack", "fgsm", *common)
+    (gap,) = json.loads(said.out)["gaps"]
+    assert (gap["attack"], gap["oracle"], gap["n"]) == ("fgsm", SMALL, 2)
+    late = (
+        "--perturbation",
+        "latency=1",
+        "--eps",
+        0.3,
+        "--attack",
+        SMALL,
+        "--quiet",
+        "--out",
+        tmp_path,
+        "--workers",
+        1,
+    )
+    refused = shell("perturb", checkpoint.path, *late)
+    assert refused.is_one_sentence
 
 
 def test_worlds_that_cannot_be_copied_are_refused_in_a_sentence(checkpoint: Checkpoint, tmp_path: Path) -> None:
