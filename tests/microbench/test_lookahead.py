@@ -1,7 +1,6 @@
 """Attacks that look ahead on the real simulator: against Gymnasium itself, and against their own promises."""
 
 import dataclasses
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import reports
 from attacks import ATTACKS, Memory, Noise, Oracle, Target, Threat, World
 from attacks.oracle import Constant, directions
 from microbench.attacking import Conditions
@@ -136,7 +136,7 @@ def returns(checkpoint: Checkpoint, attack: Any, eps: float, seeds: tuple[int, .
 
 def test_rows_are_the_same_however_they_are_cut(checkpoint: Checkpoint) -> None:
     cells = [Cell(attack=SMALL, eps=eps, perturbation="mass", factor=1.2) for eps in (0.1, 0.3)]
-    episodes = plan_episodes(cells, 2, 0)
+    episodes = plan_episodes(cells, 1, 0)
     together = evaluate_chunk(checkpoint, HOPPER, tuple(episodes))
     alone = [evaluate_chunk(checkpoint, HOPPER, (episode,)) for episode in reversed(episodes)]
     pd.testing.assert_frame_equal(together, pd.concat(alone[::-1], ignore_index=True), check_exact=True)
@@ -173,29 +173,19 @@ def test_a_recorded_episode_is_the_measured_one(checkpoint: Checkpoint) -> None:
     assert shown.row["return"] == measured["return"].iloc[0]
 
 
-def test_the_command_line_says_how_far_an_attack_is_from_it(
+def test_a_table_says_how_far_an_attack_is_from_it(checkpoint: Checkpoint) -> None:
+    cells = [CLEAN, Cell(attack="fgsm", eps=0.3), Cell(attack=SMALL, eps=0.3)]
+    clean, fgsm, oracle = (run(checkpoint, cell, episodes=2) for cell in cells)
+    (gap,) = reports.gap_numbers(pd.concat([clean, fgsm, oracle], ignore_index=True)).to_dict("records")
+    assert (gap["attack"], gap["oracle"], gap["n"]) == ("fgsm", SMALL, 2)
+    assert gap["gap"] == pytest.approx((fgsm["score"] - oracle["score"]).mean())
+
+
+def test_the_command_line_refuses_in_a_sentence(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    shell = Shell(monkeypatch, capsys)
-    common = ("--episodes", 2, "--workers", 1, "--out", tmp_path, "--json")
-    said = shell("attack", checkpoint.path, "--eps", 0.3, "--attack", SMALL, "--attack", "fgsm", *common)
-    (gap,) = json.loads(said.out)["gaps"]
-    assert (gap["attack"], gap["oracle"], gap["n"]) == ("fgsm", SMALL, 2)
-    late = (
-        "--perturbation",
-        "latency=1",
-        "--eps",
-        0.3,
-        "--attack",
-        SMALL,
-        "--quiet",
-        "--out",
-        tmp_path,
-        "--workers",
-        1,
-    )
-    refused = shell("perturb", checkpoint.path, *late)
-    assert refused.is_one_sentence
+    late = ("--perturbation", "latency=1", "--eps", 0.3, "--attack", SMALL, "--quiet", "--workers", 1)
+    assert Shell(monkeypatch, capsys)("perturb", checkpoint.path, *late, "--out", tmp_path).is_one_sentence
 
 
 def test_worlds_that_cannot_be_copied_are_refused_in_a_sentence(checkpoint: Checkpoint, tmp_path: Path) -> None:
