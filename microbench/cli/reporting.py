@@ -92,7 +92,7 @@ def list_names() -> None:
     from reports.worst import WORST
 
     tables: dict[str, Any] = {
-        "attacks": [*attacks.ATTACKS, WORST],
+        "attacks": [*attacks.ATTACKS, *attacks.REFERENCES, WORST],
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
         "critics": METHODS,
