@@ -18,7 +18,6 @@ from microbench.tasks import Task
 
 MOST_MISSING = 0.05  # of a return's weight may lie behind the end of a cut episode
 LEAST_R2 = 0.5
-LEAST_RANKING = 0.1
 PERIODS = 10
 STATES = 4  # of every episode, in which actions are tried
 ACTIONS = 8  # tried in each
@@ -98,11 +97,13 @@ def _outcomes(target: Target, task: Task, seeds: list[int], times: Tensor, tried
 
 
 def poor(report: Mapping[str, Any]) -> str:
-    """Why the critic must not be trusted, as half a sentence; empty if it may be."""
+    """Why the critic must not be trusted, as half a sentence; empty if it may be.
+
+    The order of actions does not count: a stable gait makes up for one odd action, so that what follows it is mostly
+    chance, and critics with a rank correlation near 0 have led strong attacks (docs/results.md).
+    """
     if report["r2"] < LEAST_R2:
-        return f"it explains {report['r2']:.0%} of the variance of held-out returns, less than {LEAST_R2:.0%}"
-    if report["ranking"] < LEAST_RANKING:
-        return f"it hardly orders actions (rank correlation {report['ranking']:.2f})"
+        return f"its R² on held-out returns is {report['r2']:.2f}, below {LEAST_R2}"
     return ""
 
 
