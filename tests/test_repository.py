@@ -92,7 +92,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "onnx", "ray", "video"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "ray", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement

@@ -325,7 +325,7 @@ def programs(canary: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def graphs() -> Iterator[tuple[str, bytes]]:
-    """ONNX files that refer to others, exhaust, or are no policies; without the package all are refused anyway."""
+    """ONNX files that refer to others, exhaust, or are no policies; most are made by the package `onnx`."""
     yield "onnx-fields.onnx", b"\x08\x08\x12\x07pytorch" + b"\x3a\x7f" + bytes(40)
     yield "onnx-deep.onnx", b"\x08\x08" + _nested(300)
     if not files.HAS_ONNX:
