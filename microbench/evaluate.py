@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 import pandas as pd
 import torch
 
+from microbench.adversaries.learned import Learned
 from microbench.attacking import Conditions, attacked
 from microbench.checkpoints import Checkpoint
 from microbench.disturbed import Disturbances
@@ -43,6 +44,8 @@ def evaluate_chunk(
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
     under = attacked(checkpoint.target, task, conditions, cells)
+    if isinstance(under.attack, Learned):
+        under.attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
     untouched = make_simulator(task, [at.model for at in worlds])
     with closing(watched(untouched)) as simulator, one_thread():
         noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
@@ -52,6 +55,7 @@ def evaluate_chunk(
     for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
         unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
         flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
+        flags = (*flags, *(("poor-critic",) if under.poor_critic else ()))
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,

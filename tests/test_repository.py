@@ -21,6 +21,7 @@ import reports
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import FAMILIES
 from microbench.cli import app
+from microbench.critics import METHODS
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
@@ -189,7 +190,7 @@ def test_a_module_is_one_idea(path: Path) -> None:
 def test_every_name_of_a_table_is_documented() -> None:
     told = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
-    names += [*FAMILIES, *attacks.REFERENCES]
+    names += [*FAMILIES, *attacks.REFERENCES, *METHODS]
     assert [name for name in names if f"`{name}`" not in told] == []
 
 

@@ -10,12 +10,14 @@ from microbench.cli.options import (
     AsJson,
     Checkpoint,
     Claim,
+    Critics,
     Env,
     Episodes,
     EvalSeed,
     FailUnder,
     Family,
     Folder,
+    InRange,
     MaxAction,
     Norm,
     ObsStats,
@@ -45,10 +47,14 @@ def attack(
         int | None, typer.Option(min=2, help="With --eps50: measure at most so many budgets; 12 if left out.")
     ] = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="Name, module:name, or worst; five and worst if left out.")
+        list[str] | None,
+        typer.Option(
+            help="NAME, NAME(setting=value), NAME@SENSOR, module:name, or worst; the usual ones and worst if left out."
+        ),
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -66,6 +72,7 @@ def attack(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
     from attacks import BARE
@@ -92,7 +99,7 @@ def attack(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -105,6 +112,7 @@ def attack(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
         budgets=(budgets or MOST) if eps50 else None,
     )
     _evaluate(cells, options, fail_under, as_json)
@@ -127,6 +135,7 @@ def perturb(
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -144,6 +153,7 @@ def perturb(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
     from microbench.checkpoints import Overrides
@@ -162,7 +172,7 @@ def perturb(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -175,8 +185,14 @@ def perturb(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
     )
     _evaluate(cells, options, fail_under, as_json)
+
+
+def _ball(norm: str, in_range: bool) -> str:
+    """The norm as results tell it."""
+    return f"{norm},in-range" if in_range and "," not in norm else norm
 
 
 def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | None, as_json: bool) -> None:

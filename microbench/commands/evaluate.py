@@ -10,8 +10,9 @@ import pandas as pd
 
 import attacks
 import reports
-from microbench.attacking import Conditions, each_sensor, find_attack
+from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening, worst
 from microbench.commands.eps50 import halved
@@ -21,7 +22,7 @@ from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
-from microbench.tasks import find_task
+from microbench.tasks import Task, find_task
 from microbench.versions import versions
 from microbench.worlds import effects
 from reports.results import RESULTS
@@ -48,6 +49,7 @@ class EvaluateOptions:
     overrides: Overrides = NONE
     claim: float | None = None  # the return that the policy is said to earn
     skip_unservable: bool = False
+    critics: tuple[str, ...] = ()  # files, or own; the attacks that ask a critic are run with each
     budgets: int | None = None  # find eps50 with at most so many; None means to measure the cells as they are
 
 
@@ -104,13 +106,15 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
-    cells = each_sensor(task, cells)
-    cells, stages = _stages(checkpoint, cells, options)
+    cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
+    cells, suite, stages = _stages(checkpoint, task, cells, options)
+    critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
-    about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim}
+    opening.check_same_critics(past_runs(folder / RESULTS), critics)
+    about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim, "critics": critics}
     keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
         flag_claim(folder / RESULTS, checkpoint, options.claim)
@@ -121,15 +125,21 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=told)
 
 
-def _stages(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateOptions) -> tuple[list[Cell], Stages]:
-    """The cells that this policy can serve, and how they are measured; raises UserError as `opening.check_attacks`."""
+def _stages(
+    checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], options: EvaluateOptions
+) -> tuple[list[Cell], list[str], Stages]:
+    """The cells that this policy can serve, the suite of `worst`, and how all is measured.
+
+    Raises UserError as `opening.check_attacks`.
+    """
     named = {cell.attack for cell in cells}
     if options.skip_unservable:
-        cells = opening.servable_cells(checkpoint, cells, quiet=options.quiet)
-    opening.check_attacks(checkpoint, cells)
-    suite = []
+        cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
+    opening.check_attacks(checkpoint, task, cells)
+    suite: list[str] = []
     if WORST in named:
-        suite = worst.suite_of(cells, opening.servable_suite(checkpoint, named, quiet=options.quiet))
+        able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
+        suite = worst.suite_of(cells, able)
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:
@@ -137,8 +147,8 @@ def _stages(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateOpti
         return at_once(plan_episodes(some, options.episodes, options.seed))
 
     if options.budgets is not None:
-        return list(cells), halved(cells, measured, options.budgets)
-    return list(cells), measured(cells)
+        return list(cells), suite, halved(cells, measured, options.budgets)
+    return list(cells), suite, measured(cells)
 
 
 def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options: EvaluateOptions) -> Measuring:
@@ -159,9 +169,13 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     offered = checkpoint.target.obs_scale
     if conditions.unit in attacks.UNITS and conditions.unit not in offered:
         raise UserError(f"{checkpoint.path} has no {conditions.unit}; choose --unit {', '.join(offered)}.")
-    for kind, name, known in (("unit", conditions.unit, offered), ("norm", conditions.norm, attacks.NORMS)):
-        if name not in known:
-            raise unknown_name(kind, name, known)
+    if conditions.unit not in offered:
+        raise unknown_name("unit", conditions.unit, offered)
+    if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
+        way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
+        raise UserError(
+            f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
 
 
 def _this_run(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:

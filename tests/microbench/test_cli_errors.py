@@ -319,7 +319,7 @@ def test_ctrl_c_is_told_and_keeps_what_was_finished(
         said = shell("collect", "--out", "c.hdf5")
         assert contents(Path()).keys() == contents(Path()).keys() - {"c.hdf5"}
     assert (said.code, said.out) == (130, "")
-    assert said.err == "microbench: interrupted; train, attack and perturb go on with --resume.\n"
+    assert said.err == "microbench: interrupted; train, adversary, attack and perturb go on with --resume.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
