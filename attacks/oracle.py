@@ -13,8 +13,8 @@ from torch import Tensor
 
 from attacks.noise import Noise
 from attacks.objectives import value
-from attacks.search import Descend, loss
-from attacks.target import Target
+from attacks.search import loss
+from attacks.target import GRADIENTS, Target
 from attacks.threat import Threat
 from attacks.world import Attack, Fork, World
 
@@ -130,11 +130,13 @@ def directions(n: int, sensors: int) -> Tensor:
 
 
 def _serves(target: Target, attack: Attack, obs: Tensor) -> bool:
-    """Whether the target has what the attack needs: a critic, or gradients."""
-    objective_for = getattr(attack, "objective_for", None)
-    if target.critic is None and objective_for is not None and objective_for(target) is value:
-        return False
-    if not isinstance(attack, Descend):
-        return True
+    """Whether the target has what the attack says that it needs."""
+    needs = getattr(attack, "needs", None)
+    return needs is None or all(_has(target, need, obs) for need in needs(target))
+
+
+def _has(target: Target, need: str, obs: Tensor) -> bool:
+    if need != GRADIENTS:
+        return getattr(target, need) is not None
     with torch.enable_grad():
         return bool(target.policy(obs[:1].clone().requires_grad_()).requires_grad)

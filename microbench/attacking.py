@@ -5,15 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import attacks
 from attacks import Attack, Target, Threat
 from attacks.language import parse
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
 from microbench.critics.choosing import Judge, asks_critic, judge, judged_by, named, split
+from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
 from microbench.tasks import Task
+from reports.worst import WORST
+
+IN_RANGE = "in-range"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +27,7 @@ class Conditions:
 
     env_id: str
     unit: str = "dataset-std"
-    norm: str = "linf"
+    norm: str = "linf"  # or `linf,in-range`: see `ball`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +41,22 @@ class Attacked:
     attack: Attack | None = None
     threat: Threat | None = None
     poor_critic: bool = False
+
+
+def ball(norm: str) -> tuple[str, bool]:
+    """`linf,in-range` → the norm, and whether observations stay within the range of the data.
+
+    Raises:
+        UserError: another norm, or something else after it.
+    """
+    name, comma, rest = norm.partition(",")
+    if name not in attacks.NORMS:
+        raise unknown_name("norm", name, attacks.NORMS)
+    if comma and rest != IN_RANGE:
+        raise UserError(
+            f"'{norm}' is no norm; expected {' or '.join(attacks.NORMS)}, alone or followed by ,{IN_RANGE}."
+        )
+    return name, bool(comma)
 
 
 def find_attack(text: str) -> Attack:
@@ -68,7 +89,7 @@ def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) 
     """The cells, every attack that asks a critic put once for each of them: files, or `own` for the checkpoint's."""
     found = []
     for cell in cells:
-        fixed = cell.attack == "none" or cell.attack.startswith(PREFIX)
+        fixed = cell.attack in ("none", WORST) or cell.attack.startswith(PREFIX)
         asks = not fixed and bool(critics) and asks_critic(find_attack(cell.attack), target)
         texts = named(cell.attack, critics) if asks else [cell.attack]
         found += [replace(cell, attack=text) for text in texts]
@@ -115,6 +136,15 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
         scale = torch.where(torch.from_numpy(chosen(task, sensors)), scale, 0.0)
     if target.memory is not None:  # no attack touches what the policy remembers
         scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
-    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
+    norm, in_range = ball(conditions.norm)
+    low, high = _bounds(target, len(scale)) if in_range else (None, None)
+    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
     poor = judged is not None and bool(judged.poor)
     return Attacked(target=target, attack=attack, threat=threat, poor_critic=poor)
+
+
+def _bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:
+    """The range of the data (S + H,), without bounds for a memory."""
+    low, high = target.require_obs_bounds()
+    free = low.new_full((columns - len(low),), torch.inf)
+    return torch.cat([low, -free]), torch.cat([high, free])

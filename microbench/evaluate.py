@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 import pandas as pd
 import torch
 
+from microbench.adversaries.learned import Learned
 from microbench.attacking import Conditions, attacked
 from microbench.checkpoints import Checkpoint
 from microbench.disturbed import Disturbances
@@ -43,6 +44,8 @@ def evaluate_chunk(
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
     under = attacked(checkpoint.target, task, conditions, cells)
+    if isinstance(under.attack, Learned):
+        under.attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
     untouched = make_simulator(task, [at.model for at in worlds])
     with closing(watched(untouched)) as simulator, one_thread():
         noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
@@ -60,7 +63,7 @@ def evaluate_chunk(
                 "train_seed": checkpoint.train_seed,
                 "checkpoint": checkpoint.sha256,
                 "task": task.env_id,
-                "attack": cell.attack,
+                "attack": cell.shown,
                 "eps": cell.eps,
                 "unit": conditions.unit,
                 "norm": conditions.norm,

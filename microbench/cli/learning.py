@@ -12,10 +12,12 @@ from microbench.cli.options import (
     Env,
     Family,
     MaxAction,
+    Norm,
     ObsStats,
     Quiet,
     Runs,
     Squash,
+    Unit,
 )
 
 
@@ -23,6 +25,9 @@ def train(
     dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
     algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds in one program, each with a folder of its own: 0,1,2,3.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
@@ -39,13 +44,13 @@ def train(
 ) -> None:
     """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
-    from microbench.commands.settings import parse_settings
+    from microbench.commands.settings import parse_seeds, parse_settings
     from microbench.data.sources import DEFAULT_DATASET
 
     options = command.TrainOptions(
         dataset=dataset or DEFAULT_DATASET,
         algorithm=algorithm,
-        seed=seed,
+        seeds=(seed,) if seeds is None else parse_seeds(seeds),
         preset=preset,
         steps=steps,
         device=device,
@@ -58,9 +63,10 @@ def train(
         quiet=quiet,
         settings=parse_settings(setting or []),
     )
-    folder = command.train(options)
+    folders = command.train(options)
     if not quiet:
-        typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+        for folder in folders:
+            typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
 
 
 def critic(
@@ -128,6 +134,60 @@ def critic(
     path, origin = command.fit_critic(options)
     if as_json or not quiet:
         typer.echo(command.printed(path, origin, as_json=as_json))
+
+
+def adversary(
+    eps: Annotated[float, typer.Option(help="Budget in --unit.")],
+    checkpoint: Checkpoint = None,
+    method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps, in whole updates.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, noise and episodes.")] = 0,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Train so many, with other seeds and settings, and keep the strongest.")
+    ] = 1,
+    unit: Unit = None,
+    norm: Norm = "linf",
+    env: Env = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; beside the policy or below --runs if left out.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over where there is one.")] = False,
+    quiet: Quiet = False,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+) -> None:
+    """Train an observation adversary against a policy and say what it forces."""
+    from microbench.checkpoints import Overrides
+    from microbench.commands import adversary as command
+
+    told = command.adversary(
+        command.AdversaryOptions(
+            checkpoint=checkpoint,
+            runs=runs,
+            eps=eps,
+            method=method,
+            steps=steps,
+            seed=seed,
+            tries=tries,
+            env=env,
+            unit=unit,
+            norm=norm,
+            out=out,
+            resume=resume,
+            force=force,
+            quiet=quiet,
+            overrides=Overrides(
+                family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
+            ),
+        )
+    )
+    if not quiet:
+        typer.echo("\n".join(told))
 
 
 def collect(

@@ -25,7 +25,8 @@ Unit = Annotated[
         "dataset-std and policy-norm if left out."
     ),
 ]
-Norm = Annotated[str, typer.Option(help="linf or l2.")]
+Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
+InRange = Annotated[bool, typer.Option("--in-range", help="Show no observation beyond the range of the dataset's.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes per cell; the same start states in every cell.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode; the next ones count upwards.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core if left out. They decide no result.")]

@@ -89,9 +89,10 @@ def list_names() -> None:
     from microbench.checkpoints import FAMILIES
     from microbench.critics import METHODS
     from microbench.tasks import TASKS
+    from reports.worst import WORST
 
     tables: dict[str, Any] = {
-        "attacks": attacks.ATTACKS,
+        "attacks": [*attacks.ATTACKS, *attacks.REFERENCES, WORST],
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
         "critics": METHODS,

@@ -1,11 +1,12 @@
 """Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from microbench.attacking import Conditions, find_attack, judge_of
+import attacks
+from microbench.attacking import Conditions, find_attack, judge_of, with_critics
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
@@ -16,6 +17,7 @@ from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
 from microbench.tasks import Task, find_task
+from reports.worst import WORST
 
 PROBE_EPISODES = 3
 UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
@@ -68,16 +70,28 @@ def lacking(checkpoint: Checkpoint, task: Task, attack: str) -> str:
 
 def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
     """The cells without attacks that this policy cannot serve; what is left out, and why, is said."""
-    names = dict.fromkeys(cell.attack for cell in cells if cell.attack != "none")
+    names = dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST))
     left_out = {name: why for name in names if (why := lacking(checkpoint, task, name))}
     for name, why in left_out.items():
         say(f"{name} is left out: {why}.", quiet=quiet)
     return [cell for cell in cells if cell.attack not in left_out]
 
 
+def servable_suite(
+    checkpoint: Checkpoint, task: Task, critics: Sequence[str], named: Collection[str], *, quiet: bool
+) -> list[str]:
+    """The attacks of `worst` that this policy can serve; of those that nobody has named it is said why not."""
+    cells = with_critics([Cell(attack=name, eps=1.0) for name in attacks.SUITE], critics, checkpoint.target)
+    why = {cell.attack: lacking(checkpoint, task, cell.attack) for cell in cells}
+    for name, reason in why.items():
+        if reason and name not in named:
+            say(f"{name} is left out of worst: {reason}.", quiet=quiet)
+    return [name for name, reason in why.items() if not reason]
+
+
 def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> None:
     """Raise UserError for an attack that was asked for and cannot be served."""
-    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack != "none"):
+    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST)):
         why = lacking(checkpoint, task, name)
         if why:
             raise UserError(f"{name} cannot attack {checkpoint.path}: {why}.")
@@ -85,9 +99,9 @@ def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> 
             raise UserError(f"{name} names a critic and asks none; leave the setting critic out.")
 
 
-def judges(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *, quiet: bool) -> dict[str, dict[str, Any]]:
-    """What is known of every critic that a cell names, by its file; what must be known about it is said."""
-    found = {name: judge_of(name, task, checkpoint.target) for name in dict.fromkeys(cell.attack for cell in cells)}
+def judges(checkpoint: Checkpoint, task: Task, texts: Sequence[str], *, quiet: bool) -> dict[str, dict[str, Any]]:
+    """What is known of every critic that an attack names, by its file; what must be known about it is said."""
+    found = {text: judge_of(text, task, checkpoint.target) for text in dict.fromkeys(texts)}
     told: dict[str, dict[str, Any]] = {}
     for judge in found.values():
         if judge is not None and str(judge.path) not in told:

@@ -51,19 +51,23 @@ class BatchedSimulator:
 
     def reset(self, seeds: Sequence[int]) -> Floats:
         """Start an episode in every row, each from its own seed; returns obs (n, S)."""
-        if len(seeds) != self.n:
-            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
+        return self.restart(np.arange(self.n), seeds)
+
+    def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        """Start a new episode in rows `ids` (b,), sorted and unique, as `reset` does; returns obs (b, S)."""
+        if len(seeds) != len(ids):
+            raise UserError(f"{len(seeds)} seeds for {len(ids)} rows: pass one seed per row.")
         nq, nv = self._qpos.shape[1], self._qvel.shape[1]
         rngs = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))) for seed in seeds]
         noise = [self._physics.reset_noise(rng, nq, nv) for rng in rngs]
-        self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
-        self._qpos[:] = self._qpos0 + np.stack([qpos for qpos, _ in noise])
-        self._qvel[:] = np.stack([qvel for _, qvel in noise])
+        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._qpos[ids] = self._qpos0[ids] + np.stack([qpos for qpos, _ in noise])
+        self._qvel[ids] = np.stack([qvel for _, qvel in noise])
         if self._derived:
-            self._batch.forward()
-        self._elapsed[:] = 0
-        state = self._state(np.arange(self.n))
-        self._position = self._physics.position(state).copy()
+            self._batch.forward(ids)
+        self._elapsed[ids] = 0
+        state = self._state(ids)
+        self._position[ids] = self._physics.position(state)
         return self._physics.observe(state)
 
     def step(

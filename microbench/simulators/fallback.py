@@ -46,10 +46,14 @@ class GymnasiumSimulator:
 
     def reset(self, seeds: Sequence[int]) -> Floats:
         """Start an episode in every row, each from its own seed; returns obs (n, S)."""
-        if len(seeds) != self.n:
-            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
-        pairs = zip(self._envs, seeds, strict=True)
-        return np.stack([env.reset(seed=int(seed))[0] for env, seed in pairs]).astype(np.float64)
+        return self.restart(np.arange(self.n), seeds)
+
+    def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        """Start a new episode in rows `ids` (b,), sorted and unique, as `reset` does; returns obs (b, S)."""
+        if len(seeds) != len(ids):
+            raise UserError(f"{len(seeds)} seeds for {len(ids)} rows: pass one seed per row.")
+        obs = [self._envs[i].reset(seed=int(seed))[0] for i, seed in zip(ids, seeds, strict=True)]
+        return np.stack(obs).astype(np.float64)
 
     def step(
         self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None

@@ -40,13 +40,13 @@ class RowByRow:
                 self._inputs[i].append((field, rows[i]))
         return rows
 
-    def reset(self, stage: int = 0) -> None:
-        """All rows at their models' defaults, nothing computed (`stage` 0)."""
-        self._call(mujoco.mj_resetData, range(len(self._data)))
+    def reset(self, ids: npt.NDArray[np.int64], stage: int = 0) -> None:
+        """The rows `ids` at their models' defaults, nothing computed (`stage` 0)."""
+        self._call(mujoco.mj_resetData, ids.tolist())
 
-    def forward(self) -> None:
-        """`mj_forward` in all rows; contact forces are those of the last step, or 0 after a reset."""
-        self._call(mujoco.mj_forward, range(len(self._data)))
+    def forward(self, ids: npt.NDArray[np.int64]) -> None:
+        """`mj_forward` in the rows `ids`; contact forces are those of the last step, or 0 after a reset."""
+        self._call(mujoco.mj_forward, ids.tolist())
 
     def step(self, ids: npt.NDArray[np.int64], nstep: int) -> None:
         """`nstep` physics steps in the rows `ids`, then their contact forces."""
