@@ -45,7 +45,8 @@ class Target:
     policy        obs (B, S) → action (B, A), the action that is executed
     critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
     obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
-    distribution  obs (B, S) → Normal (B, A) *before* the tanh; None if the policy has none
+    distribution  obs (B, S) → Normal (B, A) *before* the tanh, or around a squashed mean if the policy was trained so;
+                  None if the policy has none
     memory        None for a policy that decides by the present observation alone
     """
 
