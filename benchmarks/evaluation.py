@@ -36,9 +36,10 @@ from benchmarks.simulation import long_rollout
 from microbench import locomotion
 from microbench.agent import AgentConfig, make_agent
 from microbench.algorithms import ALGORITHMS
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source
 from microbench.environment import make_env
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
 from microbench.simulate import Simulator, nominal_model
 from microbench.tasks import TASKS, Task, find_task

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Episode
 
 

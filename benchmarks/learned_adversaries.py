@@ -9,8 +9,9 @@ observations; `known` is an independent run of the same files, 50 episodes, mean
 import argparse
 from pathlib import Path
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import load
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import Cell, plan_episodes
 
 FILES = (

@@ -1,36 +1,26 @@
 """Evaluation: chunks of a plan become rows of the results table, in one process or in many."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
-import attacks
-from attacks import Target, Threat
+from microbench.adversaries.learned import Learned
+from microbench.attacking import Conditions, attacked
 from microbench.checkpoints import Checkpoint
-from microbench.checkpoints.adversary import Adversary, find_attack
 from microbench.disturbed import Disturbances
 from microbench.environment import registered
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
-from microbench.plan import Cell, Chunk
+from microbench.lookahead import lookahead
+from microbench.plan import Chunk
 from microbench.simulate import Simulator, make_simulator
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.worlds import signals, world
 from reports.results import SCHEMA
 
 CLAIM_TOLERANCE = 0.05  # of a claimed return: what other versions of MuJoCo change
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """What all cells of an evaluation share: the task that is simulated, and how a budget is measured."""
-
-    env_id: str
-    unit: str = "dataset-std"
-    norm: str = "linf"
 
 
 def evaluate_chunk(
@@ -53,14 +43,19 @@ def evaluate_chunk(
     cells = [episode.cell for episode in chunk]
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
-    target, attack, threat = _attack(checkpoint.target, conditions, cells)
-    with closing(watched(make_simulator(task, [at.model for at in worlds]))) as simulator, one_thread():
-        rows_signals = [signals(at, simulator, i, target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
-        outcome = run_episodes(target, simulator, seeds, attack, threat, Disturbances(rows_signals))
+    under = attacked(checkpoint.target, task, conditions, cells)
+    if isinstance(under.attack, Learned):
+        under.attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
+    untouched = make_simulator(task, [at.model for at in worlds])
+    with closing(watched(untouched)) as simulator, one_thread():
+        noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
+        look = lookahead(under.attack, under.target, untouched, noticed)
+        outcome = run_episodes(under.target, simulator, seeds, under.attack, under.threat, Disturbances(noticed), look)
     rows = []
     for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
         unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
         flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
+        flags = (*flags, *(("poor-critic",) if under.poor_critic else ()))
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,
@@ -68,7 +63,7 @@ def evaluate_chunk(
                 "train_seed": checkpoint.train_seed,
                 "checkpoint": checkpoint.sha256,
                 "task": task.env_id,
-                "attack": cell.attack,
+                "attack": cell.shown,
                 "eps": cell.eps,
                 "unit": conditions.unit,
                 "norm": conditions.norm,
@@ -111,24 +106,6 @@ def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> p
         return rows
     flags = [";".join(dict.fromkeys([*filter(None, old.split(";")), "clean-mismatch"])) for old in rows["flags"]]
     return rows.assign(flags=rows["flags"].mask(clean, pd.Series(flags, index=rows.index, dtype=rows["flags"].dtype)))
-
-
-def _attack(
-    target: Target, conditions: Conditions, cells: Sequence[Cell]
-) -> tuple[Target, attacks.Attack | None, Threat | None]:
-    """What the chunk attacks, its attack, and the budget per row (B, 1); a chunk holds one attack only."""
-    (name,) = {cell.attack for cell in cells}
-    if name == "none":
-        return target, None, None
-    attack = find_attack(name)
-    if isinstance(attack, Adversary):
-        target = attack.remembering(target)
-    eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
-    scale = target.scale(conditions.unit)
-    if target.memory is not None:  # no attack touches what the policy remembers
-        scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
-    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
-    return target, attack, threat
 
 
 @contextmanager

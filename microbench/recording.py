@@ -8,8 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 from mujoco import MjModel
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.locomotion import Actions, Bools, Floats
 from microbench.plan import Cell, Episode
 from microbench.simulate import BatchedSimulator, GymnasiumSimulator, Simulator

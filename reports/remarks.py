@@ -4,12 +4,15 @@ import itertools
 
 import pandas as pd
 
+from reports.choosing import checkpoints_of, choice_notes, records
 from reports.grids import families, is_composition
 from reports.means import Interval
 from reports.names import condition_name, listed, number
 from reports.pairing import paired_cells, repeated_cells
+from reports.provenance import runs_of
 from reports.schema import KEY
 from reports.summary import Results, Study, prepare, study, summarize
+from reports.worst import WORST, most
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
@@ -28,11 +31,12 @@ def notes(results: Results) -> list[str]:
 def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
-    repeated = repeated_cells(episodes)
+    repeated, runs = repeated_cells(episodes), runs_of(given.about)
     for policy, conditions in summary.groupby("policy", sort=False):
         said = [*_first(_not_clean(conditions)), *_first(_repeats(conditions[conditions.index.isin(repeated)]))]
         said += _yardstick(conditions, episodes)
         said += _first(_rises(conditions, episodes))
+        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
@@ -54,7 +58,7 @@ def _first(sentences: list[str]) -> list[str]:
 def _yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     """An attack that searches must hurt more than noise of the same size, or its search has failed."""
     attacked = conditions[(conditions["attack"] != "none") & (conditions["eps"] > 0)]
-    search = attacked[attacked["attack"] != "random"]
+    search = attacked[~attacked["attack"].isin(["random", WORST])]  # worst is one of the others on other episodes
     random = attacked[attacked["attack"] == "random"]
     noise = dict(zip(random[BUDGET].itertuples(index=False, name=None), random.index.tolist(), strict=True))
     budgets = search[BUDGET].itertuples(index=False, name=None)
@@ -191,8 +195,8 @@ def _unrepeatable(clean: pd.DataFrame) -> list[str]:
 
 
 def _chosen(summary: pd.DataFrame) -> list[str]:
-    attacked = summary[summary["block"] != "clean"].groupby(["policy", "block"]).size()
-    if attacked.empty or attacked.max() < 2:
+    blocks = [block for name, block in summary.groupby("block") if name != "clean"]
+    if max((most(block) for block in blocks), default=0) < 2:
         return []
     said = [
         "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import budgets, compact, curves, files, heatmaps, pivots, plots, tables
+from reports import budgets, compact, curves, files, gap, heatmaps, pivots, plots, tables
 from reports.grids import families
 from reports.page import html_page
 from reports.summary import Results, study, summarize
@@ -31,7 +31,7 @@ def write_report(
     (what produced the results) ends up in the page and at the end of table.md.
     Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
-    folder, given = Path(folder), study(results)
+    folder, given = Path(folder), study(results, sidecar)
     texts = {
         "table.md": markdown(given, sidecar),
         "table.csv": tables.to_csv(summarize(given)),
@@ -54,11 +54,14 @@ def write_report(
 
 def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
-    given = study(results)
+    given = study(results, sidecar)
     text = tables.to_markdown(tables.robustness_table(given), tables.caption(given))
     halving = budgets.budget_table(given)
     if len(halving):
         text += "\n" + tables.to_markdown(halving, budgets.CAPTION)
+    gaps = gap.gap_table(given)
+    if len(gaps):
+        text += "\n" + tables.to_markdown(gaps, gap.CAPTION)
     together = pivots.family_table(given)
     if len(together):
         text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
@@ -82,7 +85,9 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 
 
 def latex(results: Results) -> str:
-    """A table per block of conditions, policies against conditions, to be read in by a document with booktabs."""
+    """Policies against conditions, a table per block, and the attack gap, for a document with booktabs."""
     given = study(results)
     caption = tables.caption(given)
-    return "\n".join(tables.to_latex(table, caption) for table in compact.paper_tables(given).values())
+    made = [tables.to_latex(table, caption) for table in compact.paper_tables(given).values()]
+    gaps = gap.gap_table(given)
+    return "\n".join([*made, *([tables.to_latex(gaps, gap.CAPTION)] if len(gaps) else [])])

@@ -21,6 +21,7 @@ import reports
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import FAMILIES
 from microbench.cli import app
+from microbench.critics import METHODS
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
@@ -189,7 +190,7 @@ def test_a_module_is_one_idea(path: Path) -> None:
 def test_every_name_of_a_table_is_documented() -> None:
     told = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
-    names += FAMILIES
+    names += [*FAMILIES, *attacks.REFERENCES, *METHODS]
     assert [name for name in names if f"`{name}`" not in told] == []
 
 
@@ -204,7 +205,7 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    constants = list(constants_of(ROOT / "reports" / "remarks.py"))
+    constants = [text for name in ("remarks.py", "choosing.py") for text in constants_of(ROOT / "reports" / name)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10
     for note in notes:

@@ -28,6 +28,7 @@ class Actor:
     outer    the Gaussian is around the squashed output, not squashed itself
     ranged   a stored row r stands for low + (high − low)·sigmoid(r), of `bounds`, in place of a cut
     critics  layers of every critic, (obs, action) → 1; they take actions scaled to ±1 if `scaled`
+    value    layers of V, obs → 1
     """
 
     algorithm: str
@@ -40,6 +41,7 @@ class Actor:
     ranged: bool = False
     affine: Bounds = (1.0, 0.0)  # of the stored log standard deviation: multiplier and offset
     critics: Sequence[Sequence[Layer]] = ()
+    value: Sequence[Layer] = ()
     scaled: bool = False
     activation: str = "relu"
     stored_activation: str | None = None
@@ -68,6 +70,8 @@ def found(actor: Actor, choices: Choices) -> Found:
         log_std=_log_std(actor, activation, prepare, network, actions),
         outer=actor.outer,
         critic=nets.smallest(critics, prepare) if critics else None,
+        critics=nets.side_by_side(critics, prepare) if len(critics) > 1 else None,
+        value=nets.value_of(actor.value, activation, prepare) if actor.value else None,
         scaled=actor.scaled,
         norm=actor.norm,
         box=actor.box,

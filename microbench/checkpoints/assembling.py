@@ -13,7 +13,7 @@ from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import after
 from microbench.checkpoints.record import Checkpoint, Source, identity
 from microbench.checkpoints.statistics import Statistics, read_statistics
-from microbench.checkpoints.task_of import find_env_id
+from microbench.checkpoints.task_of import actuator_box, find_env_id
 from microbench.errors import UserError
 
 
@@ -27,8 +27,12 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     whole = identity(content.sha256, said, *others)
     target = Target(
         policy=_policy(found, center, half),
-        critic=_critic(found, center, half),
+        critic=_judging(found.critic, found, center, half),
+        critics=_judging(found.critics, found, center, half),
+        state_value=found.value,
         obs_scale=_units(found, choices, stats),
+        obs_bounds=None if stats is None else stats.bounds,
+        action_box=_action_box(found, center, half, env_id),
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
     )
@@ -64,8 +68,8 @@ def _policy(found: Found, center: Tensor, half: Tensor) -> Callable[[Tensor], Te
     return lambda seen: center + half * torch.tanh(found.head(seen))
 
 
-def _critic(found: Found, center: Tensor, half: Tensor) -> Critic | None:
-    critic = found.critic
+def _judging(critic: Critic | None, found: Found, center: Tensor, half: Tensor) -> Critic | None:
+    """The critic, or the critics together, of actions as they are executed."""
     if critic is None or not found.scaled:
         return critic
     return lambda obs, action: critic(obs, (action - center) / half)
@@ -94,6 +98,13 @@ def _box(found: Found, choices: Choices) -> tuple[Tensor, Tensor]:
     return torch.zeros(found.action_size), torch.ones(found.action_size)
 
 
+def _action_box(found: Found, center: Tensor, half: Tensor, env_id: str) -> tuple[Tensor, Tensor] | None:
+    """Lowest and highest action (A,) that an actuator takes; None if neither the policy nor the task says it."""
+    if found.squash != "none":
+        return center - half, center + half
+    return found.box if found.box is not None or not env_id else actuator_box(env_id)
+
+
 def _given_statistics(choices: Choices) -> Statistics | None:
     said = choices.overrides.obs_stats
     return None if said is None or str(said) == UNNORMALISED else read_statistics(said)
@@ -111,6 +122,8 @@ def _units(found: Found, choices: Choices, stats: Statistics | None) -> dict[str
                 f"give the statistics of its task."
             )
         units["dataset-std"] = stats.std
+        if stats.bounds is not None:
+            units["range"] = stats.bounds[1] - stats.bounds[0]
     return units
 
 
@@ -123,5 +136,9 @@ def _try(target: Target, found: Found) -> None:
         raise ValueError(f"a policy whose actions have the shape {tuple(action.shape)}")
     if target.critic is not None and target.critic(obs, action).shape != (1,):
         raise ValueError("critics that do not fit the policy")
+    if target.critics is not None and target.critics(obs, action).shape[1:] != (1,):
+        raise ValueError("critics that do not fit the policy")
+    if target.state_value is not None and target.state_value(obs).shape != (1,):
+        raise ValueError("a value network that does not fit the policy")
     if target.distribution is not None and target.distribution(obs).stddev.shape[-1] != found.action_size:
         raise ValueError("a spread that does not fit the policy")

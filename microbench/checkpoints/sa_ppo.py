@@ -38,6 +38,9 @@ def read(content: Content, choices: Choices) -> Found:
     activation = "tanh" if recurrent else choices.activation("tanh")
     head, memory, sizes = network(tensors, norm, activation)
     log_std = tensors["log_stdev"].float()
+    values = state_dict(content.entry("val_model"))
+    forward = not any(name.startswith("lstm.") for name in values) and "final.weight" in values
+    layers = [*nets.numbered(values, "affine_layers."), nets.layer(values, "final")] if forward else []
     return Found(
         algorithm="sa-ppo" if "adversary_policy_model" not in content.tree else "atla",
         obs_size=sizes[0],
@@ -45,6 +48,7 @@ def read(content: Content, choices: Choices) -> Found:
         head=head,
         squash=choices.squash("none"),
         log_std=lambda seen: log_std.expand(len(seen), -1),
+        value=nets.value_of(layers, activation, norm) if forward and not recurrent else None,
         critic=None if recurrent else worst_case_critic(content, choices, norm, (sizes[0], sizes[-1])),
         norm=norm,
         memory=memory,

@@ -65,6 +65,8 @@ def read(content: Content, choices: Choices) -> Found:
         squash=choices.squash(default[1], _stored_squash(tensors, kwargs)),
         log_std=_log_std(trunk, spread),
         critic=_critic(tensors, data, activation, prepare),
+        critics=_critics(tensors, activation, prepare),
+        value=_value(tensors, activation, prepare),
         scaled=True,
         norm=stats.norm if stats is not None else None,
         memory=memory,
@@ -133,13 +135,39 @@ def _critic(
     tensors: Mapping[str, Tensor], data: Mapping[str, Any], activation: str, prepare: Function
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Min of the critics; for TQC the mean of the quantiles that its own target keeps."""
-    chains = [nets.numbered(tensors, f"critic.qf{number}.") for number in range(10)]
-    networks = [nets.mlp(chain, activation) for chain in chains if chain]
+    chains = _critic_chains(tensors)
+    networks = [nets.mlp(chain, activation) for chain in chains]
     if not networks:
         return None
     if nets.sizes(chains[0])[-1] == 1:
         return nets.smallest(networks, prepare)
     return _truncated(networks, prepare, int(data.get("top_quantiles_to_drop_per_net", DROPPED_QUANTILES)))
+
+
+def _critics(
+    tensors: Mapping[str, Tensor], activation: str, prepare: Function
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Every critic by itself, where there are several; for TQC the mean of all its quantiles."""
+    networks = [nets.after(nets.mlp(chain, activation), _mean_output) for chain in _critic_chains(tensors)]
+    return nets.side_by_side(networks, prepare) if len(networks) > 1 else None
+
+
+def _mean_output(outputs: Tensor) -> Tensor:
+    return outputs.mean(-1, keepdim=True)
+
+
+def _critic_chains(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:
+    chains = [nets.numbered(tensors, f"critic.qf{number}.") for number in range(10)]
+    return [chain for chain in chains if chain]
+
+
+def _value(tensors: Mapping[str, Tensor], activation: str, prepare: Function) -> Function | None:
+    """V(s) of PPO, A2C and TRPO."""
+    if "value_net.weight" not in tensors:
+        return None
+    parts = ("mlp_extractor.shared_net.", "mlp_extractor.value_net.")
+    hidden = [layer for part in parts for layer in nets.numbered(tensors, part)]
+    return nets.value_of([*hidden, nets.layer(tensors, "value_net")], activation, prepare)
 
 
 def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) -> Callable[[Tensor, Tensor], Tensor]:

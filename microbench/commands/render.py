@@ -11,12 +11,13 @@ import pandas as pd
 from mujoco import MjModel
 
 import perturbations
+from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides
 from microbench.commands import opening
 from microbench.commands.evaluate import attack_cells
 from microbench.drawing import Frames, draw
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, check_task
+from microbench.evaluate import check_task
 from microbench.plan import CLEAN, Cell
 from microbench.recording import Recording, record
 from microbench.tasks import Task, find_task
@@ -24,6 +25,7 @@ from microbench.video import beside, captioned, check_kind, save
 from reports.names import condition_name
 from reports.results import RESULTS, read
 from reports.schema import KEY
+from reports.worst import WORST
 
 SIZE = 360
 """Pixels of a picture, in width and height."""
@@ -82,6 +84,8 @@ def render(options: RenderOptions) -> list[str]:
 def _cell(options: RenderOptions) -> Cell:
     if options.attack is None and options.perturbation is None:
         raise UserError("there is nothing to compare with; give --attack with --eps, or --perturbation NAME=FACTOR.")
+    if options.attack == WORST:
+        raise UserError("worst is no attack of its own; render the one that results.json names, as --attack pgd.")
     (attacked,) = attack_cells(
         [options.attack] if options.attack else [], [options.eps] if options.eps is not None else []
     ) or [CLEAN]

@@ -6,8 +6,9 @@ from functools import partial
 
 import joblib
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import Episode, chunks
 from microbench.workers.processes import in_processes
 from microbench.workers.rounds import Chunks, Done, Round, timed, until_all

@@ -11,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 import joblib
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import Chunk
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
 

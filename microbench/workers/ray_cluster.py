@@ -12,11 +12,12 @@ from typing import Any
 
 import joblib
 
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.sb3_inputs import beside
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import Chunk
 from microbench.versions import versions as versions_here
 from microbench.workers.ray_connection import RETRIES, connected

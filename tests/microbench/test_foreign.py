@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from microbench.attacking import find_attack
 from microbench.checkpoints import Checkpoint, Overrides, adversary, load, reload
-from microbench.checkpoints.adversary import find_attack, load_adversary
+from microbench.checkpoints.adversary import load_adversary
 from microbench.checkpoints.content import Content, read_content
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
@@ -302,7 +303,7 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
         attack(target, SEEN, other, Noise.from_seeds(range(5)))
 
 
-def test_E8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
 
     def counted(path: Path) -> Content:

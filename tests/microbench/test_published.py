@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.foreign_checkpoints import FILES, Known
+from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides, load
 from microbench.checkpoints.adversary import load_adversary
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, plan_episodes
 
 ROOT = Path(__file__).resolve().parents[2]

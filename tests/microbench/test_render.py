@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 import reports
+from microbench.attacking import Conditions
 from microbench.checkpoints import load_own
 from microbench.commands.render import SHAPE, _binary, _pictured
 from microbench.drawing import draw
 from microbench.errors import UserError
-from microbench.evaluate import Conditions, evaluate_chunk
+from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, Episode
 from microbench.recording import record
 from microbench.simulate import make_simulator, nominal_model

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from microbench import workers as module
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
-from microbench.evaluate import Conditions
 from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
 from microbench.workers import evaluate_episodes, processes
 from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
@@ -69,7 +69,7 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
     assert list(evaluate_episodes(checkpoint, HOPPER, [], 4)) == []
 
 
-def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def counted(source: Source) -> Checkpoint:

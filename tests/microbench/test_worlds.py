@@ -10,10 +10,11 @@ import torch
 from mujoco import MjData
 
 import perturbations
+from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action
-from microbench.evaluate import Conditions, evaluate_chunk, one_thread
+from microbench.evaluate import evaluate_chunk, one_thread
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import TASKS
