@@ -14,6 +14,7 @@ from torch import Tensor
 from attacks import Attack, Noise, Policy, Target, Threat
 from attacks.checks import stochastic_policy
 from microbench.disturbed import Disturbances
+from microbench.probing import Probing
 from microbench.simulate import Simulator
 
 # The rows of a float32 product do not depend on the batch they are in if torch uses one thread and whole blocks of rows
@@ -73,7 +74,8 @@ def run_episodes(
     attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
     then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
     `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
-    `stochastic-policy`.
+    `stochastic-policy`; otherwise an attack that follows gradients is looked at now and then (`probing`), which adds
+    flags and changes nothing.
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
@@ -86,13 +88,16 @@ def run_episodes(
     first = _as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
     memory = first.new_zeros(n, 0) if target.memory is None else target.memory.start.expand(n, -1)
-    flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, torch.cat([first, memory], 1)))
+    is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
+    flags["stochastic-policy"] = np.full(n, is_stochastic)
+    probing = Probing(target, None if is_stochastic else attack, seeds)
     noise = Noise.from_seeds(seeds)
     running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
     running = running.where(_finite(running.obs.numpy()), flags["nan-observation"])
     while len(running.ids):
         obs = torch.cat([running.obs, running.memory], 1)
         seen = _shown(target, attack, running, obs)
+        probing.look(running.threat, running.ids, obs, seen)
         action, memory = deterministic_action(target.policy, seen), _remembered(target, seen, obs)
         given = _finite(action) & _finite(memory.numpy())
         running = replace(running, memory=memory).where(given, flags["nan-action"])
@@ -108,7 +113,7 @@ def run_episodes(
         running = replace(running, obs=_as_tensor(disturbances.seen(state, ids)))
         sensed = rewarded & _finite(running.obs.numpy())
         running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
-    flags["unstable-physics"] = simulator.unstable
+    flags |= {"unstable-physics": simulator.unstable} | probing.flags(n)
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
 
 
