@@ -2,61 +2,125 @@
 
 >>> seen = ATTACKS["pgd"](target, obs, threat, noise)    # all (B, S)                       # doctest: +SKIP
 
-random       uniform in the ball
-fgsm         one full step down the gradient of `value` from the clean point; without a critic, of
-             `action_difference` from a random start, because its gradient is zero at the clean point
-pgd          10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
-min-q        the published search: `value` at 50 uniform points and the clean one; needs a critic
-action-diff  10 steps on `action_difference` from a random start
+random           uniform in the ball
+random-corner    a random corner of the box (linf), or point of its edge (l2)
+random-gaussian  normal with a standard deviation of eps, put back into the ball
+fgsm             one full step down the gradient of `value` from the clean point; without a critic, of
+                 `action_difference` from a random start, because its gradient is zero at the clean point
+pgd              10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
+pgd-restarts     20 steps from the clean point and from the best 4 of 40 random ones, on the same objective
+min-q            the published search: `value` at 50 uniform points and the clean one; needs a critic
+min-q-gradient   pgd on `value`; needs a critic
+min-q-mixed      10 steps on `value` from the clean point and from the best 5 of 50 corners; needs a critic
+action-diff      10 steps on `action_difference` from a random start
+action-kl        the same on `action_kl`; needs a distribution of actions
+v-min            10 steps on `state_value`, the value of the state that is shown; needs V(s)
+targeted         10 steps towards the worst action that the critic knows, or towards `action`
+q-mean           pgd on `q_mean`, the mean of several critics instead of what the policy's own makes of them
+q-std            where several critics disagree most, at 50 uniform points and the clean one
+
+`compat:` names are the searches of earlier suites, faults included (`attacks.compat`).
+
+In REFERENCES stands what needs the simulator and much time, and is no part of a suite:
+
+oracle           the candidate, of these attacks' and of points of the ball, after which copies of the world pay least
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import cast
 
-from torch import Tensor
-
+from attacks.compat import COMPAT, SignSteps
+from attacks.descent import Descend
 from attacks.language import parse
 from attacks.noise import Noise
-from attacks.objectives import Objective, action_difference, action_kl, value
-from attacks.search import BestOf, Descend, Uniform
+from attacks.objectives import (
+    OBJECTIVES,
+    Objective,
+    action_difference,
+    action_kl,
+    q_first,
+    q_mean,
+    q_min,
+    q_std,
+    state_value,
+    value,
+)
+from attacks.oracle import Oracle
+from attacks.search import BestOf, Random
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
+from attacks.targeted import Targeted
 from attacks.threat import NORMS, UNITS, Threat
+from attacks.world import Attack, Fork, InWorld, World
 
 __all__ = [
     "ATTACKS",
+    "BARE",
     "NORMS",
+    "OBJECTIVES",
+    "REFERENCES",
+    "SUITE",
     "UNITS",
     "Attack",
     "BestOf",
     "Critic",
     "Descend",
+    "Fork",
+    "InWorld",
     "Memory",
     "Noise",
     "Objective",
+    "Oracle",
     "Policy",
+    "Random",
+    "SignSteps",
     "Target",
+    "Targeted",
     "Threat",
-    "Uniform",
+    "World",
     "action_difference",
     "action_kl",
+    "needs_of",
     "objective_of",
+    "q_first",
+    "q_mean",
+    "q_min",
+    "q_std",
     "resolve",
+    "state_value",
     "value",
 ]
 
-Attack = Callable[[Target, Tensor, Threat, Noise], Tensor]
-"""`attack(target, obs, threat, noise) → seen`, all (B, S). It keeps no state between calls."""
-
 ATTACKS: dict[str, Attack] = {
-    "random": Uniform(),
+    "random": Random(),
+    "random-corner": Random(draw="corner"),
+    "random-gaussian": Random(draw="gaussian"),
     "fgsm": Descend(steps=1, step_size=1.0, restarts=0),
     "pgd": Descend(steps=10, restarts=1),
+    "pgd-restarts": Descend(steps=20, restarts=4, candidates=40),
     "min-q": BestOf(objective=value, n=50, include_clean=True),
+    "min-q-gradient": Descend(objective=value, steps=10, restarts=1),
+    "min-q-mixed": Descend(objective=value, steps=10, restarts=5, candidates=50, draw="corner"),
     "action-diff": Descend(objective=action_difference, steps=10, restarts=1),
+    "action-kl": Descend(objective=action_kl, steps=10, restarts=1),
+    "v-min": Descend(objective=state_value, steps=10, restarts=1),
+    "targeted": Targeted(),
+    "q-mean": Descend(objective=q_mean, steps=10, restarts=1),
+    "q-std": BestOf(objective=q_std, n=50, include_clean=True),
+    **COMPAT,
 }
+
+REFERENCES: dict[str, Attack] = {
+    "oracle": Oracle(cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "min-q", "action-diff"))),
+}
+"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
+
+BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
+"""What an evaluation runs if no attack is named: one row for each idea."""
+
+SUITE: tuple[str, ...] = ("fgsm", "pgd", "q-mean", "min-q", "action-diff", "targeted", "v-min")
+"""Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
 
 
 def resolve(text: str) -> Attack:
@@ -70,14 +134,13 @@ def resolve(text: str) -> Attack:
 
 
 def _named(name: str) -> Attack:
-    if name in ATTACKS:
-        return ATTACKS[name]
+    known = ATTACKS | REFERENCES
+    if name in known:
+        return known[name]
     if ":" not in name:
-        nearest = get_close_matches(name, ATTACKS, n=1)
+        nearest = get_close_matches(name, known, n=1)
         hint = f"did you mean {nearest[0]!r}? Otherwise choose" if nearest else "choose"
-        raise ValueError(
-            f"There is no attack {name!r}; {hint} one of {', '.join(ATTACKS)}, or module:name for your own."
-        )
+        raise ValueError(f"There is no attack {name!r}; {hint} one of {', '.join(known)}, or module:name for your own.")
     try:
         attack = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -99,3 +162,9 @@ def objective_of(attack: Attack, target: Target) -> str:
         return "unknown"
     objective = objective_for(target)
     return "none" if objective is None else str(getattr(objective, "__name__", repr(objective)))
+
+
+def needs_of(attack: Attack, target: Target) -> tuple[str, ...]:
+    """Return what the attack cannot do without: fields of Target, and "gradients"; empty if it does not say."""
+    needs = getattr(attack, "needs", None)
+    return () if needs is None else tuple(needs(target))

@@ -34,6 +34,11 @@ class Noise:
         chosen: list[int] = torch.arange(len(self))[index].tolist()
         return Noise([self._generators[i] for i in chosen])
 
+    def copies(self, n: int) -> "Noise":
+        """Return n sources per row, (B·n): all of one row draw the same numbers, none that the row itself draws."""
+        seeds = [int(generator.integers(2**63)) for generator in self._generators]
+        return Noise([np.random.Generator(np.random.PCG64(seed)) for seed in seeds for _ in range(n)])
+
     def uniform(self, *shape: int) -> Tensor:
         """Return U[−1, 1) noise (B, *shape)."""
         return self._fill(shape, lambda generator, row: generator.random(dtype=np.float32, out=row)) * 2 - 1

@@ -1,7 +1,7 @@
 """What an attacker minimises: pure functions (target, obs (B, S), seen (B, S)) → (B,).
 
-obs is the true state, seen is what the policy is shown. The critic always judges the true state: with `seen`
-in both places the search finds states of low value instead of bad actions.
+obs is the true state, seen is what the policy is shown. A critic Q always judges the true state: with `seen`
+in both places the search finds states of low value instead of bad actions (`state_value` does that, and says so).
 """
 
 from collections.abc import Callable, Mapping
@@ -44,17 +44,77 @@ def action_kl(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
     return -(_kl(clean, shown) + _kl(shown, clean))
 
 
+def state_value(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """V(ŝ), the value of the state that is shown: the one objective that judges ŝ and not s.
+
+    Pattanaik et al. 2018 (arXiv:1712.03632), as SA-PPO's critic attack has it. It looks for observations of bad states,
+    not for bad actions. ValueError if the target has no V.
+    """
+    return target.require_state_value()(seen)
+
+
+def q_mean(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """Mean over the ensemble of Q_k(s, π(ŝ)), RORL's reduction (arXiv:2206.02829); ValueError without an ensemble."""
+    return _members(target, obs, seen).mean(0)
+
+
+def q_first(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """Q_1(s, π(ŝ)), the first of the ensemble alone; ValueError without one."""
+    return _members(target, obs, seen)[0]
+
+
+def q_min(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """Minimum over the ensemble of Q_k(s, π(ŝ)), MICRO's reduction (arXiv:2312.03991); ValueError without one."""
+    return _members(target, obs, seen).amin(0)
+
+
+def q_std(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """−std over the ensemble of Q_k(s, π(ŝ)): where the critics know least (RORL, arXiv:2206.02829).
+
+    ValueError without an ensemble, or with one of a single critic, whose spread is no number.
+    """
+    values = _members(target, obs, seen)  # (K, B)
+    if len(values) < 2:
+        raise ValueError("The spread of critics needs at least two of them, this ensemble has one; use --attack min-q.")
+    return -(values - values.mean(0)).square().mean(0).sqrt()
+
+
 OBJECTIVES: Mapping[str, Objective] = {
-    objective.__name__: objective for objective in (value, action_difference, action_kl)
+    objective.__name__: objective
+    for objective in (value, q_mean, q_min, q_first, q_std, action_difference, action_kl, state_value)
 }
 """What `NAME(objective=…)` may say."""
 
+NEEDS: Mapping[Objective, str] = {
+    value: "critic",
+    q_mean: "critics",
+    q_min: "critics",
+    q_first: "critics",
+    q_std: "critics",
+    action_kl: "distribution",
+    state_value: "state_value",
+}
+"""The part of the target (a field of it) without which an objective cannot be computed."""
+
 STATIONARY_AT_CLEAN: frozenset[Objective] = frozenset({action_difference, action_kl})
+
+
+def needed(objective: Objective) -> tuple[str, ...]:
+    """Return the parts of a target (its fields) that the objective cannot do without."""
+    return (NEEDS[objective],) if objective in NEEDS else ()
 
 
 def default(target: Target) -> Objective:
     """Return `value` if the target has a critic, else `action_difference`."""
     return action_difference if target.critic is None else value
+
+
+def _members(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+    """Q_k(s, π(ŝ)), (K, B); ValueError if that is not what the ensemble returns."""
+    values = target.require_critics()(obs, target.policy(seen))
+    if values.ndim != 2 or values.shape[1] != len(obs):
+        raise ValueError(f"An ensemble of critics must return (K, B) with B = {len(obs)}, not {tuple(values.shape)}.")
+    return values
 
 
 def _kl(p: Normal, q: Normal) -> Tensor:

@@ -7,6 +7,9 @@ from typing import Protocol
 from torch import Tensor
 from torch.distributions import Normal
 
+GRADIENTS = "gradients"
+"""What an attack's `needs` calls a policy whose action depends differentiably on the observation."""
+
 
 class Policy(Protocol):
     """Deterministic policy in evaluation mode: every row depends on its own observation only."""
@@ -44,14 +47,22 @@ class Target:
 
     policy        obs (B, S) → action (B, A), the action that is executed
     critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
+    critics       the same for each of several, (K, B); None unless there are at least two
+    state_value   obs (B, S) → the value (B,) of a state under the policy; None if the checkpoint has none
     obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
+    obs_bounds    smallest and largest observation (S,) of the data; None if they are not known
+    action_box    smallest and largest action (A,); None if they are not known
     distribution  obs (B, S) → Normal (B, A) *before* the tanh; None if the policy has none
     memory        None for a policy that decides by the present observation alone
     """
 
     policy: Policy
     critic: Critic | None = None
+    critics: Callable[[Tensor, Tensor], Tensor] | None = None
+    state_value: Callable[[Tensor], Tensor] | None = None
     obs_scale: Mapping[str, Tensor]
+    obs_bounds: tuple[Tensor, Tensor] | None = None
+    action_box: tuple[Tensor, Tensor] | None = None
     distribution: Callable[[Tensor], Normal] | None = None
     memory: Memory | None = None
 
@@ -73,6 +84,42 @@ class Target:
                 "use --attack action-diff or --attack random, or fit a critic first."
             )
         return self.critic
+
+    def require_critics(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the ensemble of critics; ValueError naming the way out if there are not several."""
+        if self.critics is None:
+            raise ValueError(
+                "This attack needs several critics side by side and the target has not: use the objective value, with "
+                "the one critic that there is (--attack min-q), or --attack action-diff."
+            )
+        return self.critics
+
+    def require_state_value(self) -> Callable[[Tensor], Tensor]:
+        """Return the value of a state; ValueError naming the way out if there is none."""
+        if self.state_value is None:
+            raise ValueError(
+                "This attack lowers a state's value V(s) and the target has no such network; use --attack min-q if it "
+                "has a critic Q(s, a), else --attack action-diff."
+            )
+        return self.state_value
+
+    def require_obs_bounds(self) -> tuple[Tensor, Tensor]:
+        """Return the range (S,), (S,) of the data's observations; ValueError naming the way out if it is not known."""
+        if self.obs_bounds is None:
+            raise ValueError(
+                "The range of the data's observations is not known here; give the dataset with --obs-stats FILE.hdf5, "
+                "or do without the range."
+            )
+        return self.obs_bounds
+
+    def require_action_box(self) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest action (A,), (A,); ValueError naming the way out if not known."""
+        if self.action_box is None:
+            raise ValueError(
+                "This attack looks for the worst action and the target does not say its action box; name an action, "
+                "as in targeted(action=1), or use --attack pgd."
+            )
+        return self.action_box
 
     def require_distribution(self) -> Callable[[Tensor], Normal]:
         """Return the pre-tanh distribution; ValueError naming the way out if there is none."""

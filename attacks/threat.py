@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from attacks.noise import Noise
+from attacks.projection import into_ball
 
 UNITS = ("dataset-std", "policy-norm", "raw", "range")
 NORMS = ("linf", "l2")
@@ -19,18 +20,22 @@ NORMS = ("linf", "l2")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Threat:
-    """All observations `seen` with ‖(seen − obs)/scale‖ ≤ eps.
+    """All observations `seen` with ‖(seen − obs)/scale‖ ≤ eps and, if asked, low ≤ seen ≤ high.
 
     eps    budget in units: a number, or one per row (B, 1)
     scale  raw half-width (S,) of one unit; 0 hides a sensor from the attacker
     unit   name of that unit, stored with every result
     norm   linf: a box of half-width eps·scale; l2: the ellipsoid inscribed in that box
+    low    smallest and largest observation (S,) that may be shown, for example of the data; None for no such bound.
+    high   A sensor whose true value is beyond a bound may stay where it is or come back, and not go farther out.
     """
 
     eps: float | Tensor
     scale: Tensor
     unit: str = "dataset-std"
     norm: Literal["linf", "l2"] = "linf"
+    low: Tensor | None = None
+    high: Tensor | None = None
 
     def __post_init__(self) -> None:
         eps = torch.as_tensor(self.eps)
@@ -44,6 +49,9 @@ class Threat:
             raise ValueError(f"The norm {self.norm!r} is unknown; choose one of: {', '.join(NORMS)}.")
         if self.unit not in UNITS:
             raise ValueError(f"The unit {self.unit!r} is unknown; choose one of: {', '.join(UNITS)}.")
+        for bound in (self.low, self.high):
+            if bound is not None and (bound.shape != self.scale.shape or bool(bound.isnan().any())):
+                raise ValueError(f"low and high must be numbers, one per sensor: shape {tuple(self.scale.shape)}.")
 
     @property
     def half_width(self) -> Tensor:
@@ -57,6 +65,21 @@ class Threat:
             return replace(self, eps=self.eps[index])
         return self
 
+    @property
+    def bounded(self) -> bool:
+        """Whether observations are kept within low and high."""
+        return self.low is not None or self.high is not None
+
+    def reach(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest value (B, S) that each sensor of obs (B, S) may be given."""
+        half = self.half_width.to(obs)
+        lowest, highest = obs - half, obs + half
+        if self.low is not None:
+            lowest = torch.maximum(lowest, torch.minimum(self.low.to(obs), obs))
+        if self.high is not None:
+            highest = torch.minimum(highest, torch.maximum(self.high.to(obs), obs))
+        return lowest, highest
+
     def project(self, obs: Tensor, seen: Tensor) -> Tensor:
         """Return the point of the ball around obs (B, S) nearest to seen (B, S), in the units of eps.
 
@@ -66,15 +89,19 @@ class Threat:
         """
         seen, half = self._checked(obs, seen), self.half_width.to(obs)
         if self.norm == "linf":
-            inside = torch.clamp(seen, obs - half, obs + half)
+            inside = torch.clamp(seen, *self.reach(obs))
         else:
-            length = torch.linalg.vector_norm(self._in_units(seen - obs), dim=-1, keepdim=True)  # (B, 1)
-            shrunk = obs + ((seen - obs) * (self._radius(obs) / length)).to(obs)
-            inside = torch.where(length <= self._radius(obs), seen, shrunk)
+            rooms = tuple(self._in_units((end - obs).abs()) for end in self.reach(obs)) if self.bounded else None
+            shrink = into_ball(self._in_units(seen - obs), self._radius(obs), rooms)  # (B, 1)
+            inside = torch.where(shrink == 1, seen, obs + ((seen - obs) * shrink).to(obs))
+            inside = torch.clamp(inside, *self.reach(obs)) if self.bounded else inside
         return torch.where(half > 0, inside, obs)
 
     def sample(self, obs: Tensor, noise: Noise, n: int) -> Tensor:
-        """Return n points (B, N, S) drawn uniformly from the ball of each row of obs (B, S)."""
+        """Return n points (B, N, S) drawn uniformly from the ball of each row of obs (B, S).
+
+        With low and high: uniformly from what they leave of a box; put back into them from an ellipsoid.
+        """
         half = self.half_width.to(obs).unsqueeze(-2)  # (1 or B, 1, S)
         if self.norm == "linf":
             offset = noise.uniform(n, obs.shape[-1]).to(obs)
@@ -85,7 +112,11 @@ class Threat:
             dimension = max(1, int(open_sensors.sum()))
             offset = direction * noise.uniform(n, 1).to(direction).abs() ** (1 / dimension)
         clean = obs.unsqueeze(-2).expand_as(offset)  # (B, N, S)
-        return torch.where(half > 0, clean + (half * offset).to(obs), clean)
+        if not self.bounded:
+            return torch.where(half > 0, clean + (half * offset).to(obs), clean)
+        lowest, highest = (end.unsqueeze(-2) for end in self.reach(obs))
+        drawn = lowest + (offset + 1) / 2 * (highest - lowest) if self.norm == "linf" else clean + half * offset
+        return torch.where(half > 0, torch.clamp(drawn.to(obs), lowest, highest), clean)
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """Return the change (B, S) of length eps that lowers a linear function with this gradient most.
@@ -97,12 +128,16 @@ class Threat:
             return -half * gradient.sign()
         return (-half * _direction(gradient.double() * self.scale.to(gradient))).to(gradient)
 
-    def boundary(self, obs: Tensor, seen: Tensor) -> Tensor:
-        """Return the point (B, S) on the edge of the ball in the direction of seen: a corner, for linf."""
-        half, change = self.half_width.to(obs), seen - obs
+    def edge(self, obs: Tensor, direction: Tensor) -> Tensor:
+        """Return the point (B, S) on the edge of the ball in a raw direction (B, S): a corner, for linf."""
+        half = self.half_width.to(obs)
         if self.norm == "linf":
-            return obs + half * change.sign()
-        return obs + (half * _direction(self._in_units(change))).to(obs)
+            return obs + half * direction.sign()
+        return obs + (half * _direction(self._in_units(direction))).to(obs)
+
+    def boundary(self, obs: Tensor, seen: Tensor) -> Tensor:
+        """Return the point (B, S) on the edge of the ball in the direction of seen, before low and high apply."""
+        return self.edge(obs, seen - obs)
 
     def inside(self, obs: Tensor, seen: Tensor) -> Tensor:
         """Return (B,) whether each row of seen is in the ball around obs, up to the rounding of obs + change.
@@ -113,6 +148,9 @@ class Threat:
         change = (seen.double() - obs.double()).abs()
         slack = torch.finfo(obs.dtype).eps * (obs.double().abs() + half)
         closed = ((change == 0) | ((half > 0) & change.isfinite())).all(-1)
+        if self.bounded:
+            lowest, highest = self.reach(obs)
+            closed &= ((change == 0) | ((seen >= lowest) & (seen <= highest))).all(-1)
         if self.norm == "linf":
             return closed & ((change <= half + slack) | (half == 0)).all(-1)
         length = torch.linalg.vector_norm(self._in_units(change), dim=-1)

@@ -1,5 +1,6 @@
 """Networks, optimisers and one update of soft actor-critic with an exchangeable Bellman target."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,12 +72,12 @@ class Agent:
         """One step of critic, actor, temperature and target critics, in this order; returns METRICS as (6,)."""
         rows, config = batch.rows, self.config
         alpha = self.log_alpha.detach().exp()
-        target = self._target(batch, member_values)
+        target = self.target(batch, member_values)
         q = self.critics(rows.obs, rows.action)  # (M, B)
         critic_loss = sac.critic_loss(q, target)
         _step(self.critic_optimiser, critic_loss)
 
-        action, log_prob = self.actor.sample(rows.obs, self._noise(len(rows)))
+        action, log_prob = self.actor.sample(rows.obs, self.noise(len(rows)))
         actor_loss = sac.actor_loss(self.critics(rows.obs, action, frozen=True), log_prob, alpha)
         _step(self.actor_optimiser, actor_loss)
 
@@ -87,7 +88,8 @@ class Agent:
         return torch.stack(metrics).detach()
 
     @torch.no_grad()
-    def _target(self, batch: Batch, member_values: MemberValues) -> Tensor:
+    def target(self, batch: Batch, member_values: MemberValues) -> Tensor:
+        """What the critics are fitted to, (B,): the algorithm's Bellman target, clamped if the options say so."""
         backup = Backup(
             gamma=self.config.gamma,
             beta=self.config.beta,
@@ -98,24 +100,33 @@ class Agent:
         return target.clamp(min=0) if self.config.clamp_target else target
 
     def _update_temperature(self, log_prob: Tensor) -> None:
-        target_entropy = -float(self.actor.mean.out_features)
-        _step(self.alpha_optimiser, sac.temperature_loss(self.log_alpha, log_prob, target_entropy))
-        if self.config.max_alpha is not None:
-            with torch.no_grad():
-                self.log_alpha.clamp_(max=torch.tensor(self.config.max_alpha).log().item())
+        _step(self.alpha_optimiser, sac.temperature_loss(self.log_alpha, log_prob, self.target_entropy))
+        with torch.no_grad():
+            self.log_alpha.clamp_(max=self.max_log_alpha)
+
+    @property
+    def target_entropy(self) -> float:
+        """−|A|, in nats."""
+        return -float(self.actor.mean.out_features)
+
+    @property
+    def max_log_alpha(self) -> float:
+        """The bound of log α; inf without one."""
+        bound = self.config.max_alpha
+        return math.inf if bound is None else torch.tensor(bound).log().item()  # in float32, as log α is
 
     def next_value(self, next_obs: Tensor) -> Tensor:
         """V(s') of the backup, (B, S) → (B,), with or without entropy as the options say."""
         if self.config.max_q_backup:
             return self._best_of_ten_value(next_obs)
-        action, log_prob = self.actor.sample(next_obs, self._noise(len(next_obs)))
+        action, log_prob = self.actor.sample(next_obs, self.noise(len(next_obs)))
         alpha = 0.0 if self.config.deterministic_backup else self.log_alpha.exp()
         return sac.soft_value(self.target_critics(next_obs, action), log_prob, alpha)
 
     def _best_of_ten_value(self, next_obs: Tensor) -> Tensor:
         """min_j max_k Q̄_j(s', a_k) over 10 sampled actions; (B, S) → (B,). No entropy, as in CQL's reference."""
         repeated = next_obs.repeat_interleave(10, 0)
-        action = self.actor.act(repeated, self._noise(len(repeated)))
+        action = self.actor.act(repeated, self.noise(len(repeated)))
         q: Tensor = self.target_critics(repeated, action)  # (M, 10 B)
         return q.view(len(q), len(next_obs), 10).amax(-1).amin(0)
 
@@ -143,7 +154,8 @@ class Agent:
             self.log_alpha.copy_(state["log_alpha"])
         self.generator.set_state(state["generator"])
 
-    def _noise(self, rows: int) -> Tensor:
+    def noise(self, rows: int) -> Tensor:
+        """Standard normal noise of so many actions, (rows, A), from the agent's own generator."""
         size = self.actor.mean.out_features
         return torch.randn(rows, size, generator=self.generator, device=self.device)
 

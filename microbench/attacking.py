@@ -5,14 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import attacks
 from attacks import Attack, Target, Threat
 from attacks.language import parse
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
+from microbench.critics.choosing import Judge, asks_critic, judge, judged_by, named, split
+from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
 from microbench.tasks import Task
+from reports.worst import WORST
+
+IN_RANGE = "in-range"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +27,36 @@ class Conditions:
 
     env_id: str
     unit: str = "dataset-std"
-    norm: str = "linf"
+    norm: str = "linf"  # or `linf,in-range`: see `ball`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attacked:
-    """The target as the attack sees it, the attack, and the budget per row (B, 1); None for clean rows."""
+    """The target as the attack sees it, the attack, and the budget per row (B, 1); None for clean rows.
+
+    `poor_critic` says that the attack asks a fitted critic that its own report warns of.
+    """
 
     target: Target
     attack: Attack | None = None
     threat: Threat | None = None
+    poor_critic: bool = False
+
+
+def ball(norm: str) -> tuple[str, bool]:
+    """`linf,in-range` → the norm, and whether observations stay within the range of the data.
+
+    Raises:
+        UserError: another norm, or something else after it.
+    """
+    name, comma, rest = norm.partition(",")
+    if name not in attacks.NORMS:
+        raise unknown_name("norm", name, attacks.NORMS)
+    if comma and rest != IN_RANGE:
+        raise UserError(
+            f"'{norm}' is no norm; expected {' or '.join(attacks.NORMS)}, alone or followed by ,{IN_RANGE}."
+        )
+    return name, bool(comma)
 
 
 def find_attack(text: str) -> Attack:
@@ -41,12 +67,33 @@ def find_attack(text: str) -> Attack:
     """
     if text.startswith(PREFIX):
         return load_adversary(Path(text.removeprefix(PREFIX)))
-    return attacks.resolve(text)
+    return attacks.resolve(str(split(parse(text))[0]))
 
 
 def sensors_of(text: str) -> tuple[str, ...]:
     """The only sensors that the attack of this text may touch; empty for all of them."""
     return () if text.startswith(PREFIX) else parse(text).sensors
+
+
+def judge_of(text: str, task: Task, target: Target) -> Judge | None:
+    """The critic that the text names in place of the target's own; None if it names none.
+
+    Raises:
+        UserError: there is no such critic, or it is of another task.
+    """
+    file = None if text.startswith(PREFIX) else split(parse(text))[1]
+    return None if file is None else judge(file, task, target)
+
+
+def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) -> list[Cell]:
+    """The cells, every attack that asks a critic put once for each of them: files, or `own` for the checkpoint's."""
+    found = []
+    for cell in cells:
+        fixed = cell.attack in ("none", WORST) or cell.attack.startswith(PREFIX)
+        asks = not fixed and bool(critics) and asks_critic(find_attack(cell.attack), target)
+        texts = named(cell.attack, critics) if asks else [cell.attack]
+        found += [replace(cell, attack=text) for text in texts]
+    return found
 
 
 def each_sensor(task: Task, cells: Sequence[Cell]) -> list[Cell]:
@@ -78,6 +125,9 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     if text == "none":
         return Attacked(target=target)
     attack = find_attack(text)
+    judged = judge_of(text, task, target)
+    if judged is not None:
+        target = judged_by(target, judged)
     if isinstance(attack, Adversary):
         target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
@@ -86,5 +136,15 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
         scale = torch.where(torch.from_numpy(chosen(task, sensors)), scale, 0.0)
     if target.memory is not None:  # no attack touches what the policy remembers
         scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
-    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
-    return Attacked(target=target, attack=attack, threat=threat)
+    norm, in_range = ball(conditions.norm)
+    low, high = _bounds(target, len(scale)) if in_range else (None, None)
+    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
+    poor = judged is not None and bool(judged.poor)
+    return Attacked(target=target, attack=attack, threat=threat, poor_critic=poor)
+
+
+def _bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:
+    """The range of the data (S + H,), without bounds for a memory."""
+    low, high = target.require_obs_bounds()
+    free = low.new_full((columns - len(low),), torch.inf)
+    return torch.cat([low, -free]), torch.cat([high, free])

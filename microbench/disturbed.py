@@ -26,6 +26,11 @@ class Disturbances:
         self._none = not any(rows)
         self.changed = np.zeros(len(rows), np.bool_)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has a signal that is disturbed."""
+        return self._none
+
     def seen(self, obs: Floats, ids: NDArray[np.int64]) -> Floats:
         """What the sensors of rows `ids` (B,) report of obs (B, S)."""
         return self._passed(obs, ids, lambda signals, row: signals.seen(row))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microbench.data.dataset import Transitions
-from microbench.networks import StackedLinear, stack, stacked
+from microbench.networks import StackedLinear, chunks, stack, stacked
 
 
 class Moments(NamedTuple):
@@ -82,11 +82,16 @@ class DynamicsEnsemble(nn.Module):
     @torch.no_grad()
     def member_moments(self, obs: Tensor, action: Tensor, member: int) -> Moments:
         """Moments of one member alone, each (B, S + 1)."""
-        x = self.inputs(obs, action)
+        inputs = self.inputs(obs, action)
+        out = torch.cat([self._member(member, inputs[rows]) for rows in chunks(len(inputs))])
+        return self._split(out)
+
+    def _member(self, member: int, x: Tensor) -> Tensor:
+        """What the last layer of one member gives for standardised inputs; (B, S + A) → (B, 2 (S + 1))."""
         *hidden, last = stacked(self.layers)
         for layer in hidden:
-            x = functional.silu(torch.addmm(layer.bias[member], x, layer.weight[member]))
-        return self._split(torch.addmm(last.bias[member], x, last.weight[member]))
+            x = functional.silu(torch.addmm(layer.bias[member], x, layer.weight[member]), inplace=True)
+        return torch.addmm(last.bias[member], x, last.weight[member])
 
     @torch.no_grad()
     def elite_next_obs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +99,8 @@ class DynamicsEnsemble(nn.Module):
         x = self.inputs(obs, action).expand(len(self.elites), -1, -1)
         *hidden, last = stacked(self.layers)
         for layer in hidden:
-            x = functional.silu(torch.baddbmm(layer.bias[self.elites], x, layer.weight[self.elites]))
+            product = torch.baddbmm(layer.bias[self.elites], x, layer.weight[self.elites])
+            x = functional.silu(product, inplace=True)
         mean, log_var = self._split(torch.baddbmm(last.bias[self.elites], x, last.weight[self.elites]))
         return obs + mean[..., :-1], (0.5 * log_var[..., :-1]).exp()
 

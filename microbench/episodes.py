@@ -3,7 +3,7 @@
 Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for others), A action.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attacks import Attack, Noise, Policy, Target, Threat
 from attacks.checks import stochastic_policy
+from attacks.world import InWorld, World
 from microbench.disturbed import Disturbances
 from microbench.probing import Probing
 from microbench.simulate import Simulator
@@ -65,6 +66,7 @@ def run_episodes(
     attack: Attack | None = None,
     threat: Threat | None = None,
     disturbances: Disturbances | None = None,
+    look: Callable[[NDArray[np.int64], Tensor], World] | None = None,
 ) -> Episodes:
     """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
 
@@ -75,7 +77,8 @@ def run_episodes(
     then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
     `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
     `stochastic-policy`; otherwise an attack that follows gradients is looked at now and then (`probing`), which adds
-    flags and changes nothing.
+    flags and changes nothing. `look` gives an attack that looks ahead (`attacks.world.InWorld`) the world of rows ids
+    (B,) that show obs (B, S + H).
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
@@ -85,7 +88,7 @@ def run_episodes(
     n = simulator.n
     disturbances = disturbances or Disturbances([()] * n)
     returns, lengths = np.zeros(n), np.zeros(n, np.int64)
-    first = _as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
+    first = as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
     memory = first.new_zeros(n, 0) if target.memory is None else target.memory.start.expand(n, -1)
     is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
@@ -93,13 +96,14 @@ def run_episodes(
     probing = Probing(target, None if is_stochastic else attack, seeds)
     noise = Noise.from_seeds(seeds)
     running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
-    running = running.where(_finite(running.obs.numpy()), flags["nan-observation"])
+    running = running.where(finite(running.obs.numpy()), flags["nan-observation"])
     while len(running.ids):
         obs = torch.cat([running.obs, running.memory], 1)
-        seen = _shown(target, attack, running, obs)
+        now = attack if look is None or not isinstance(attack, InWorld) else attack.in_world(look(running.ids, obs))
+        seen = _shown(target, now, running, obs)
         probing.look(running.threat, running.ids, obs, seen)
-        action, memory = deterministic_action(target.policy, seen), _remembered(target, seen, obs)
-        given = _finite(action) & _finite(memory.numpy())
+        action, memory = deterministic_action(target.policy, seen), remembered(target, seen, obs)
+        given = finite(action) & finite(memory.numpy())
         running = replace(running, memory=memory).where(given, flags["nan-action"])
         action = action[given]
         if not len(running.ids):
@@ -110,8 +114,8 @@ def run_episodes(
         rewarded = np.isfinite(reward)
         returns[ids] += np.where(rewarded, reward, 0)
         lengths[ids] += 1
-        running = replace(running, obs=_as_tensor(disturbances.seen(state, ids)))
-        sensed = rewarded & _finite(running.obs.numpy())
+        running = replace(running, obs=as_tensor(disturbances.seen(state, ids)))
+        sensed = rewarded & finite(running.obs.numpy())
         running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
     flags |= {"unstable-physics": simulator.unstable} | probing.flags(n)
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
@@ -136,7 +140,7 @@ def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def _remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
+def remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
     """The memory (B, H) of the next step, after the policy was shown seen (B, S + H) in place of obs."""
     if target.memory is None:
         return seen[:, :0]
@@ -147,14 +151,16 @@ def _padded(rows: Tensor) -> Tensor:
     return torch.cat([rows, rows.new_zeros(-len(rows) % BLOCK_ROWS, rows.shape[1])])
 
 
-def _as_tensor(obs: NDArray[np.float64]) -> Tensor:
+def as_tensor(obs: NDArray[np.float64]) -> Tensor:
+    """Observations (B, S) as the policy gets them, in float32."""
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told
         return torch.from_numpy(obs.astype(np.float32))
 
 
-def _finite(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.all(np.isfinite(rows), axis=-1)
-    return finite
+def finite(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether all numbers of each row (B, …) are finite, (B,)."""
+    found: NDArray[np.bool_] = np.all(np.isfinite(rows), axis=-1)
+    return found
 
 
 def _by_row(flags: Mapping[str, NDArray[np.bool_]], n: int) -> tuple[tuple[str, ...], ...]:

@@ -6,12 +6,14 @@ from contextlib import closing, contextmanager
 import pandas as pd
 import torch
 
+from microbench.adversaries.learned import Learned
 from microbench.attacking import Conditions, attacked
 from microbench.checkpoints import Checkpoint
 from microbench.disturbed import Disturbances
 from microbench.environment import registered
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
+from microbench.lookahead import lookahead
 from microbench.plan import Chunk
 from microbench.simulate import Simulator, make_simulator
 from microbench.tasks import Task, find_task, normalized_score
@@ -42,13 +44,18 @@ def evaluate_chunk(
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
     under = attacked(checkpoint.target, task, conditions, cells)
-    with closing(watched(make_simulator(task, [at.model for at in worlds]))) as simulator, one_thread():
+    if isinstance(under.attack, Learned):
+        under.attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
+    untouched = make_simulator(task, [at.model for at in worlds])
+    with closing(watched(untouched)) as simulator, one_thread():
         noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]
-        outcome = run_episodes(under.target, simulator, seeds, under.attack, under.threat, Disturbances(noticed))
+        look = lookahead(under.attack, under.target, untouched, noticed)
+        outcome = run_episodes(under.target, simulator, seeds, under.attack, under.threat, Disturbances(noticed), look)
     rows = []
     for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
         unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
         flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
+        flags = (*flags, *(("poor-critic",) if under.poor_critic else ()))
         rows.append(
             {
                 "algorithm": checkpoint.algorithm,
@@ -56,7 +63,7 @@ def evaluate_chunk(
                 "train_seed": checkpoint.train_seed,
                 "checkpoint": checkpoint.sha256,
                 "task": task.env_id,
-                "attack": cell.attack,
+                "attack": cell.shown,
                 "eps": cell.eps,
                 "unit": conditions.unit,
                 "norm": conditions.norm,

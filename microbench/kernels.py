@@ -1,12 +1,17 @@
-"""The faster float32 matrix kernel of oneDNN, switched on only where it really computes in float32."""
+"""The faster float32 matrix kernels of oneDNN, switched on only where they really compute in float32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 # Relative error of a 256 × 256 product: true float32 stays near 3e-7, bfloat16 near 3e-3.
 _FLOAT32_ERROR = 2e-6
+Activation = Literal["none", "relu"]
+_fused = False  # whether `dense` may be used; a setting of the process, like the kernel itself
 
 
 @contextmanager
@@ -15,21 +20,52 @@ def fast_float32_matmul() -> Iterator[bool]:
 
     On processors without bfloat16 matrix units torch's setting `bf16` selects oneDNN's float32 kernel, about twice as
     fast as the default on AMD; on those with such units it would really round to bfloat16, which a probe detects.
-    Yields whether the kernel is on. The setting is global to the process and restored at the end.
+    Yields whether the kernel is on. The setting is global to the process and restored at the end. Where it is on,
+    layers that need no gradient are computed by `dense`, with the same numbers and no second pass over the result.
     """
+    global _fused
     settings = getattr(torch.backends.mkldnn, "matmul", None)
     if settings is None:  # the setting came with torch 2.9
         yield False
         return
-    before = settings.fp32_precision
+    before, before_fused = settings.fp32_precision, _fused
     try:
         settings.fp32_precision = "bf16"
         accurate = _product_error() < _FLOAT32_ERROR
         if not accurate:
             settings.fp32_precision = before
+        _fused = accurate and _fused_layers_agree()
         yield accurate
     finally:
-        settings.fp32_precision = before
+        settings.fp32_precision, _fused = before, before_fused
+
+
+def fusable(x: Tensor) -> bool:
+    """Whether a layer at x (B, in) may be computed by `dense`: within `fast_float32_matmul`, on the CPU, no gradients.
+
+    A single row is left to torch, which has a kernel of its own for it.
+    """
+    return _fused and x.is_cpu and x.dtype == torch.float32 and len(x) > 1 and not torch.is_grad_enabled()
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Tensor:
+    """activation(x Wᵀ + b) in one kernel: (B, in), (out, in), (out,) → (B, out). Only where `fusable` says so."""
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "")
+    return out
+
+
+def _fused_layers_agree() -> bool:
+    """Whether torch has fused layers, which are not part of its public interface, and they give the usual numbers."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 64, 64, generator=generator)
+    usual = functional.linear(x, weight, weight[0])
+    try:
+        with torch.no_grad():
+            found = dense(x, weight, weight[0], "none"), dense(x, weight, weight[0], "relu")
+    except (AttributeError, RuntimeError):
+        return False
+    pairs = zip(found, (usual, usual.relu()), strict=True)
+    return all(torch.allclose(one, other, rtol=1e-5, atol=1e-5) for one, other in pairs)
 
 
 def _product_error() -> float:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from microbench.kernels import dense, fusable
+
 LOG_STD_BOUNDS = (-5.0, 2.0)  # MICRO reference, policy head
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # A larger no-grad pass is cut into pieces of this many rows, so that its temporaries stay in the cache of one core.
@@ -86,9 +88,10 @@ class Actor(nn.Module):
 
     def head(self, obs: Tensor) -> GaussianHead:
         """Pre-tanh Gaussian at obs (B, S)."""
-        x = obs
-        for layer in self.layers:
-            x = functional.relu(layer(x))
+        x, fused = obs, fusable(obs)
+        for module in self.layers:
+            layer = cast(nn.Linear, module)
+            x = dense(x, layer.weight, layer.bias, "relu") if fused else functional.relu(layer(x), inplace=True)
         return GaussianHead(self.mean(x), self.log_std(x).clamp(*LOG_STD_BOUNDS))
 
     def forward(self, obs: Tensor) -> Tensor:
@@ -108,11 +111,15 @@ class Actor(nn.Module):
 
         log π(a|s) = log N(u; μ, σ²) − Σ log(1 − tanh(u)² + 1e-6) − Σ log scale, with u = μ + σ·noise.
         """
-        mean, log_std = self.head(obs)
-        squashed = torch.tanh(mean + log_std.exp() * noise)
-        log_normal = -0.5 * noise.square() - log_std - _HALF_LOG_2PI
-        correction = torch.log(1 - squashed.square() + 1e-6) + self.action_scale.log()
-        return self.action_center + self.action_scale * squashed, (log_normal - correction).sum(-1)
+        return squashed_sample(self.head(obs), noise, self)
+
+
+def squashed_sample(head: GaussianHead, noise: Tensor, actor: Actor) -> tuple[Tensor, Tensor]:
+    """The sample of `Actor.sample` for a head (…, B, A) that is known; (…, B, A) and (…, B)."""
+    squashed = torch.tanh(head.mean + head.log_std.exp() * noise)
+    log_normal = -0.5 * noise.square() - head.log_std - _HALF_LOG_2PI
+    correction = torch.log(1 - squashed.square() + 1e-6) + actor.action_scale.log()
+    return actor.action_center + actor.action_scale * squashed, (log_normal - correction).sum(-1)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
@@ -145,12 +152,22 @@ class Critics(nn.Module):
 
     def forward(self, obs: Tensor, action: Tensor, *, frozen: bool = False) -> Tensor:
         """Values (M, B); `frozen` computes gradients with respect to the inputs only."""
-        x = torch.cat([obs, action], -1).expand(self.members, -1, -1)
+        inputs = torch.cat([obs, action], -1)
+        if fusable(inputs):
+            return torch.stack([self._member(member, inputs) for member in range(self.members)])
+        x = inputs.expand(self.members, -1, -1)
         *hidden, last = self.layers
         for layer in hidden:
-            x = functional.relu(layer(x, frozen=frozen))
+            x = functional.relu(layer(x, frozen=frozen), inplace=True)
         q: Tensor = last(x, frozen=frozen)
         return q.squeeze(-1)  # (M, B)
+
+    def _member(self, member: int, x: Tensor) -> Tensor:
+        """Q_j at the inputs (B, S + A), by fused layers; (B,)."""
+        *hidden, last = stacked(self.layers)
+        for layer in hidden:
+            x = dense(x, layer.weight[member].T, layer.bias[member, 0], "relu")
+        return dense(x, last.weight[member].T, last.bias[member, 0], "none").squeeze(-1)
 
 
 def chunks(rows: int) -> list[slice]:

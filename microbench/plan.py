@@ -10,12 +10,21 @@ FEWEST_EPISODES, MOST_EPISODES = 10, 100
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Cell:
-    """One condition of an evaluation; eps 0 without attack and factor 1 without perturbation are the clean one."""
+    """One condition of an evaluation; eps 0 without attack and factor 1 without perturbation are the clean one.
+
+    `alias` is what results call the attack where that is not its own name.
+    """
 
     attack: str = "none"
     eps: float = 0.0
     perturbation: str = "none"
     factor: float = 1.0
+    alias: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What results call the attack."""
+        return self.alias or self.attack
 
 
 CLEAN = Cell()
@@ -33,12 +42,12 @@ class Episode:
 Chunk = tuple[Episode, ...]
 
 
-def plan_episodes(cells: Iterable[Cell], episodes: int, seed: int) -> list[Episode]:
-    """Every cell once, in order, with episodes numbered from 0 and seeded from `seed` upwards."""
+def plan_episodes(cells: Iterable[Cell], episodes: int, seed: int, first: int = 0) -> list[Episode]:
+    """Every cell once, in order, with episodes numbered from `first`; episode i has the seed `seed` + i."""
     return [
         Episode(cell=cell, number=number, seed=seed + number)
         for cell in dict.fromkeys(cells)
-        for number in range(episodes)
+        for number in range(first, first + episodes)
     ]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from microbench.data.dataset import Transitions
 from microbench.dynamics import DynamicsEnsemble
-from microbench.networks import Actor
+from microbench.networks import Actor, chunks
 
 ImaginedTerminal = Callable[[Tensor], Tensor]  # next_obs (B, S) → bool (B,)
 
@@ -31,7 +31,7 @@ def roll_out(
     steps = []
     for _ in range(length):
         noise = torch.randn(len(obs), actor.mean.out_features, generator=generator, device=obs.device)
-        action = actor.act(obs, noise)
+        action = torch.cat([actor.act(obs[rows], noise[rows]) for rows in chunks(len(obs))])
         next_obs, reward = model.step(obs, action, generator)
         ended = terminal(next_obs)
         steps.append(

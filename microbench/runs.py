@@ -85,7 +85,7 @@ class RunFolder:
     def store(self, state: dict[str, Any]) -> None:
         """Replace the stored state."""
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save(_compact(state), buffer)
         replace(self.resume, buffer.getvalue())
 
     def write_log(self, rows: list[dict[str, float]]) -> None:
@@ -124,6 +124,15 @@ def describe(
     told: dict[str, Any] = {"dataset": dataset.name, "dataset_sha256": dataset.sha256, "env_id": dataset.env_id}
     told |= {"algorithm": algorithm, "seed": seed, "device": device, "threads": threads}
     return json.loads(json.dumps(told | {"config": asdict(config)}))  # type: ignore[no-any-return]  # tuples → lists
+
+
+def _compact(state: Any) -> Any:
+    """The same state without what tensors that are views share with others: torch would store all of it."""
+    if isinstance(state, torch.Tensor):
+        return state.clone() if state.untyped_storage().nbytes() > state.nbytes else state
+    if isinstance(state, dict):
+        return {name: _compact(part) for name, part in state.items()}
+    return [_compact(part) for part in state] if isinstance(state, list) else state
 
 
 def _check_same(path: Path, description: dict[str, Any]) -> None:

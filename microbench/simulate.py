@@ -13,7 +13,14 @@ from microbench.simulators.fallback import GymnasiumSimulator
 from microbench.simulators.models import nominal_model
 from microbench.tasks import Task
 
-__all__ = ["BatchedSimulator", "GymnasiumSimulator", "Simulator", "make_simulator", "nominal_model"]
+__all__ = [
+    "BatchedSimulator",
+    "GymnasiumSimulator",
+    "RestartingSimulator",
+    "Simulator",
+    "make_simulator",
+    "nominal_model",
+]
 
 
 class Simulator(Protocol):
@@ -58,7 +65,15 @@ class Simulator(Protocol):
         ...
 
 
-def make_simulator(task: Task, models: Sequence[MjModel], nthread: int = 1) -> Simulator:
+class RestartingSimulator(Simulator, Protocol):
+    """One whose rows can start anew while the others run on."""
+
+    def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        """Start an episode in rows `ids` (b,), sorted and unique, bit for bit as `reset` does; returns obs (b, S)."""
+        ...
+
+
+def make_simulator(task: Task, models: Sequence[MjModel], nthread: int = 1) -> RestartingSimulator:
     """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium.
 
     `nthread` threads share the physics of the batched simulator; Gymnasium has one.

@@ -6,11 +6,11 @@ MICRO, arXiv:2312.03991, algorithm 1. What distinguishes one algorithm from anot
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from microbench.agent import METRICS, Agent, make_agent
 from microbench.algorithms.base import Algorithm, Batch
@@ -112,6 +112,17 @@ class Training:
             UserError: the dynamics fit or an update diverged.
 
         """
+        yield from self.fit_dynamics(listen)
+        while not self.over:
+            totals = torch.zeros(len(METRICS), device=self.device)
+            for update in self.updates():
+                totals += self.agent.update(self.batch(update), self.member_values)
+                tell(listen, update)
+            self.end_epoch(totals, evaluate, listen)
+            yield
+
+    def fit_dynamics(self, listen: Listener) -> Iterator[None]:
+        """The part before the first epoch; nothing is left to do where the dynamics are fitted."""
         while not self.fitted and not self.fit.over:
             listen(self.fit.epoch())
             yield
@@ -119,35 +130,51 @@ class Training:
             self.fit.finish()
             self.fitted = True
             yield
-        while self.epoch < self.config.epochs:
-            self._cool_actor()
-            row = self._train_epoch(listen)
-            self.epoch += 1
-            if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
-                row["return"], row["score"] = evaluate(self.agent, self.config.evaluation_episodes)
-            self.log.append(row)
-            listen(EpochEnd(epoch=self.epoch, row=row))
-            yield
 
-    def _train_epoch(self, listen: Listener) -> LogRow:
-        config, first = self.config, self.epoch * self.config.updates_per_epoch
-        values = partial(
-            member_values,
+    @property
+    def over(self) -> bool:
+        """Whether every epoch has been trained."""
+        return self.epoch >= self.config.epochs
+
+    def updates(self) -> range:
+        """The numbers of the next epoch's updates, whose actor learning rate is set."""
+        self._cool_actor()
+        first = self.epoch * self.config.updates_per_epoch
+        return range(first, first + self.config.updates_per_epoch)
+
+    def batch(self, update: int) -> Batch:
+        """What this update learns from, logged rows first; a rollout is made before where one is due."""
+        if update % self.config.rollout_every == 0:
+            self.imagination.imagine(self.agent.actor)
+        real, generator = self.config.real_rows, self.agent.generator
+        assert self.imagination.rows is not None
+        parts = [
+            self.logged.sample(real, generator),
+            self.imagination.rows.sample(self.config.batch - real, generator),
+        ]
+        return Batch(rows=Transitions.cat(parts), real=real)
+
+    def end_epoch(self, totals: Tensor, evaluate: Evaluate, listen: Listener) -> None:
+        """Write an epoch's line of the log, from the METRICS (6,) of its updates added up; evaluate when it is time."""
+        means = (totals / self.config.updates_per_epoch).tolist()
+        row = self._row(dict(zip(METRICS, means, strict=True)))
+        self.epoch += 1
+        if self.epoch % self.config.evaluate_every == 0 or self.over:
+            row["return"], row["score"] = evaluate(self.agent, self.config.evaluation_episodes)
+        self.log.append(row)
+        listen(EpochEnd(epoch=self.epoch, row=row))
+
+    def member_values(self, obs: Tensor, action: Tensor) -> Tensor:
+        """V_i(s, a) by the configured estimator: (B, S), (B, A) → (E, B)."""
+        return member_values(
             self.model,
             self.agent.pessimistic_value,
-            samples=config.samples,
-            paired=config.gap_estimator == "paired",
+            obs,
+            action,
+            samples=self.config.samples,
+            paired=self.config.gap_estimator == "paired",
             generator=self.agent.generator,
         )
-        totals = torch.zeros(len(METRICS), device=self.device)
-        for update in range(first, first + config.updates_per_epoch):
-            if update % config.rollout_every == 0:
-                self.imagination.imagine(self.agent.actor)
-            totals += self.agent.update(self._batch(), values)
-            if update % 50 == 49:
-                listen(Updates(done=update + 1))
-        means = (totals / config.updates_per_epoch).tolist()
-        return self._row(dict(zip(METRICS, means, strict=True)))
 
     def _row(self, metrics: LogRow) -> LogRow:
         if not all(math.isfinite(value) for value in metrics.values()):
@@ -161,22 +188,18 @@ class Training:
         updates = (self.epoch + 1) * self.config.updates_per_epoch
         return {"epoch": self.epoch + 1, "updates": updates} | metrics | imagined
 
-    def _batch(self) -> Batch:
-        """Logged rows first, then imagined ones."""
-        real, generator = self.config.real_rows, self.agent.generator
-        assert self.imagination.rows is not None
-        parts = [
-            self.logged.sample(real, generator),
-            self.imagination.rows.sample(self.config.batch - real, generator),
-        ]
-        return Batch(rows=Transitions.cat(parts), real=real)
-
     def _cool_actor(self) -> None:
         """Cosine decay of the actor's learning rate from its start to 0 over the epochs."""
         if self.config.cosine:
             share = self.epoch / self.config.epochs
             for group in self.agent.actor_optimiser.param_groups:
                 group["lr"] = self.config.actor_lr * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def tell(listen: Listener, update: int) -> None:
+    """Let a listener hear of every fiftieth update."""
+    if update % 50 == 49:
+        listen(Updates(done=update + 1))
 
 
 def _generator(seed: int, device: torch.device) -> torch.Generator:

@@ -73,10 +73,15 @@ def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str
             action_low=simulator.action_low,
             action_high=simulator.action_high,
             dt=float(simulator.dt[row]),
-            rng=np.random.default_rng(np.random.SeedSequence((seed, STREAM, zlib.crc32(name.encode())))),
+            rng=stream(seed, name),
         )
         made.append(disturbance(setting))
     return made
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """What the disturbance of this name draws from in the episode of this seed."""
+    return np.random.default_rng(np.random.SeedSequence((seed, STREAM, zlib.crc32(name.encode()))))
 
 
 def effects(task: Task, cells: Iterable[Cell]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pandas as pd
 NOISE = "random"
 """The attack that every search is measured by."""
 
-_ON_SENSORS = re.compile(r"(?!adversary:)(?P<name>.+)@(?P<sensors>[^()@]+)", re.DOTALL)
+_ON_SENSORS = re.compile(r"(?!adversary:)(?P<name>[^()@]+(\(.*\))?)@(?P<sensors>[^()@]+)", re.DOTALL)
 
 
 def parted(attack: str) -> tuple[str, str]:

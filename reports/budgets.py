@@ -1,6 +1,7 @@
 """What a whole curve over eps comes to: its mean height, and the budget that halves the score."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,26 @@ def halving_budgets(eps: Floats, means: Floats) -> Floats:
     return np.where(half[:, 0] > 0, np.where(below.any(axis=1), crossed, np.inf), np.nan)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """One attack over its budgets: eps (K + 1,) from 0 (clean), values (N, K + 1) of N whole episodes, their runs."""
+
+    eps: Floats
+    values: Floats
+    runs: list[object]
+
+
+def curve_of(results: Results, attack: str) -> Curve | None:
+    """The curve of this attack, of one policy and in one unit; None without an episode that has all its budgets.
+
+    Raises ValueError as `summarize` does.
+    """
+    for head, curve, runs in _curves(prepare(study(results)), fewest=1):
+        if head["attack"] == attack:
+            return Curve(eps=curve.columns.to_numpy(np.float64), values=curve.to_numpy(np.float64), runs=runs)
+    return None
+
+
 def budget_numbers(results: Results) -> pd.DataFrame:
     """One row per policy and attack with two budgets or more and clean episodes: area and eps50 with intervals.
 
@@ -49,8 +70,8 @@ def budget_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame([_text(row) for _, row in budget_numbers(results).iterrows()])
 
 
-def _curves(episodes: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame, list[object]]]:
-    """For each curve a row that names it, the values (episodes × eps, clean at 0), and the episodes' runs."""
+def _curves(episodes: pd.DataFrame, fewest: int = 2) -> Iterator[tuple[pd.Series, pd.DataFrame, list[object]]]:
+    """For each curve of so many budgets a row that names it, values (episodes × eps, clean at 0), episodes' runs."""
     alone = episodes[(episodes["block"] == "attack") & (episodes["eps"] > 0) & episodes["clean"].notna()]
     for _, rows in alone.groupby(["policy", "attack", "unit", "norm"], sort=False, observed=True):
         start = pd.factorize(rows["start"])[0]
@@ -60,7 +81,7 @@ def _curves(episodes: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame, l
         values[start, 0] = rows["clean"]
         whole = np.isfinite(values).all(axis=1)
         runs = rows["train_seed"].to_numpy(object)[np.unique(start, return_index=True)[1]]
-        if whole.any() and len(eps) > 1:
+        if whole.any() and len(eps) >= fewest:
             yield rows.iloc[0], pd.DataFrame(values[whole], columns=[0.0, *eps]), runs[whole].tolist()
 
 

@@ -7,6 +7,7 @@ from reports.grids import in_families
 from reports.names import condition_name
 from reports.ranking import leaders
 from reports.summary import BLOCKS, CONDITION, Results, study, summarize
+from reports.worst import by, candidates, most
 
 NO_CELL = "–"
 
@@ -18,8 +19,9 @@ def policy_table(results: Results, block: str = "attack", *, changes: bool = Fal
     """Rows are policies; columns are clean, the conditions of the block and the worst of them: `mean ± half-width`.
 
     `changes` adds points and percent against clean. Bold marks leaders (see `leaders`) and † flags, as in the large
-    table. The worst case counts the points of grids and samples, which have no columns. Without conditions of this
-    block (attack, perturbation, or attack and perturbation) the table has only the clean column.
+    table. The worst case (`worst.candidates`; without a column where there is no choice) counts the points of grids and
+    samples, which have no columns. Without conditions of this block (attack, perturbation, or attack and perturbation)
+    the table has only the clean column.
 
     Raises:
         ValueError: there is no such block; or as `summarize`.
@@ -36,7 +38,7 @@ def policy_table(results: Results, block: str = "attack", *, changes: bool = Fal
         row: dict[str, str] = {"policy": str(policy)} | dict.fromkeys(names.values(), NO_CELL)
         for index, cell in shown[shown["policy"] == policy].iterrows():
             row[condition_name(cell)] = _cell(cell, bold=index in best, changes=changes)
-        if conditions.groupby(CONDITION).ngroups > 1:
+        if most(conditions) > 1:
             row["worst"] = _worst(own[(own["block"] == block) & own["mean"].notna()], changes=changes)
         rows.append(row)
     return pd.DataFrame(rows)
@@ -60,16 +62,17 @@ def paper_tables(results: Results) -> dict[str, pd.DataFrame]:
 def _worst(cells: pd.DataFrame, *, changes: bool) -> str:
     if cells.empty:
         return NO_CELL
+    cells = candidates(cells)
     cell = cells.iloc[int(np.argmin(cells["mean"].to_numpy()))]
     return f"{_cell(cell, bold=False, changes=changes)} at {condition_name(cell)}"
 
 
 def _cell(cell: pd.Series, *, bold: bool, changes: bool) -> str:
     if pd.isna(cell["mean"]):
-        return "no return †"
+        return "no return †" + by(cell)
     half = (cell["high"] - cell["low"]) / 2
     text = f"{cell['mean']:z.1f}" + ("" if pd.isna(half) else f" ± {half:z.1f}")
     if changes and not pd.isna(cell["change"]):
         percent = "" if pd.isna(cell["change_percent"]) else f", {cell['change_percent']:z.1f} %"
         text += f" ({cell['change']:z.1f}{percent})"
-    return (f"**{text}**" if bold else text) + (" †" if cell["flags"] or cell["left_out"] else "")
+    return (f"**{text}**" if bold else text) + (" †" if cell["flags"] or cell["left_out"] else "") + by(cell)

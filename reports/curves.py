@@ -63,8 +63,9 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
     scales = sorted(dict.fromkeys(line.scale for line in lines), key=lambda scale: not scale.startswith(kind))
     panels = [[line for line in lines if line.scale == scale] for scale in scales]
     rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
+    longer = max(0, max(len(line.name) for line in lines) - 24)  # a file's name, say, beside which axes need room, too
     with style.context(STYLE):
-        figure = Figure(figsize=(1.8 + 4.6 * columns, 3.8 * rows), layout="constrained")
+        figure = Figure(figsize=(1.8 + 4.6 * columns + 0.075 * longer, 3.8 * rows), layout="constrained")
         places = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
         for axes in places[len(panels) :]:
             axes.remove()

@@ -9,6 +9,7 @@ import pandas as pd
 from reports import verdict
 from reports.names import number
 from reports.summary import BLOCKS
+from reports.worst import by
 
 MOST_ROWS = 300
 """Rows of a listing; where there are more, those with the lowest means are kept and the rest is counted."""
@@ -87,7 +88,8 @@ def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
     if name in ("eps", "factor"):
         absent = cell["attack" if name == "eps" else "perturbation"] == "none"
         return ("–", number(value)) if absent else (number(value), number(value))
-    return ("–" if value in ("none", "") else str(value),) * 2
+    text = "–" if value in ("none", "") else str(value)
+    return (text + by(cell) if name == "attack" else text, text)
 
 
 def _amount(value: float, interval: str = "", unit: str = "") -> dict[str, str]:

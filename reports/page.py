@@ -15,7 +15,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import budgets, provenance, verdict
+from reports import budgets, choosing, provenance, verdict
 from reports.explanations import of_flag, of_note
 from reports.grids import families, in_families
 from reports.listing import listings
@@ -47,7 +47,7 @@ def html_page(
     Raises:
         ValueError: as `summarize` does.
     """
-    given, runs = study(results), provenance.runs_of(sidecar)
+    given, runs = study(results, sidecar), provenance.runs_of(sidecar)
     episodes, summary = prepare(given), summarize(given)
     script = (HERE / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -146,7 +146,8 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
-    found = [(budgets.CAPTION, budgets.budget_table(given)), (OVERVIEW, family_table(given))]
+    found = [(choosing.CAPTION, choosing.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
+    found += [(OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
     return [(caption, table) for caption, table in (*found, *grids) if len(table)]
 

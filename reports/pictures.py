@@ -23,7 +23,8 @@ CAPTIONS = {
     "degradation_eps": f"Score against the attack budget, {BANDS}",
     "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
     "distribution": "Episodes: clean, every attack at its largest budget, the worst perturbation; boxes are quartiles.",
-    "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score.",
+    "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score. "
+    "If there is one, worst is the lowest rung: the strongest of the others on fresh episodes.",
     "profile": "Performance profiles: the share of episodes that exceed a score.",
 }
 

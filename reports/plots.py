@@ -11,6 +11,7 @@ from reports.means import Floats, mean_interval
 from reports.names import condition_name, number
 from reports.statistics import performance_profile
 from reports.summary import BLOCKS, Results, prepare, study, summarize
+from reports.worst import WORST, contenders
 
 BUDGET = ["unit", "norm", "eps"]
 
@@ -34,6 +35,7 @@ def plots(results: Results) -> dict[str, Figure]:
 def ladder_plot(results: Results) -> Figure:
     """Mean under every attack of one budget with its interval, weakest first; clean dashed; one panel per policy.
 
+    `worst` is the lowest rung, wherever its mean lies.
     The budget is the largest of those with the most attacks; attacks on perturbed robots are not shown.
 
     Raises:
@@ -46,6 +48,7 @@ def ladder_plot(results: Results) -> Figure:
     order = rung.groupby("attack", sort=False)["mean"].mean().sort_values(kind="stable").index.tolist()
     policies = rung["policy"].unique().tolist()
     with style.context(STYLE):
+        order.sort(key=lambda attack: attack != WORST)  # stable: measured on other episodes, it is the lowest rung
         figure, panels = _panels(policies, len(order), max(map(len, order)))
         for axes, policy in zip(panels, policies, strict=True):
             own = rung[rung["policy"] == policy]
@@ -135,7 +138,8 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     attacks = measured[measured["block"] == "attack"].groupby(["policy", "attack", "unit", "norm"])
     chosen += attacks["eps"].idxmax().tolist()
     for block in BLOCKS[2:]:
-        chosen += measured[measured["block"] == block].groupby("policy")["mean"].idxmin().tolist()
+        if (measured["block"] == block).any():
+            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["mean"].idxmin().tolist()
     return measured.loc[sorted(chosen)]
 
 

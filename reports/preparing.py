@@ -6,6 +6,7 @@ import pandas as pd
 from reports.means import Integers
 from reports.packing import Marks, contains
 from reports.schema import KEY
+from reports.worst import WORST
 
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
 CELL = ["policy", "metric", *CONDITION]
@@ -84,6 +85,7 @@ def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
     keys = heads[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", "nominal"]].copy()
     keys.insert(1, "block", heads["block"].map(BLOCKS.index))
     keys.insert(2, "search", heads["attack"] != "random")  # the yardstick stands above what is measured by it
+    keys.insert(3, "last", heads["attack"] == WORST)
     cell = np.argsort(keys.sort_values(list(keys.columns)).index.to_numpy())[code]
     seeds = pd.factorize(episodes["train_seed"], sort=True)[0]
     numbers = (episodes[name].to_numpy() for name in ("episode", "eval_seed"))

@@ -2,13 +2,14 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reports.names import number
+from reports.worst import choices
 
 
 def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
@@ -68,7 +69,7 @@ def seconds(runs: Iterable[Mapping[str, Any]]) -> float:
     return float(sum(time for time in times if isinstance(time, (int, float))))
 
 
-def settings(runs: Iterable[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, list[str]]:
+def settings(runs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, list[str]]:
     """What decides an evaluation → its different values: policies, versions and the conditions common to all cells."""
     told: dict[str, dict[str, None]] = {
         "algorithm": dict.fromkeys(frame["algorithm"]),
@@ -78,7 +79,9 @@ def settings(runs: Iterable[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str
         for group in ("versions", "conditions"):
             for name, value in (run.get(group) or {}).items():
                 told.setdefault(str(name), {})[str(value)] = None
-    return {name: list(values) for name, values in told.items()}
+    suites = {" ".join(one.get("mean_returns") or ()) for one in choices(runs)}
+    worst = {"worst chosen from": sorted(suites)} if suites else {}
+    return {name: list(values) for name, values in told.items()} | worst
 
 
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:

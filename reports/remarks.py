@@ -2,12 +2,15 @@
 
 import pandas as pd
 
+from reports.choosing import checkpoints_of, choice_notes, records
 from reports.grids import families
 from reports.names import condition_name, listed
 from reports.pairing import repeated_cells
+from reports.provenance import runs_of
 from reports.schema import KEY
 from reports.summary import Results, Study, prepare, study, summarize
 from reports.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
+from reports.worst import most
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
@@ -25,11 +28,12 @@ def notes(results: Results) -> list[str]:
 def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
-    repeated = repeated_cells(episodes)
+    repeated, runs = repeated_cells(episodes), runs_of(given.about)
     for policy, conditions in summary.groupby("policy", sort=False):
         said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
         said += yardstick(conditions, episodes)
         said += _first(rises(conditions, episodes))
+        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
@@ -113,8 +117,8 @@ def _unrepeatable(clean: pd.DataFrame) -> list[str]:
 
 
 def _chosen(summary: pd.DataFrame) -> list[str]:
-    attacked = summary[summary["block"] != "clean"].groupby(["policy", "block"]).size()
-    if attacked.empty or attacked.max() < 2:
+    blocks = [block for name, block in summary.groupby("block") if name != "clean"]
+    if max((most(block) for block in blocks), default=0) < 2:
         return []
     said = [
         "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "

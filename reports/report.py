@@ -31,7 +31,7 @@ def write_report(
     (what produced the results) ends up in the page and at the end of table.md.
     Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
-    folder, given = Path(folder), study(results)
+    folder, given = Path(folder), study(results, sidecar)
     texts = {
         "table.md": markdown(given, sidecar),
         "table.csv": tables.to_csv(summarize(given)),
@@ -54,7 +54,7 @@ def write_report(
 
 def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
-    given = study(results)
+    given = study(results, sidecar)
     text = tables.to_markdown(tables.robustness_table(given), tables.caption(given))
     halving = budgets.budget_table(given)
     if len(halving):

@@ -8,8 +8,8 @@ condition is a *cell*. Cells are summed up all at once: a million episodes must 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
@@ -21,8 +21,10 @@ from reports.columns import statistics_of
 from reports.means import Floats, Integers, mean_intervals
 from reports.packing import packed
 from reports.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
+from reports.provenance import runs_of
 from reports.results import load_packed
 from reports.schema import check
+from reports.worst import chosen
 
 __all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
 
@@ -33,11 +35,13 @@ Made = TypeVar("Made")
 class Study:
     """A results table, checked, prepared and summed up at most once for all that is made of it.
 
-    `is_checked` tells that the table was checked and packed when it was read (see `load_study`).
+    `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
+    stands in the JSON beside it.
     """
 
     frame: pd.DataFrame
     is_checked: bool = False
+    about: Mapping[str, object] | None = None
 
     @cached_property
     def checked(self) -> pd.DataFrame:
@@ -52,13 +56,14 @@ class Study:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """What `summarize` returns."""
-        return _summarized(self.episodes)
+        summary = _summarized(self.episodes)
+        return summary.assign(chosen=chosen(self.episodes, len(summary), runs_of(self.about)))
 
     @cached_property
     def comparable(self) -> Study:
         """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
         alike = self.episodes["metric"].nunique() == 1
-        return self if alike else Study(self.checked.assign(score=np.nan), is_checked=True)
+        return self if alike else Study(self.checked.assign(score=np.nan), is_checked=True, about=self.about)
 
     @cached_property
     def _made(self) -> dict[Callable[[Study], object], object]:
@@ -75,17 +80,20 @@ Results: TypeAlias = pd.DataFrame | Study
 """A results table, or one that was prepared before."""
 
 
-def study(results: Results) -> Study:
-    """The study of a table; a study itself stays what it is."""
-    return results if isinstance(results, Study) else Study(results)
+def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
+    """The study of a table and of what stands beside it; a study that knows the latter stays what it is."""
+    if not isinstance(results, Study):
+        return Study(results, about=about)
+    return results if results.about or not about else replace(results, about=about)
 
 
-def load_study(paths: Iterable[Path | str]) -> Study:
+def load_study(paths: Iterable[Path | str], about: Mapping[str, object] | None = None) -> Study:
     """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
 
-    A million rows are checked once, while they are read, and never unfold into a table of texts.
+    A million rows are checked once, while they are read, and never unfold into a table of texts. `about` is what the
+    JSON files beside them tell (`provenance.read_sidecars`).
     """
-    return Study(load_packed(paths), is_checked=True)
+    return Study(load_packed(paths), is_checked=True, about=about)
 
 
 def prepare(results: Results) -> pd.DataFrame:
@@ -107,7 +115,8 @@ def summarize(results: Results) -> pd.DataFrame:
 
     Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
     runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
-    only), change to clean with low and high and in percent over `paired` common episodes, flags with counts.
+    only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
+    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty).
     """
     return study(results).summary
 

@@ -13,6 +13,7 @@ from reports.grids import is_composition
 from reports.means import Interval
 from reports.names import condition_name, listed, number
 from reports.pairing import paired_cells
+from reports.worst import WORST
 
 BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
 
@@ -24,7 +25,7 @@ def yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     budgets = attacked[BUDGET].itertuples(index=False, name=None)
     keys = dict(zip(attacked.index.tolist(), zip(sensors, budgets, strict=True), strict=True))
     noise = {keys[cell]: cell for cell in attacked.index[names == NOISE].tolist()}
-    search = attacked[~names.str.startswith(NOISE)]
+    search = attacked[~names.str.startswith(NOISE) & (names != WORST)]  # worst is one of the others on other episodes
     pairs = [(cell, noise.get(keys[cell])) for cell in search.index.tolist()]
     said, unclear, alone = [], [], []
     for (_, condition), interval in zip(search.iterrows(), paired_cells(episodes, pairs), strict=True):

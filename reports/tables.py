@@ -11,18 +11,22 @@ from reports.ranking import CAPTION, leaders
 from reports.remarks import notes
 from reports.scores import LEVEL
 from reports.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
+from reports.worst import WORST, by, contenders, most
 
 __all__ = ["caption", "notes", "robustness_table", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 NO_CELL = "–"
 
+AGAIN = "worst: the attack that was the strongest on other episodes, measured again on fresh ones."
+
 
 def robustness_table(results: Results) -> pd.DataFrame:
     """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
 
-    The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block of several
-    conditions ends with each policy's worst one. † marks cells with flags or missing returns (see `notes`). The
-    points of grids and samples have no rows (`family_table` sums them up), but count among what is worst.
+    The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block ends with each
+    policy's worst condition where it is chosen among several (`worst.candidates`). † marks cells with flags or missing
+    returns (see `notes`). The points of grids and samples have no rows (`family_table` sums them up), but count among
+    what is worst.
     Raises ValueError as `summarize` does.
     """
     given = study(results)
@@ -33,7 +37,7 @@ def robustness_table(results: Results) -> pd.DataFrame:
         conditions = summary[summary["block"] == block]
         for _, cells in conditions[~apart[conditions.index]].groupby(CONDITION, sort=False):
             rows.append(_heading(cells.iloc[0]) | _columns(cells, summary, best))
-        if block != "clean" and conditions.groupby(CONDITION).ngroups > 1:
+        if block != "clean" and most(conditions) > 1:
             rows.append(_worst(conditions, summary))
     table = pd.DataFrame(rows).fillna(NO_CELL)
     return table.drop(columns=_unused(summary))
@@ -52,7 +56,9 @@ def caption(results: Results) -> str:
     return (
         f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % interval, "
         f"{_method(summary)}]; change to clean over common episodes. "
-        f"Eps unit: {budgets or 'none (no observation attack)'}." + (f" {CAPTION}" if len(first) > 1 else "")
+        f"Eps unit: {budgets or 'none (no observation attack)'}."
+        + (f" {AGAIN}" if (summary["attack"] == WORST).any() else "")
+        + (f" {CAPTION}" if len(first) > 1 else "")
     )
 
 
@@ -93,7 +99,7 @@ def _columns(
     row = {}
     for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
         own = cells[cells["policy"] == policy]
-        name = f" at {condition_name(own.iloc[0])}" if named and len(own) else ""
+        name = (f" at {condition_name(own.iloc[0])}" if named else "") + by(own.iloc[0]) if len(own) else ""
         row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
         row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
         row[f"{policy} n"] = _count(own.iloc[0]) if len(own) else NO_CELL
@@ -101,9 +107,9 @@ def _columns(
 
 
 def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
-    present = conditions[conditions["mean"].notna()]
+    present = contenders(conditions[conditions["mean"].notna()])
     worst = present.loc[present.groupby("policy")["mean"].idxmin()]
-    title = f"worst of {conditions.groupby(CONDITION).ngroups}"
+    title = f"worst of {most(conditions)}"
     heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), NO_CELL)
     column = "perturbation" if conditions["block"].iloc[0] == "perturbation" else "attack"
     return heading | {column: title} | _columns(worst, summary, named=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.names import condition_name, number
+from reports.worst import WORST, candidates, searched
 
 NAMES = {
     "clean": ("clean", "clean"),
@@ -21,17 +22,20 @@ NAMES = {
 class Finding:
     """A condition that the verdict on a policy rests on: the clean one, or the worst of a group.
 
-    `cell` is its row of `summarize`, `of` the number of conditions it was chosen from, `budget` what they share.
+    `cell` is its row of `summarize`, `of` the number of conditions it was chosen from, `budget` what they share;
+    `is_fresh` tells that it was measured on other episodes than those that chose it.
     """
 
     cell: pd.Series
     of: int = 1
     budget: str = ""
+    is_fresh: bool = False
 
     @property
     def name(self) -> str:
-        """The condition, for example `fgsm eps 0.1`."""
-        return condition_name(self.cell)
+        """The condition, for example `fgsm eps 0.1`; of `worst` the attack that it is, if that is told."""
+        chosen = self.cell["chosen"]
+        return condition_name(pd.Series({**self.cell, "attack": chosen}) if chosen else self.cell)
 
     @property
     def title(self) -> str:
@@ -79,7 +83,8 @@ def sentence(finding: Finding) -> str:
         return f"Undisturbed: {level(cell)} over {cell['n']} episodes.{_blemish(cell)}"
     one, several = NAMES[cell["block"]]
     of = f"Of {finding.of} {several}{budget} the worst" if finding.of > 1 else f"The only {one}{budget}"
-    said = f"{of} is {finding.name}: {level(cell)}; {change(cell)}."
+    again = ", measured again on fresh episodes" if finding.is_fresh else ""
+    said = f"{of} is {finding.name}{again}: {level(cell)}; {change(cell)}."
     if pd.isna(cell["change_low"]) and not pd.isna(cell["change"]):
         said += " One pair of episodes gives no interval, so it shows nothing."
     elif is_unclear(cell):
@@ -135,9 +140,12 @@ def _groups(conditions: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _worst(cells: pd.DataFrame) -> Finding:
-    worst = cells.iloc[int(cells["mean"].to_numpy(np.float64).argmin())]
+    running = candidates(cells)
+    worst = running.iloc[int(running["mean"].to_numpy(np.float64).argmin())]
     budget = f"eps {number(worst['eps'])} ({worst['unit']}, {worst['norm']})" if worst["block"] == "attack" else ""
-    return Finding(cell=worst, of=len(cells), budget=budget)
+    is_fresh = worst["attack"] == WORST and len(running) == 1
+    of = max(searched(cells), 1) if is_fresh else len(running)
+    return Finding(cell=worst, of=of, budget=budget, is_fresh=is_fresh)
 
 
 def _blemish(cell: pd.Series) -> str:

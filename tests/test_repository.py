@@ -91,7 +91,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "ray", "video"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "onnx", "ray", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement
@@ -189,7 +189,7 @@ def test_a_module_is_one_idea(path: Path) -> None:
 def test_every_name_of_a_table_is_documented() -> None:
     told = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
-    names += FAMILIES
+    names += [*FAMILIES, *attacks.REFERENCES]
     assert [name for name in names if f"`{name}`" not in told] == []
 
 
@@ -204,7 +204,8 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    constants = [word for name in ("remarks", "suspicions") for word in constants_of(ROOT / "reports" / f"{name}.py")]
+    modules = [ROOT / "reports" / f"{name}.py" for name in ("remarks", "suspicions", "choosing")]
+    constants = [constant for path in modules for constant in constants_of(path)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10
     for note in notes:

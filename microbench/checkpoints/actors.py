@@ -25,7 +25,10 @@ class Actor:
     chain    all layers up to the output; twice as many outputs as actions if `doubled`, the mean first
     spread   the layer of the log standard deviation, or one row for all observations, or None
     bounds   to which the log standard deviation is cut; `soft` for −5 + 3.5·(tanh + 1) in place of a cut
-    critics  layers of every critic, (obs, action) → 1
+    outer    the Gaussian is around the squashed output, not squashed itself
+    ranged   a stored row r stands for low + (high − low)·sigmoid(r), of `bounds`, in place of a cut
+    critics  layers of every critic, (obs, action) → 1; they take actions scaled to ±1 if `scaled`
+    value    layers of V, obs → 1
     """
 
     algorithm: str
@@ -34,8 +37,12 @@ class Actor:
     doubled: bool = False
     bounds: Bounds = (-20.0, 2.0)
     soft: bool = False
+    outer: bool = False
+    ranged: bool = False
     affine: Bounds = (1.0, 0.0)  # of the stored log standard deviation: multiplier and offset
     critics: Sequence[Sequence[Layer]] = ()
+    value: Sequence[Layer] = ()
+    scaled: bool = False
     activation: str = "relu"
     stored_activation: str | None = None
     squash: str = "tanh"
@@ -61,7 +68,11 @@ def found(actor: Actor, choices: Choices) -> Found:
         head=(lambda seen: network(seen)[:, :actions]) if actor.doubled else network,
         squash=choices.squash(actor.squash),
         log_std=_log_std(actor, activation, prepare, network, actions),
+        outer=actor.outer,
         critic=nets.smallest(critics, prepare) if critics else None,
+        critics=nets.side_by_side(critics, prepare) if len(critics) > 1 else None,
+        value=nets.value_of(actor.value, activation, prepare) if actor.value else None,
+        scaled=actor.scaled,
         norm=actor.norm,
         box=actor.box,
         robots=actor.robots,
@@ -73,7 +84,8 @@ def found(actor: Actor, choices: Choices) -> Found:
 def _log_std(actor: Actor, activation: str, prepare: Function, network: Function, actions: int) -> Function | None:
     scale, offset = actor.affine
     if isinstance(actor.spread, Tensor):
-        row = (scale * actor.spread.float().reshape(-1) + offset).clamp(*actor.bounds)
+        row, (low, high) = scale * actor.spread.float().reshape(-1) + offset, actor.bounds
+        row = low + (high - low) * torch.sigmoid(row) if actor.ranged else row.clamp(low, high)
         return lambda seen: row.expand(len(seen), -1)
     if actor.doubled:
         return lambda seen: (scale * network(seen)[:, actions:] + offset).clamp(*actor.bounds)

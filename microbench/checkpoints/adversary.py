@@ -1,7 +1,8 @@
-"""Learned observation adversaries of SA-RL and ATLA as an attack: `adversary:FILE`.
+"""Learned observation adversaries as an attack, `adversary:FILE`: ours, and those of SA-RL and ATLA.
 
 Zhang et al. 2021, arXiv:2101.08452: a network ν of the size of the observation, trained against one frozen policy; at
-test its deterministic mean decides, δ = eps·clip(ν(z), ±1) in the victim's own normalised observations z.
+test its deterministic mean decides, δ = eps·clip(ν(z), ±1) in the victim's own normalised observations z. Ours are
+`adversaries.learned`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from attacks import Memory, Noise, Target, Threat
-from microbench.checkpoints.content import read_content, state_dict, telling
+from microbench.adversaries.learned import Learned
+from microbench.adversaries.storing import parse_adversary
+from microbench.checkpoints.content import Content, read_content, state_dict, telling
 from microbench.checkpoints.layers import Function
 from microbench.checkpoints.sa_ppo import first_environment, network, z_filter
 from microbench.errors import UserError
@@ -39,7 +42,8 @@ class Adversary:
         if mine is None:
             return target
         known = self.sensors + (0 if theirs is None else len(theirs.start))
-        critic, distribution = target.critic, target.distribution
+        critic, critics, value = target.critic, target.critics, target.state_value
+        distribution = target.distribution
 
         def advance(seen: Tensor, obs: Tensor) -> Tensor:
             parts = [] if theirs is None else [theirs.advance(seen[:, :known], obs[:, :known])]
@@ -50,6 +54,8 @@ class Adversary:
             target,
             policy=lambda seen: target.policy(seen[:, :known]),
             critic=None if critic is None else lambda obs, action: critic(obs[:, :known], action),
+            critics=None if critics is None else lambda obs, action: critics(obs[:, :known], action),
+            state_value=None if value is None else lambda seen: value(seen[:, :known]),
             distribution=None if distribution is None else lambda seen: distribution(seen[:, :known]),
             memory=Memory(start=torch.cat([*([] if theirs is None else [theirs.start]), mine.start]), advance=advance),
         )
@@ -69,23 +75,30 @@ class Adversary:
         return obs + threat.half_width.to(obs) * torch.cat([push, rest], 1)
 
 
-def load_adversary(path: Path) -> Adversary:
-    """The adversary of an attack-….model file.
+def load_adversary(path: Path) -> Adversary | Learned:
+    """The adversary of a file of `microbench adversary` or of an attack-….model file.
 
     Raises:
         UserError: there is no such file, or it holds no adversary.
         OSError: it cannot be read.
     """
     if not path.is_file():
-        raise UserError(f"there is no adversary file {path}; give adversary:FILE with a file of ATLA.")
+        raise UserError(f"there is no adversary file {path}; train one with `microbench adversary`.")
     stat = path.stat()
     return _read(path, (stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, stamp: tuple[int, int]) -> Adversary:
+def _read(path: Path, stamp: tuple[int, int]) -> Adversary | Learned:
     """The adversary, read once per process while the file has this stamp: every chunk asks for it."""
     content = read_content(path)
+    if content.kind == "safetensors":
+        return Learned(path=path, stored=parse_adversary(path, content.raw))
+    return _atla(content)
+
+
+def _atla(content: Content) -> Adversary:
+    path = content.path
     with telling(path), torch.no_grad():
         tensors = state_dict(content.entry("adversary_policy_model"))
         if not tensors:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from attacks import Target
+from attacks import Critic, Target
 from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.layers import after
 from microbench.checkpoints.record import Checkpoint, Source, identity
 from microbench.checkpoints.statistics import Statistics, read_statistics
 from microbench.checkpoints.task_of import find_env_id
@@ -26,8 +27,12 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     whole = identity(content.sha256, said, *others)
     target = Target(
         policy=_policy(found, center, half),
-        critic=found.critic,
+        critic=_judging(found.critic, found, center, half),
+        critics=_judging(found.critics, found, center, half),
+        state_value=found.value,
         obs_scale=_units(found, choices, stats),
+        obs_bounds=None if stats is None else stats.bounds,
+        action_box=found.box if found.squash == "none" else (center - half, center + half),
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
     )
@@ -63,10 +68,18 @@ def _policy(found: Found, center: Tensor, half: Tensor) -> Callable[[Tensor], Te
     return lambda seen: center + half * torch.tanh(found.head(seen))
 
 
+def _judging(critic: Critic | None, found: Found, center: Tensor, half: Tensor) -> Critic | None:
+    """The critic, or the critics together, of actions as they are executed."""
+    if critic is None or not found.scaled:
+        return critic
+    return lambda obs, action: critic(obs, (action - center) / half)
+
+
 def _distribution(found: Found) -> Callable[[Tensor], Normal]:
-    log_std = found.log_std
+    log_std, squashed = found.log_std, found.outer and found.squash == "tanh"
     assert log_std is not None
-    return lambda seen: Normal(found.head(seen), log_std(seen).exp(), validate_args=False)
+    middle = after(found.head, torch.tanh) if squashed else found.head
+    return lambda seen: Normal(middle(seen), log_std(seen).exp(), validate_args=False)
 
 
 def _box(found: Found, choices: Choices) -> tuple[Tensor, Tensor]:
@@ -102,6 +115,8 @@ def _units(found: Found, choices: Choices, stats: Statistics | None) -> dict[str
                 f"give the statistics of its task."
             )
         units["dataset-std"] = stats.std
+        if stats.bounds is not None:
+            units["range"] = stats.bounds[1] - stats.bounds[0]
     return units
 
 
@@ -114,5 +129,9 @@ def _try(target: Target, found: Found) -> None:
         raise ValueError(f"a policy whose actions have the shape {tuple(action.shape)}")
     if target.critic is not None and target.critic(obs, action).shape != (1,):
         raise ValueError("critics that do not fit the policy")
+    if target.critics is not None and target.critics(obs, action).shape[1:] != (1,):
+        raise ValueError("critics that do not fit the policy")
+    if target.state_value is not None and target.state_value(obs).shape != (1,):
+        raise ValueError("a value network that does not fit the policy")
     if target.distribution is not None and target.distribution(obs).stddev.shape[-1] != found.action_size:
         raise ValueError("a spread that does not fit the policy")

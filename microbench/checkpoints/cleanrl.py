@@ -39,6 +39,7 @@ def read(content: Content, choices: Choices) -> Found:
             spread=actor.get("actor_logstd"),
             activation="tanh",
             squash="none",
+            value=nets.numbered(actor, "critic."),
             norm=norm,
             beside=beside,
         )

@@ -38,12 +38,16 @@ DAMAGE = (
 """What reading a damaged or a dishonest file raises; an OSError is the disk's."""
 
 
+class Strange(ValueError):
+    """What a program holds and nothing here can do, in a few words: 'the operator fft'."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Content:
     """A file in memory.
 
-    `kind` is safetensors, zip, torch, pickle, hdf5 or unknown; `tree` what a torch file or a pickle holds, with
-    stubs in place of foreign objects; `archive` the members of a zip file.
+    `kind` is safetensors, zip, torch, torchscript, onnx, pickle, hdf5 or unknown; `tree` what a torch file or a pickle
+    holds, with stubs in place of foreign objects; `archive` the members of a zip file.
     """
 
     path: Path
@@ -80,7 +84,9 @@ def parse(path: Path, raw: bytes) -> Content:
     """The content of these bytes; `path` is for messages. Raises what is in `DAMAGE`."""
     if zipfile.is_zipfile(io.BytesIO(raw)) and raw[:2] == b"PK":
         archive = Archive(raw)
-        if f"{archive.root}data.pkl" in archive and f"{archive.root}constants.pkl" not in archive:
+        if f"{archive.root}constants.pkl" in archive:
+            return Content(path=path, raw=raw, kind="torchscript", archive=archive)
+        if f"{archive.root}data.pkl" in archive:
             return _stored(path, raw, "torch", torch_files.read_zip(archive))
         return Content(path=path, raw=raw, kind="zip", archive=archive)
     if raw.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -89,9 +95,16 @@ def parse(path: Path, raw: bytes) -> Content:
         return _stored(path, raw, "torch", torch_files.read_legacy(raw))
     if raw[8:10] == b'{"' and int.from_bytes(raw[:8], "little") < len(raw):
         return Content(path=path, raw=raw, kind="safetensors")
+    if looks_like_onnx(raw):
+        return Content(path=path, raw=raw, kind="onnx")
     if raw[:1] in (b"\x80", b"(", b"c", b"}", b"]"):
         return _stored(path, raw, "pickle", pickles.read_pickle(raw))
     return Content(path=path, raw=raw, kind="unknown")
+
+
+def looks_like_onnx(raw: bytes) -> bool:
+    """Whether the bytes begin like ONNX's ModelProto: a small version (field 1), then one of its other fields."""
+    return raw[:1] == b"\x08" and 2 < int.from_bytes(raw[1:2]) < 64 and raw[2:3] in b"\x12\x1a\x22\x28\x32\x3a\x42"
 
 
 def _stored(path: Path, raw: bytes, kind: str, tree: Any) -> Content:
@@ -114,6 +127,10 @@ def telling(path: Path) -> Iterator[None]:
             yield
     except UserError:
         raise
+    except Strange as strange:
+        raise UserError(
+            f"{path} is a program with {strange}, which is not read here; wrap it as a module:callable."
+        ) from strange
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's; h5py's about what is in a file have no number

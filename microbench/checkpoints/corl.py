@@ -65,7 +65,7 @@ def _actor(tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) -> Actor:
         values = state_dict(tree.get("qf"))
         critics = [nets.numbered(members(values, f"q{number}."), "net.") for number in (1, 2)]
         chain, row = nets.numbered(tensors, "net.net."), tensors.get("log_std")
-        return Actor(algorithm="iql", chain=chain, spread=row, critics=critics, about=about)
+        return Actor(algorithm="iql", chain=chain, spread=row, outer=True, critics=critics, about=about)
     critics = [nets.numbered(state_dict(tree.get(f"critic_{number}")), "net.") for number in (1, 2)]
     algorithm = "td3-bc" if any(critics) else "bc"
     return Actor(algorithm=algorithm, chain=nets.numbered(tensors, "net."), critics=critics, about=about)

@@ -23,6 +23,13 @@ from microbench.errors import UserError
 
 PARTS = re.compile(r"(_encoder\._layers\.\d+|_fc|_mu|_logstd)\.(weight|bias)|_logstd")
 EPS = 1e-3  # of the standard scaler, where the description does not say
+BOUNDS = {"iql": (-5.0, 2.0), "awac": (-6.0, 0.0), "bc": (-4.0, 15.0)}  # of the log standard deviation
+USUAL = (-20.0, 2.0)
+REFUSED = {
+    **{kind: "chooses among sampled actions" for kind in ("bear", "bcq", "crr")},
+    **{kind: "decodes its actions with another network" for kind in ("plas", "plas_with_perturbation")},
+}
+"""Algorithms whose action is not what their policy network gives."""
 
 
 def detect(content: Content) -> bool:
@@ -35,8 +42,10 @@ def read(content: Content, choices: Choices) -> Found:
     told = json.loads(content.tree["config"])
     config = told.get("config", told)
     kind, params = str(config.get("type", "d3rlpy")), config.get("params", {})
+    if kind in REFUSED:
+        raise UserError(f"{content.path} is of {kind}, which {REFUSED[kind]}; wrap it as a module:callable.")
     stored = read_zip(Archive(content.tree["torch"]))
-    policy = next((part for key in ("policy", "_policy") if (part := state_dict(stored.get(key)))), {})
+    policy = next((part for key in ("policy", "_policy", "imitator") if (part := state_dict(stored.get(key)))), {})
     only(policy, lambda name: PARTS.fullmatch(name) is not None, "the policy")
     hidden = nets.numbered(policy, "_encoder._layers.")
     head = "_fc" if "_fc.weight" in policy else "_mu"
@@ -47,7 +56,11 @@ def read(content: Content, choices: Choices) -> Found:
         algorithm=kind,
         chain=[*hidden, nets.layer(policy, head)],
         spread=spread,
+        bounds=BOUNDS.get(kind, USUAL),
+        ranged=True,
+        outer=kind in BOUNDS,
         critics=_critics(stored),
+        scaled=True,
         stored_activation=_activation(params),
         norm=_norm(content, params.get("observation_scaler")),
         box=_box(params.get("action_scaler")),

@@ -14,11 +14,13 @@ from microbench.checkpoints import (
     d4rl_policy,
     expert,
     offlinerl_kit,
+    onnx_files,
     own,
     rorl,
     sa_ppo,
     sb3,
     state_dict,
+    torchscript,
     unreadable,
 )
 from microbench.checkpoints.assembling import assemble
@@ -50,6 +52,8 @@ FAMILIES: Mapping[str, Reader] = {
     "d4rl-policy": Reader(detect=d4rl_policy.detect, read=d4rl_policy.read, about="policies inside D4RL hdf5 files"),
     "expert": Reader(detect=expert.detect, read=expert.read, about="openai/imitation .h5 files and expert .pkl files"),
     "state-dict": Reader(detect=state_dict.detect, read=state_dict.read, about="single-file TD3 and SAC actors"),
+    "torchscript": Reader(detect=torchscript.detect, read=torchscript.read, about="policies saved by torch.jit.save"),
+    "onnx": Reader(detect=onnx_files.detect, read=onnx_files.read, about="ONNX policies (extra onnx)"),
 }
 """Foreign families; the first whose `detect` is true reads a file."""
 

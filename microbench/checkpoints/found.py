@@ -19,7 +19,11 @@ class Found:
 
     head     obs (B, S + H) → output (B, A) before squashing, normalisation included
     log_std  the same for the log standard deviation; None for a deterministic policy
+    outer    the Gaussian is around the squashed output and not squashed itself (IQL's, AWAC's)
     critic   obs (B, S + H), action (B, A) → pessimistic value (B,)
+    critics  the same for each of several, (K, B); None unless there are at least two
+    value    obs (B, S + H) → value V(s) of the state (B,)
+    scaled   the critic takes actions that are scaled from the box to ±1
     norm     the normalisation that is part of the policy, whose std is the unit `policy-norm`
     box      lowest and highest action (A,), where the file says them
     robots   what the file calls its task: robot names, without version
@@ -32,7 +36,11 @@ class Found:
     head: Function
     squash: str
     log_std: Function | None = None
+    outer: bool = False
     critic: Callable[[Tensor, Tensor], Tensor] | None = None
+    critics: Callable[[Tensor, Tensor], Tensor] | None = None
+    value: Function | None = None
+    scaled: bool = False
     norm: Norm | None = None
     memory: Memory | None = None
     box: tuple[Tensor, Tensor] | None = None

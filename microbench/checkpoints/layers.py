@@ -100,14 +100,28 @@ def sizes(layers: Sequence[Layer]) -> list[int]:
     return [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
 
 
+def side_by_side(networks: Sequence[Function], prepare: Function) -> Callable[[Tensor, Tensor], Tensor]:
+    """Q_k(prepare(obs), action) of every critic, (K, B)."""
+
+    def critics(obs: Tensor, action: Tensor) -> Tensor:
+        x = torch.cat([prepare(obs), action], -1)
+        return torch.stack([network(x).squeeze(-1) for network in networks])
+
+    return critics
+
+
 def smallest(networks: Sequence[Function], prepare: Function) -> Callable[[Tensor, Tensor], Tensor]:
     """Min over critics of Q(prepare(obs), action), (B,)."""
+    critics = side_by_side(networks, prepare)
+    return lambda obs, action: critics(obs, action).amin(0)
 
-    def critic(obs: Tensor, action: Tensor) -> Tensor:
-        x = torch.cat([prepare(obs), action], -1)
-        return torch.stack([network(x).squeeze(-1) for network in networks]).amin(0)
 
-    return critic
+def value_of(layers: Sequence[Layer], activation: str, prepare: Function) -> Function:
+    """V(prepare(obs)), (B,); ValueError if the layers do not end in one number."""
+    if layers and len(layers[-1][0]) != 1:
+        raise ValueError(f"a value network with {len(layers[-1][0])} outputs")
+    network = mlp(layers, activation)
+    return lambda obs: network(prepare(obs)).squeeze(-1)
 
 
 def unchanged(x: Tensor) -> Tensor:

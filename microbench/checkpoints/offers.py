@@ -5,8 +5,19 @@ from collections.abc import Mapping
 import torch
 
 import attacks
-from attacks import Attack, Descend, Target
-from attacks.objectives import value
+from attacks import Attack, Target
+from attacks.target import GRADIENTS
+
+WAYS_OUT: Mapping[str, str] = {
+    GRADIENTS: "it needs gradients, which this policy does not give: use random, or min-q if there is a critic",
+    "critic": "it needs a critic Q(s, a), which the file does not have: use action-diff",
+    "critics": "it needs several critics Q(s, a), which the file does not have: use min-q or action-diff",
+    "state_value": "it needs a value V(s), which the file does not have: use min-q or action-diff",
+    "distribution": "it needs a distribution of actions, and this policy has none: use action-diff",
+    "obs_bounds": "it needs the range of the data's observations: give the dataset with --obs-stats FILE.hdf5",
+    "action_box": "it needs the range of actions, which the file does not say: use targeted(action=1), or pgd",
+}
+"""What an attack may need of a target (`attacks.needs_of`) → what to say where it is not there."""
 
 
 def has_gradients(target: Target) -> bool:
@@ -21,12 +32,11 @@ def has_gradients(target: Target) -> bool:
 def missing(attack: Attack, target: Target) -> str:
     """What the policy lacks for this attack and what to use instead; empty if nothing.
 
-    Attacks of others are not judged.
+    Attacks of others are judged by what they say themselves (`attacks.needs_of`).
     """
-    if attacks.objective_of(attack, target) == value.__name__ and target.critic is None:
-        return "it needs a critic Q(s, a), which the file does not have: use action-diff"
-    if isinstance(attack, Descend) and not has_gradients(target):
-        return "it needs gradients, which this policy does not give: use random, or min-q if there is a critic"
+    for need in attacks.needs_of(attack, target):
+        if not (has_gradients(target) if need == GRADIENTS else getattr(target, need) is not None):
+            return WAYS_OUT[need]
     return ""
 
 

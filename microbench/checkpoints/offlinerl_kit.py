@@ -1,7 +1,7 @@
 """policy.pth of OfflineRL-Kit and of what descends from it: MICRO's and MOBILE's reference code.
 
-A state dict of the whole policy. The SAC family (MOPO, COMBO, RAMBO, MOBILE, MICRO) takes observations as they are;
-TD3+BC normalises them and does not store the statistics.
+A state dict of the whole policy. The SAC family (MOPO, COMBO, RAMBO, MOBILE, MICRO), IQL and BC take observations as
+they are; TD3+BC normalises them and does not store the statistics.
 """
 
 import re
@@ -37,21 +37,25 @@ def read(content: Content, choices: Choices) -> Found:
         "the actor",
     )
     hidden, critics = nets.numbered(tensors, "actor.backbone.model."), _critics(tensors)
+    if "actor.last.weight" in tensors and not critics:
+        choices.inferred["observations"] = "as they are: this family's BC does not normalise"
+        chain = [*hidden, nets.layer(tensors, "actor.last")]
+        return found(Actor(algorithm="bc", chain=chain), choices)
     if "actor.last.weight" in tensors:
         why = "is a deterministic policy of OfflineRL-Kit, whose TD3+BC normalises observations and does not store how"
         norm, beside = required_norm(choices, why, EPS)
         chain = [*hidden, nets.layer(tensors, "actor.last")]
-        return found(
-            Actor(algorithm="td3-bc" if critics else "bc", chain=chain, critics=critics, norm=norm, beside=beside),
-            choices,
-        )
+        return found(Actor(algorithm="td3-bc", chain=chain, critics=critics, norm=norm, beside=beside), choices)
     spread: Layer | Tensor | None = tensors.get("actor.dist_net.sigma_param")
-    bounds = FREE if spread is not None else (-5.0, 2.0)  # a spread of its own is not cut
+    outer = spread is not None  # IQL's, a spread of its own: around the squashed mean, and not cut
+    bounds = FREE if outer else (-5.0, 2.0)
     if "actor.dist_net.sigma.weight" in tensors:
         spread = nets.layer(tensors, "actor.dist_net.sigma")
     chain = [*hidden, nets.layer(tensors, "actor.dist_net.mu")]
     choices.inferred["observations"] = "as they are: this family's SAC does not normalise"
-    return found(Actor(algorithm="sac", chain=chain, spread=spread, bounds=bounds, critics=critics), choices)
+    return found(
+        Actor(algorithm="sac", chain=chain, spread=spread, bounds=bounds, outer=outer, critics=critics), choices
+    )
 
 
 def _critics(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:

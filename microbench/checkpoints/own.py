@@ -21,7 +21,8 @@ from microbench.networks import Actor, Critics
 
 FAMILY = "microbench"
 FORMAT = 1
-STATISTICS = ("obs_mean", "obs_std", "obs_range")
+STATISTICS = ("obs_mean", "obs_std", "obs_range", "obs_low")
+LATER = ("obs_low",)  # not in files of before; without it, the bounds of the data are not known
 KINDS = {"env_id": str, "algorithm": str, "dataset": str, "train_seed": int, "score": float | None}
 
 
@@ -79,11 +80,14 @@ def load_own(path: Path) -> Checkpoint:
         target=Target(
             policy=actor,
             critic=lambda obs, action: critics(obs, action).amin(0),
+            critics=critics,
             obs_scale={
                 "dataset-std": tensors["obs_std"],
                 "raw": torch.ones_like(tensors["obs_std"]),
                 "range": tensors["obs_range"],
             },
+            obs_bounds=_bounds(tensors),
+            action_box=(actor.action_center - actor.action_scale, actor.action_center + actor.action_scale),
             distribution=lambda obs: _distribution(actor, obs),
         ),
         source=Source(path=str(path.resolve()), sha256=sha256, identity=sha256),
@@ -94,6 +98,11 @@ def load_own(path: Path) -> Checkpoint:
 def _distribution(actor: Actor, obs: Tensor) -> Normal:
     mean, log_std = actor.head(obs)
     return Normal(mean, log_std.exp(), validate_args=False)
+
+
+def _bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+    """Smallest and largest observation of the dataset; None in a file that does not say."""
+    return (tensors["obs_low"], tensors["obs_low"] + tensors["obs_range"]) if "obs_low" in tensors else None
 
 
 def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -125,10 +134,11 @@ def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> 
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not describe a policy ({error!r}); it is damaged or foreign.") from error
     expected = {name: tensor.shape for name, tensor in _named(actor, critics).items()}
-    expected |= dict.fromkeys(STATISTICS, torch.Size([obs_size]))
+    known = [name for name in STATISTICS if name in tensors or name not in LATER]
+    expected |= dict.fromkeys(known, torch.Size([obs_size]))
     stored = {name: tensor.shape for name, tensor in tensors.items()}
     for name in sorted(expected.keys() | stored.keys()):
-        shapes = [tuple(known[name]) if name in known else "no such tensor" for known in (stored, expected)]
+        shapes = [tuple(have[name]) if name in have else "no such tensor" for have in (stored, expected)]
         if shapes[0] != shapes[1]:
             raise UserError(f"{path} is damaged: '{name}' has {shapes[0]}, expected {shapes[1]}.")
     for prefix, network in (("actor.", actor), ("critics.", critics)):

@@ -183,4 +183,6 @@ def is_inert(module: str, name: str) -> bool:
     if origin in INERT_STANDARD or origin in INERT_FUNCTIONS or (module == "__main__" and name[:1].isupper()):
         return True
     top = module.partition(".")[0]
+    if top == "__torch__":  # of a TorchScript file: what it names is text beside it, under any name
+        return True
     return top not in sys.stdlib_module_names and top != "__builtin__" and name.lstrip("_")[:1].isupper()

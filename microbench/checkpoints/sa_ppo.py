@@ -5,7 +5,7 @@ Zhang et al. 2020 (arXiv:2003.08938) and 2021 (arXiv:2101.08452), Sun et al. 202
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -38,6 +38,9 @@ def read(content: Content, choices: Choices) -> Found:
     activation = "tanh" if recurrent else choices.activation("tanh")
     head, memory, sizes = network(tensors, norm, activation)
     log_std = tensors["log_stdev"].float()
+    values = state_dict(content.entry("val_model"))
+    forward = not any(name.startswith("lstm.") for name in values) and "final.weight" in values
+    layers = [*nets.numbered(values, "affine_layers."), nets.layer(values, "final")] if forward else []
     return Found(
         algorithm="sa-ppo" if "adversary_policy_model" not in content.tree else "atla",
         obs_size=sizes[0],
@@ -45,11 +48,33 @@ def read(content: Content, choices: Choices) -> Found:
         head=head,
         squash=choices.squash("none"),
         log_std=lambda seen: log_std.expand(len(seen), -1),
+        value=nets.value_of(layers, activation, norm) if forward and not recurrent else None,
+        critic=None if recurrent else worst_case_critic(content, choices, norm, (sizes[0], sizes[-1])),
         norm=norm,
         memory=memory,
         robots=robots_of(environment),
         about={"layers": sizes, "recurrent": recurrent, "adversary": "adversary_policy_model" in content.tree},
     )
+
+
+def worst_case_critic(
+    content: Content, choices: Choices, norm: Norm, sizes: tuple[int, int]
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """WocaR's q_model: the value of an action if the observations after it are perturbed in the worst way.
+
+    A network like the value network, over the normalised observation and the action (Liang et al. 2022, section 4).
+    """
+    tensors = state_dict(content.entry("q_model"))
+    if not tensors:
+        return None
+    chain = [*nets.numbered(tensors, "affine_layers."), nets.layer(tensors, "final")]
+    if (nets.sizes(chain)[0], nets.sizes(chain)[-1]) != (sum(sizes), 1):
+        choices.inferred["critic"] = (
+            f"none: the q_model in the file takes {nets.sizes(chain)[0]} numbers, not {sum(sizes)}"
+        )
+        return None
+    choices.inferred["critic"] = "the q_model in the file, which WocaR trains as the worst-case value Q(s, a)"
+    return nets.smallest([nets.mlp(chain, "tanh")], norm)
 
 
 def network(tensors: Mapping[str, Tensor], norm: Norm, activation: str) -> tuple[Function, Memory | None, list[int]]:

@@ -62,9 +62,12 @@ def read(content: Content, choices: Choices) -> Found:
         obs_size=obs_size,
         action_size=sizes[-1],
         head=nets.after(trunk, _mean(chain[-1], tensors, kwargs)),
-        squash=choices.squash(default[1]),
+        squash=choices.squash(default[1], _stored_squash(tensors, kwargs)),
         log_std=_log_std(trunk, spread),
         critic=_critic(tensors, data, activation, prepare),
+        critics=_critics(tensors, activation, prepare),
+        value=_value(tensors, activation, prepare),
+        scaled=True,
         norm=stats.norm if stats is not None else None,
         memory=memory,
         box=_box(data, sizes[-1]),
@@ -90,8 +93,9 @@ def _actor(
     if "action_net.weight" in tensors:  # PPO, A2C, TRPO, linear ARS
         spread = tensors.get("log_std")
         return [*hidden, nets.layer(tensors, "action_net")], spread, ("tanh", "none")
-    if "action_net.0.weight" in tensors:  # ARS with hidden layers, whose output SB3 squashes
-        return nets.numbered(tensors, "action_net."), None, ("relu", "tanh")
+    if "action_net.0.weight" in tensors:  # ARS, whose output SB3 squashes if there are hidden layers
+        chain = nets.numbered(tensors, "action_net.")
+        return chain, None, ("relu", "tanh" if len(chain) > 1 else "none")
     raise _unsupported(content, "a policy that is none of SAC, TQC, TD3, DDPG, PPO, A2C, TRPO and ARS")
 
 
@@ -100,6 +104,14 @@ def default_activation(default: str, kwargs: Mapping[str, Any]) -> tuple[str, st
     told = re.search(r"activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
     names = {"leakyrelu": "leaky_relu"}
     return default, (names.get(told[1].lower(), told[1].lower()) if told else None)
+
+
+def _stored_squash(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> str | None:
+    """What `data` says for policies that can be either way: with an action_net."""
+    told = kwargs.get("squash_output")
+    if not isinstance(told, bool) or not any(name.startswith("action_net") for name in tensors):
+        return None
+    return "tanh" if told else "none"
 
 
 def _mean(layer: Layer, tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> Function:
@@ -123,13 +135,39 @@ def _critic(
     tensors: Mapping[str, Tensor], data: Mapping[str, Any], activation: str, prepare: Function
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Min of the critics; for TQC the mean of the quantiles that its own target keeps."""
-    chains = [nets.numbered(tensors, f"critic.qf{number}.") for number in range(10)]
-    networks = [nets.mlp(chain, activation) for chain in chains if chain]
+    chains = _critic_chains(tensors)
+    networks = [nets.mlp(chain, activation) for chain in chains]
     if not networks:
         return None
     if nets.sizes(chains[0])[-1] == 1:
         return nets.smallest(networks, prepare)
     return _truncated(networks, prepare, int(data.get("top_quantiles_to_drop_per_net", DROPPED_QUANTILES)))
+
+
+def _critics(
+    tensors: Mapping[str, Tensor], activation: str, prepare: Function
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Every critic by itself, where there are several; for TQC the mean of all its quantiles."""
+    networks = [nets.after(nets.mlp(chain, activation), _mean_output) for chain in _critic_chains(tensors)]
+    return nets.side_by_side(networks, prepare) if len(networks) > 1 else None
+
+
+def _mean_output(outputs: Tensor) -> Tensor:
+    return outputs.mean(-1, keepdim=True)
+
+
+def _critic_chains(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:
+    chains = [nets.numbered(tensors, f"critic.qf{number}.") for number in range(10)]
+    return [chain for chain in chains if chain]
+
+
+def _value(tensors: Mapping[str, Tensor], activation: str, prepare: Function) -> Function | None:
+    """V(s) of PPO, A2C and TRPO."""
+    if "value_net.weight" not in tensors:
+        return None
+    parts = ("mlp_extractor.shared_net.", "mlp_extractor.value_net.")
+    hidden = [layer for part in parts for layer in nets.numbered(tensors, part)]
+    return nets.value_of([*hidden, nets.layer(tensors, "value_net")], activation, prepare)
 
 
 def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) -> Callable[[Tensor, Tensor], Tensor]:

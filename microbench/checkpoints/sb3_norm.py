@@ -19,14 +19,14 @@ def folded(tensors: Mapping[str, Tensor], eps: float) -> dict[str, Tensor]:
     """
     made = dict(tensors)
     for place in [name.removesuffix(".ra_mean") for name in tensors if name.endswith(".ra_mean")]:
-        mean, variance, scale, bias = (tensors[f"{place}.{part}"].float() for part in PARTS[:4])
+        mean, variance, scale, bias = (tensors[f"{place}.{part}"].double() for part in PARTS[:4])
         factor = scale / (variance + eps).sqrt()
         shift = bias - mean * factor
         for layer in _following(place, tensors):
-            weight = made[f"{layer}.weight"].float()
+            weight = made[f"{layer}.weight"].double()
             if weight.ndim != 2 or weight.shape[1] != len(factor):
                 raise ValueError(f"{place} has {len(factor)} numbers, the layer after it other inputs")
-            made[f"{layer}.bias"] = made[f"{layer}.bias"].float() + weight @ shift
+            made[f"{layer}.bias"] = made[f"{layer}.bias"].double() + weight @ shift
             made[f"{layer}.weight"] = weight * factor
         for part in PARTS:
             made.pop(f"{place}.{part}", None)

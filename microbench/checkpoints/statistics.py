@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from microbench.errors import UserError
 class Statistics:
     """What a file tells of observations: mean and std (S,), and how a policy was normalised with them.
 
-    `policy` says that the policy itself was trained on observations normalised so.
+    `policy` says that the policy itself was trained on observations normalised so; `bounds` are the smallest and the
+    largest observation (S,) of a dataset.
     """
 
     mean: Tensor
@@ -32,6 +33,7 @@ class Statistics:
     eps: float = 0.0
     clip: float = float("inf")
     policy: bool = False
+    bounds: tuple[Tensor, Tensor] | None = None
 
     @property
     def norm(self) -> Norm:
@@ -54,7 +56,8 @@ def read_statistics(path: Path) -> Statistics:
             obs = read_hdf5(content.raw, lambda paths: [path for path in paths if path == "observations"])[
                 "observations"
             ].astype(np.float64)
-            return _checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)})
+            low, high = (torch.from_numpy(end).float() for end in (obs.min(0), obs.max(0)))
+            return replace(_checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)}), bounds=(low, high))
         told = json.loads(content.raw.decode())
         if not isinstance(told, dict) or not {"mean", "std"} <= told.keys():
             raise UserError(

@@ -42,8 +42,8 @@ class Storage:
         self.values = values
 
 
-def read_zip(archive: Archive) -> Any:
-    """The object of a torch zip file.
+def read_zip(archive: Archive, member: str = "data", names: Mapping[str, Callable[..., Any]] | None = None) -> Any:
+    """The object of a torch zip file; `member` is its other pickle in TorchScript, `names` are known beside `TORCH`.
 
     Raises:
         ValueError and others of `errors.DAMAGE`: damaged, of another byte order, or not written by `torch.save`.
@@ -58,10 +58,10 @@ def read_zip(archive: Archive) -> Any:
         if kind != "storage" or not isinstance(key, str):
             raise ValueError("something that is no storage where a tensor's numbers are expected")
         if key not in made:
-            made[key] = Storage(_flat(archive.read(f"{root}data/{key}"), dtype(), count))
+            made[key] = Storage(_flat(archive.read(f"{root}{member}/{key}"), dtype(), count))
         return made[key]
 
-    return read_pickle(archive.read(f"{root}data.pkl"), TORCH, persistent)
+    return read_pickle(archive.read(f"{root}{member}.pkl"), {**TORCH, **(names or {})}, persistent)
 
 
 def read_legacy(content: bytes) -> Any:

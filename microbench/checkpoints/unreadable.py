@@ -6,12 +6,6 @@ from microbench.checkpoints.content import Content
 from microbench.checkpoints.pickles import Stub
 
 WHY: Mapping[str, Callable[[Content], bool]] = {
-    "is TorchScript: a program, whose operators can read and write files": lambda content: (
-        content.archive is not None and f"{content.archive.root}constants.pkl" in content.archive
-    ),
-    "is ONNX: a graph that needs its own runtime and gives no gradients": lambda content: (
-        content.raw[:1] == b"\x08" and b"onnx" in content.raw[:4096].lower()
-    ),
     "holds a whole pickled object, whose class decides what its weights mean": lambda content: isinstance(
         content.tree, Stub
     ),

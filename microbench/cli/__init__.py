@@ -20,8 +20,10 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": learning.train,
+    "adversary": learning.adversary,
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
+    "critic": learning.critic,
     "report": reporting.report,
     "compare": reporting.compare,
     "render": rendering.render,
@@ -58,7 +60,7 @@ def _run() -> int:
             raise
         return _told(_sentence(error))
     if code == INTERRUPTED:
-        typer.echo("microbench: interrupted; train, attack and perturb go on with --resume.", err=True)
+        typer.echo("microbench: interrupted; train, adversary, attack and perturb go on with --resume.", err=True)
     return int(code or 0)
 
 

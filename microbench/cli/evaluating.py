@@ -10,12 +10,14 @@ from microbench.cli.options import (
     AsJson,
     Checkpoint,
     Claim,
+    Critics,
     Env,
     Episodes,
     EvalSeed,
     FailUnder,
     Family,
     Folder,
+    InRange,
     MaxAction,
     Norm,
     ObsStats,
@@ -36,13 +38,23 @@ if TYPE_CHECKING:
 
 
 def attack(
-    eps: Annotated[list[float], typer.Option(help="Budget in --unit; repeat for several.")],
     checkpoint: Checkpoint = None,
+    eps: Annotated[list[float] | None, typer.Option(help="Budget in --unit; repeat for several.")] = None,
+    eps50: Annotated[
+        bool, typer.Option("--eps50", help="Find the budget that halves the score; of worst, if no --attack is given.")
+    ] = False,
+    budgets: Annotated[
+        int | None, typer.Option(min=2, help="With --eps50: measure at most so many budgets; 12 if left out.")
+    ] = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="Name or module:name; every built-in one if left out.")
+        list[str] | None,
+        typer.Option(
+            help="NAME, NAME(setting=value), NAME@SENSOR, module:name, or worst; the usual ones and worst if left out."
+        ),
     ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -60,20 +72,34 @@ def attack(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Attack what a policy observes and print the robustness table."""
-    from attacks import ATTACKS
+    from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
+    from microbench.commands.eps50 import FIRST, MOST
     from microbench.plan import CLEAN
+    from reports.worst import WORST
 
-    cells = [CLEAN, *command.attack_cells(attack or list(ATTACKS), eps)]
+    if not (eps or eps50):
+        raise UserError(
+            "there is no budget; give --eps, for example --eps 0.1, or --eps50 to find the one that halves."
+        )
+    if eps50 and fail_under is not None:
+        raise UserError("--eps50 tries budgets until the score has halved, so --fail-under says nothing: give one.")
+    if budgets and not eps50:
+        raise UserError("--budgets bounds the search of --eps50: give both, or leave it out.")
+    if eps50 and 0 in (eps or []):
+        raise UserError("--eps50 doubles the budget it starts from, so --eps 0 leads nowhere; give a larger one.")
+    names = attack or ([WORST] if eps50 else [*BARE, WORST])
+    cells = [CLEAN, *command.attack_cells(names, eps or [FIRST])]
     options = command.EvaluateOptions(
         checkpoint=checkpoint,
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -86,6 +112,8 @@ def attack(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
+        budgets=(budgets or MOST) if eps50 else None,
     )
     _evaluate(cells, options, fail_under, as_json)
 
@@ -107,6 +135,7 @@ def perturb(
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     episodes: Episodes = 10,
     seed: EvalSeed = 0,
@@ -124,6 +153,7 @@ def perturb(
     max_action: MaxAction = None,
     obs_stats: ObsStats = None,
     claim: Claim = None,
+    critic: Critics = None,
 ) -> None:
     """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
     from microbench.checkpoints import Overrides
@@ -142,7 +172,7 @@ def perturb(
         runs=runs,
         env=env,
         unit=unit,
-        norm=norm,
+        norm=_ball(norm, in_range),
         episodes=episodes,
         seed=seed,
         workers=workers,
@@ -155,8 +185,14 @@ def perturb(
         ),
         claim=claim,
         skip_unservable=attack is None,
+        critics=tuple(critic or ()),
     )
     _evaluate(cells, options, fail_under, as_json)
+
+
+def _ball(norm: str, in_range: bool) -> str:
+    """The norm as results tell it."""
+    return f"{norm},in-range" if in_range and "," not in norm else norm
 
 
 def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | None, as_json: bool) -> None:
@@ -165,7 +201,8 @@ def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | No
     from microbench.commands.report import gates, printed
 
     outcome = command.evaluate(cells, options)
-    failed = reports.failures(gates(None, limit), outcome.frame)
+    failed = reports.failures(gates(None, limit), outcome.study)
     if as_json or not options.quiet:
-        typer.echo(printed(outcome.frame, outcome.files, failed, as_json=as_json))
+        found = outcome.told.get("eps50", ())
+        typer.echo(printed(outcome.study, outcome.files, failed, as_json=as_json, eps50=found))
     end(failed)

@@ -5,13 +5,29 @@ from typing import Annotated
 
 import typer
 
-from microbench.cli.options import Env, Quiet
+from microbench.cli.options import (
+    Activation,
+    AsJson,
+    Checkpoint,
+    Env,
+    Family,
+    MaxAction,
+    Norm,
+    ObsStats,
+    Quiet,
+    Runs,
+    Squash,
+    Unit,
+)
 
 
 def train(
     dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
     algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds in one program, each with a folder of its own: 0,1,2,3.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
@@ -28,13 +44,13 @@ def train(
 ) -> None:
     """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
-    from microbench.commands.settings import parse_settings
+    from microbench.commands.settings import parse_seeds, parse_settings
     from microbench.data.sources import DEFAULT_DATASET
 
     options = command.TrainOptions(
         dataset=dataset or DEFAULT_DATASET,
         algorithm=algorithm,
-        seed=seed,
+        seeds=(seed,) if seeds is None else parse_seeds(seeds),
         preset=preset,
         steps=steps,
         device=device,
@@ -47,9 +63,131 @@ def train(
         quiet=quiet,
         settings=parse_settings(setting or []),
     )
-    folder = command.train(options)
+    folders = command.train(options)
     if not quiet:
-        typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+        for folder in folders:
+            typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
+
+
+def critic(
+    checkpoint: Checkpoint = None,
+    method: Annotated[str, typer.Option(help="fqe or robust-sarsa.")] = "fqe",
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Episodes of the policy, run for the fit; attacks are measured on others.")
+    ] = 100,
+    dataset: Annotated[
+        str | None, typer.Option(help="Fit to a dataset in place of such episodes (fqe only): a name, or a D4RL file.")
+    ] = None,
+    noise: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="Size of the noise on actions, in half-widths of their box; repeat to alternate."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 10_000,
+    members: Annotated[int, typer.Option(min=1, help="Critics, of which the smallest value counts.")] = 2,
+    gamma: Annotated[float, typer.Option(min=0, max=1, help="Discount per step.")] = 0.99,
+    radius: Annotated[
+        float | None, typer.Option(min=0, help="Ball of robust-sarsa, in half-widths of the action box.")
+    ] = None,
+    weight: Annotated[float | None, typer.Option(min=0, help="Weight of robust-sarsa's penalty.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides episodes, weights and batches.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; METHOD.safetensors in the folder of results if left out.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    env: Env = None,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a critic Q(s, a) to a policy, for attacks on policies that have none, and say how good it is."""
+    from microbench.checkpoints import Overrides
+    from microbench.commands import critic as command
+
+    options = command.CriticOptions(
+        checkpoint=checkpoint,
+        runs=runs,
+        method=method,
+        episodes=episodes,
+        dataset=dataset,
+        noise=tuple(noise or ()),
+        steps=steps,
+        members=members,
+        gamma=gamma,
+        radius=radius,
+        weight=weight,
+        seed=seed,
+        out=out,
+        quiet=quiet,
+        overrides=Overrides(
+            family=family,
+            activation=activation,
+            squash=squash,
+            max_action=max_action,
+            obs_stats=obs_stats,
+            env_id=env,
+        ),
+    )
+    path, origin = command.fit_critic(options)
+    if as_json or not quiet:
+        typer.echo(command.printed(path, origin, as_json=as_json))
+
+
+def adversary(
+    eps: Annotated[float, typer.Option(help="Budget in --unit.")],
+    checkpoint: Checkpoint = None,
+    method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps, in whole updates.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, noise and episodes.")] = 0,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Train so many, with other seeds and settings, and keep the strongest.")
+    ] = 1,
+    unit: Unit = None,
+    norm: Norm = "linf",
+    env: Env = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; beside the policy or below --runs if left out.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over where there is one.")] = False,
+    quiet: Quiet = False,
+    family: Family = None,
+    activation: Activation = None,
+    squash: Squash = None,
+    max_action: MaxAction = None,
+    obs_stats: ObsStats = None,
+) -> None:
+    """Train an observation adversary against a policy and say what it forces."""
+    from microbench.checkpoints import Overrides
+    from microbench.commands import adversary as command
+
+    told = command.adversary(
+        command.AdversaryOptions(
+            checkpoint=checkpoint,
+            runs=runs,
+            eps=eps,
+            method=method,
+            steps=steps,
+            seed=seed,
+            tries=tries,
+            env=env,
+            unit=unit,
+            norm=norm,
+            out=out,
+            resume=resume,
+            force=force,
+            quiet=quiet,
+            overrides=Overrides(
+                family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
+            ),
+        )
+    )
+    if not quiet:
+        typer.echo("\n".join(told))
 
 
 def collect(

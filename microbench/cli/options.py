@@ -25,7 +25,8 @@ Unit = Annotated[
         "dataset-std and policy-norm if left out."
     ),
 ]
-Norm = Annotated[str, typer.Option(help="linf or l2.")]
+Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
+InRange = Annotated[bool, typer.Option("--in-range", help="Show no observation beyond the range of the dataset's.")]
 Episodes = Annotated[int, typer.Option(min=1, help="Episodes per cell; the same start states in every cell.")]
 EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode; the next ones count upwards.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core if left out. They decide no result.")]
@@ -47,6 +48,13 @@ ObsStats = Annotated[
     Path | None, typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, or a D4RL hdf5 file.")
 ]
 Claim = Annotated[float | None, typer.Option(help="Return the policy is said to earn; a different one is flagged.")]
+Critics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--critic",
+        help="Critic that attacks ask: a file of `microbench critic`, a policy file, or own; repeat for several.",
+    ),
+]
 FailUnder = Annotated[
     float | None,
     typer.Option(help="Exit with 1 unless the lower end of every condition's interval reaches this score."),

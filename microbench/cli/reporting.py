@@ -82,17 +82,20 @@ def inspect(
 
 
 def list_names() -> None:
-    """List attacks, perturbations, algorithms and tasks."""
+    """List attacks, perturbations, algorithms, critics, families and tasks."""
     import attacks
     import perturbations
     from microbench.algorithms import ALGORITHMS
     from microbench.checkpoints import FAMILIES
+    from microbench.critics import METHODS
     from microbench.tasks import TASKS
+    from reports.worst import WORST
 
     tables: dict[str, Any] = {
-        "attacks": attacks.ATTACKS,
+        "attacks": [*attacks.ATTACKS, WORST],
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
+        "critics": METHODS,
         "families": FAMILIES,
         "tasks": TASKS,
     }

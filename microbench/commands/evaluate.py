@@ -1,10 +1,7 @@
 """`microbench attack` and `microbench perturb`: a policy and cells → results.csv, a table and plots."""
 
 import sys
-import time
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,21 +10,24 @@ import pandas as pd
 
 import attacks
 import reports
-from microbench.attacking import Conditions, each_sensor, find_attack
+from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening
-from microbench.commands.progress import Estimate, track
-from microbench.commands.rows import finish, flag_claim, identify, missing_episodes, past_runs, planned_rows
+from microbench.commands import opening, worst
+from microbench.commands.eps50 import halved
+from microbench.commands.measuring import Measuring, measure
+from microbench.commands.rows import finish, flag_claim, past_runs, planned_rows
+from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task
-from microbench.plan import Cell, Episode, plan_episodes
-from microbench.tasks import find_task
+from microbench.plan import Cell, plan_episodes
+from microbench.tasks import Task, find_task
 from microbench.versions import versions
-from microbench.workers import evaluate_episodes
 from microbench.worlds import effects
 from reports.results import RESULTS
-from reports.writer import Writer
+from reports.summary import Study, study
+from reports.worst import WORST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,22 @@ class EvaluateOptions:
     overrides: Overrides = NONE
     claim: float | None = None  # the return that the policy is said to earn
     skip_unservable: bool = False
+    critics: tuple[str, ...] = ()  # files, or own; the attacks that ask a critic are run with each
+    budgets: int | None = None  # find eps50 with at most so many; None means to measure the cells as they are
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The rows of this evaluation; the results and the files of the report by name."""
+    """The rows of this evaluation, summed up; the files of results and report by name; and what its stages tell."""
 
-    frame: pd.DataFrame
+    study: Study
     files: dict[str, Path]
+    told: dict[str, Any]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows in the order of the plan."""
+        return self.study.frame
 
 
 def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
@@ -72,7 +80,8 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
         if not 0 <= eps < float("inf"):
             raise UserError(f"--eps {eps} is no budget; expected a finite number of at least 0, for example --eps 0.1.")
     for name in names:
-        find_attack(name)
+        if not worst.is_worst(name):
+            find_attack(name)
     return [Cell(attack=name, eps=eps) for name in names for eps in budgets]
 
 
@@ -90,7 +99,6 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     """
     if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
-    began = time.monotonic()
     checkpoint = opening.open_checkpoint(
         options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
     )
@@ -98,28 +106,61 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
-    cells = each_sensor(task, cells)
-    if options.skip_unservable:
-        cells = opening.servable_cells(checkpoint, cells, quiet=options.quiet)
-    opening.check_attacks(checkpoint, cells)
+    cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
+    cells, suite, stages = _stages(checkpoint, task, cells, options)
+    critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
-    results = folder / RESULTS
-    planned = plan_episodes(cells, options.episodes, options.seed)
-    keys = identify(checkpoint, conditions, planned)
-    past_runs(results)
-    missing = missing_episodes(results, keys, planned)  # both read in any case: damage is told before the work
-    _run(checkpoint, conditions, missing if options.resume else planned, results, options)
-    this_run = _this_run(checkpoint, conditions, time.monotonic() - began)
-    this_run |= {"effects": changed, "claim": options.claim, "inferred": checkpoint.inferred}
+    opening.check_same_critics(past_runs(folder / RESULTS), critics)
+    about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim, "critics": critics}
+    keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
-        flag_claim(results, checkpoint, options.claim)
-    frame = finish(results, keys, this_run)
-    about = {"runs": past_runs(results)}
-    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", about)
-    return Outcome(frame=planned_rows(frame, keys), files={RESULTS: results} | files)
+        flag_claim(folder / RESULTS, checkpoint, options.claim)
+    frame = finish(folder / RESULTS, keys)
+    beside = {"runs": past_runs(folder / RESULTS)}
+    files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", beside)
+    rows = study(planned_rows(frame, keys), beside)
+    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=told)
+
+
+def _stages(
+    checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], options: EvaluateOptions
+) -> tuple[list[Cell], list[str], Stages]:
+    """The cells that this policy can serve, the suite of `worst`, and how all is measured.
+
+    Raises UserError as `opening.check_attacks`.
+    """
+    named = {cell.attack for cell in cells}
+    if options.skip_unservable:
+        cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
+    opening.check_attacks(checkpoint, task, cells)
+    suite: list[str] = []
+    if WORST in named:
+        able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
+        suite = worst.suite_of(cells, able)
+
+    def measured(some: Sequence[Cell]) -> Stages:
+        if WORST in {cell.attack for cell in some}:
+            return worst.worst_of(some, suite, options.episodes, options.seed)
+        return at_once(plan_episodes(some, options.episodes, options.seed))
+
+    if options.budgets is not None:
+        return list(cells), suite, halved(cells, measured, options.budgets)
+    return list(cells), suite, measured(cells)
+
+
+def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options: EvaluateOptions) -> Measuring:
+    return Measuring(
+        checkpoint=checkpoint,
+        conditions=conditions,
+        results=results,
+        workers=options.workers,
+        ray=options.ray,
+        resume=options.resume,
+        quiet=options.quiet,
+    )
 
 
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
@@ -128,29 +169,17 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     offered = checkpoint.target.obs_scale
     if conditions.unit in attacks.UNITS and conditions.unit not in offered:
         raise UserError(f"{checkpoint.path} has no {conditions.unit}; choose --unit {', '.join(offered)}.")
-    for kind, name, known in (("unit", conditions.unit, offered), ("norm", conditions.norm, attacks.NORMS)):
-        if name not in known:
-            raise unknown_name(kind, name, known)
+    if conditions.unit not in offered:
+        raise unknown_name("unit", conditions.unit, offered)
+    if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
+        way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
+        raise UserError(
+            f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
 
 
-def _this_run(checkpoint: Checkpoint, conditions: Conditions, seconds: float) -> dict[str, Any]:
+def _this_run(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
     """How these rows were made."""
     command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
     told = {"command": command, "versions": versions(), "conditions": asdict(conditions)}
-    return told | {"checkpoint": checkpoint.sha256, "seconds": round(seconds, 1)}
-
-
-def _run(
-    checkpoint: Checkpoint, conditions: Conditions, episodes: list[Episode], results: Path, options: EvaluateOptions
-) -> None:
-    estimate = Estimate(Counter(episode.cell.attack for episode in episodes))
-    finished = evaluate_episodes(checkpoint, conditions, episodes, options.workers, options.ray)
-    with (
-        track("episodes", len(episodes), quiet=options.quiet) as tracker,
-        Writer(results) as writer,
-        closing(finished),
-    ):
-        for done in finished:
-            writer.put(done.rows)
-            estimate.finished(done.rows["attack"].iloc[0], len(done.rows), done.seconds, done.workers)
-            tracker.advance_to(estimate.done, left=estimate.seconds())
+    return told | {"checkpoint": checkpoint.sha256, "inferred": checkpoint.inferred}

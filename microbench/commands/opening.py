@@ -1,19 +1,23 @@
 """Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from microbench.attacking import Conditions, find_attack
+import attacks
+from microbench.attacking import Conditions, find_attack, judge_of, with_critics
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
 from microbench.checkpoints.own import FAMILY as OWN
+from microbench.critics.choosing import Judge, asks_critic, judged_by
 from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
-from microbench.tasks import find_task
+from microbench.tasks import Task, find_task
+from reports.worst import WORST
 
 PROBE_EPISODES = 3
 UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
@@ -57,21 +61,78 @@ def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path
     return runs / f"{checkpoint.path.stem.replace(':', '.')}-{checkpoint.sha256[:8]}"
 
 
-def servable_cells(checkpoint: Checkpoint, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
+def lacking(checkpoint: Checkpoint, task: Task, attack: str) -> str:
+    """What the policy, with the critic that the attack's text names, lacks for it; empty if nothing."""
+    judge = judge_of(attack, task, checkpoint.target)
+    target = checkpoint.target if judge is None else judged_by(checkpoint.target, judge)
+    return missing(find_attack(attack), target)
+
+
+def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
     """The cells without attacks that this policy cannot serve; what is left out, and why, is said."""
-    names = dict.fromkeys(cell.attack for cell in cells if cell.attack != "none")
-    lacking = {name: why for name in names if (why := missing(find_attack(name), checkpoint.target))}
-    for name, why in lacking.items():
+    names = dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST))
+    left_out = {name: why for name in names if (why := lacking(checkpoint, task, name))}
+    for name, why in left_out.items():
         say(f"{name} is left out: {why}.", quiet=quiet)
-    return [cell for cell in cells if cell.attack not in lacking]
+    return [cell for cell in cells if cell.attack not in left_out]
 
 
-def check_attacks(checkpoint: Checkpoint, cells: Sequence[Cell]) -> None:
+def servable_suite(
+    checkpoint: Checkpoint, task: Task, critics: Sequence[str], named: Collection[str], *, quiet: bool
+) -> list[str]:
+    """The attacks of `worst` that this policy can serve; of those that nobody has named it is said why not."""
+    cells = with_critics([Cell(attack=name, eps=1.0) for name in attacks.SUITE], critics, checkpoint.target)
+    why = {cell.attack: lacking(checkpoint, task, cell.attack) for cell in cells}
+    for name, reason in why.items():
+        if reason and name not in named:
+            say(f"{name} is left out of worst: {reason}.", quiet=quiet)
+    return [name for name, reason in why.items() if not reason]
+
+
+def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> None:
     """Raise UserError for an attack that was asked for and cannot be served."""
-    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack != "none"):
-        why = missing(find_attack(name), checkpoint.target)
+    for name in dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST)):
+        why = lacking(checkpoint, task, name)
         if why:
             raise UserError(f"{name} cannot attack {checkpoint.path}: {why}.")
+        if judge_of(name, task, checkpoint.target) and not asks_critic(find_attack(name), checkpoint.target):
+            raise UserError(f"{name} names a critic and asks none; leave the setting critic out.")
+
+
+def judges(checkpoint: Checkpoint, task: Task, texts: Sequence[str], *, quiet: bool) -> dict[str, dict[str, Any]]:
+    """What is known of every critic that an attack names, by its file; what must be known about it is said."""
+    found = {text: judge_of(text, task, checkpoint.target) for text in dict.fromkeys(texts)}
+    told: dict[str, dict[str, Any]] = {}
+    for judge in found.values():
+        if judge is not None and str(judge.path) not in told:
+            told[str(judge.path)] = _about(judge, checkpoint)
+            _remark(judge, checkpoint, quiet=quiet)
+    return told
+
+
+def check_same_critics(past: Sequence[Mapping[str, Any]], critics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserError if a critic of earlier rows has been replaced: one name would mean two critics."""
+    for run in past:
+        for file, about in run.get("critics", {}).items():
+            if file in critics and critics[file]["sha256"] != about["sha256"]:
+                raise UserError(
+                    f"{file} is another critic than the one that earlier rows here were measured with; give it another "
+                    f"name, or choose another --out."
+                )
+
+
+def _about(judge: Judge, checkpoint: Checkpoint) -> dict[str, Any]:
+    about: dict[str, Any] = {"sha256": judge.sha256, "victim": judge.victim, "own": judge.victim == checkpoint.sha256}
+    if judge.origin is not None:
+        about |= {"method": judge.origin.method, "source": judge.origin.source, "report": judge.origin.report}
+    return about
+
+
+def _remark(judge: Judge, checkpoint: Checkpoint, *, quiet: bool) -> None:
+    if judge.victim != checkpoint.sha256:
+        say(f"{judge.path} judges another policy ({judge.victim[:8]}): an independent critic.", quiet=quiet)
+    if judge.poor:
+        say(f"warning: {judge.path} is a poor critic: {judge.poor}; its attacks prove nothing.", quiet=False)
 
 
 def probe(checkpoint: Checkpoint, conditions: Conditions, seed: int, *, quiet: bool) -> None:

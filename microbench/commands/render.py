@@ -25,6 +25,7 @@ from microbench.video import beside, captioned, check_kind, save
 from reports.names import condition_name
 from reports.results import RESULTS, read
 from reports.schema import KEY
+from reports.worst import WORST
 
 SIZE = 360
 """Pixels of a picture, in width and height."""
@@ -83,6 +84,8 @@ def render(options: RenderOptions) -> list[str]:
 def _cell(options: RenderOptions) -> Cell:
     if options.attack is None and options.perturbation is None:
         raise UserError("there is nothing to compare with; give --attack with --eps, or --perturbation NAME=FACTOR.")
+    if options.attack == WORST:
+        raise UserError("worst is no attack of its own; render the one that results.json names, as --attack pgd.")
     (attacked,) = attack_cells(
         [options.attack] if options.attack else [], [options.eps] if options.eps is not None else []
     ) or [CLEAN]

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import reports
+from microbench.commands.eps50 import sentence
 from reports.provenance import read_sidecars
 from reports.results import RESULTS
 from reports.summary import Results, Study
@@ -28,8 +30,8 @@ def report(paths: Sequence[Path], out: Path) -> Report:
 
     """
     results = [results_file(path) for path in paths]
-    study = reports.load_study(results)
     about = read_sidecars(results)
+    study = reports.load_study(results, about)
     return Report(study=study, files=reports.write_report(study, out, about if about["runs"] else None))
 
 
@@ -50,11 +52,24 @@ def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
     return told if limit is None else [*told, reports.fail_under(limit)]
 
 
-def printed(results: Results, files: Mapping[str, Path], failed: Iterable[str], *, as_json: bool) -> str:
-    """The table, or its numbers and the failed gates as JSON, and where everything is."""
+def printed(
+    results: Results,
+    files: Mapping[str, Path],
+    failed: Iterable[str],
+    *,
+    as_json: bool,
+    eps50: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
     if as_json:
         cells = json.loads(reports.summarize(results).to_json(orient="records", double_precision=15))
         where = {name: str(path) for name, path in files.items()}
         told = {"cells": cells, "notes": reports.notes(results), "failed": list(failed), "files": where}
-        return json.dumps(told, indent=2)
-    return reports.markdown(results) + "\n" + "\n".join(f"{name}: {path}" for name, path in files.items())
+        return json.dumps(told | ({"eps50": list(eps50)} if eps50 else {}), indent=2)
+    found = "".join(f"{sentence(one)}\n" for one in eps50)
+    return (
+        reports.markdown(results)
+        + "\n"
+        + (found and found + "\n")
+        + "\n".join(f"{name}: {path}" for name, path in files.items())
+    )

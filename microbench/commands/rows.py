@@ -1,7 +1,5 @@
 """The rows of an evaluation in results.csv: which are planned, which are there, and the order they end in."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,8 @@ from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.evaluate import flag_mismatch
 from microbench.plan import Episode
-from reports.files import alone, replace
 from reports.provenance import read_sidecars
-from reports.results import as_json, read
+from reports.results import read
 from reports.schema import KEY
 from reports.writer import Writer, move_last
 
@@ -30,7 +27,11 @@ def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episo
         "norm": conditions.norm,
     }
     rows = [
-        common | asdict(episode.cell) | {"episode": episode.number, "eval_seed": episode.seed} for episode in planned
+        common
+        | {"attack": episode.cell.shown, "eps": episode.cell.eps}
+        | {"perturbation": episode.cell.perturbation, "factor": episode.cell.factor}
+        | {"episode": episode.number, "eval_seed": episode.seed}
+        for episode in planned
     ]
     return pd.DataFrame(rows)[list(KEY)].astype({"train_seed": "Int64"})
 
@@ -48,19 +49,16 @@ def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) 
     return [episode for episode, found in zip(planned, there, strict=True) if not found]
 
 
-def finish(results: Path, keys: pd.DataFrame, this_run: Mapping[str, Any]) -> pd.DataFrame:
-    """Put the planned rows last and in the order of the plan, whichever worker was first; say beside how they came.
+def finish(results: Path, keys: pd.DataFrame) -> pd.DataFrame:
+    """Put the planned rows last and in the order of the plan, whichever worker was first; returns the whole table.
 
-    Returns the whole table. Old rows keep their bytes, and another evaluation may write to the same file meanwhile.
+    Old rows keep their bytes, and another evaluation may write to the same file meanwhile.
 
     Raises:
-        ValueError: a file is damaged, or planned rows are missing.
-        OSError: a file cannot be written.
+        ValueError: the file is damaged, or planned rows are missing.
+        OSError: it cannot be written.
 
     """
-    with alone(results.parent):
-        about = as_json({"runs": [*past_runs(results), this_run]}, results)
-        replace(results.with_suffix(".json"), about)
     move_last(keys, results)
     return read(results)
 

@@ -1,4 +1,4 @@
-"""The small language of settings: --set NAME=VALUE."""
+"""The small language of settings: --set NAME=VALUE, --seeds 0,1,2."""
 
 import dataclasses
 import json
@@ -26,6 +26,22 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
             raise unknown_name("setting", name, known)
         settings[name] = _value(name, value, known[name])
     return settings
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`"0,1,2"` → (0, 1, 2).
+
+    Raises:
+        UserError: not numbers of 0 or more, or one of them twice.
+
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UserError(f"--seeds {text}: expected whole numbers of 0 or more with commas between, like 0,1,2,3.")
+    seeds = tuple(int(word) for word in words)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text} names a seed twice; expected every seed once.")
+    return seeds
 
 
 def _value(name: str, text: str, default: Any) -> Any:

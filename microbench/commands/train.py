@@ -23,6 +23,7 @@ from microbench.kernels import fast_float32_matmul
 from microbench.returns import clean_returns
 from microbench.runs import DYNAMICS, POLICY, RunFolder, describe
 from microbench.tasks import Task, find_task, normalized_score
+from microbench.together import train_together
 from microbench.train import Event, Training, Updates
 from microbench.versions import versions
 
@@ -33,7 +34,7 @@ class TrainOptions:
 
     dataset: str
     algorithm: str
-    seed: int
+    seeds: tuple[int, ...]  # several train in one program, each into a folder of its own
     preset: str
     steps: int | None
     device: str
@@ -47,8 +48,18 @@ class TrainOptions:
     settings: dict[str, Any]
 
 
-def train(options: TrainOptions) -> RunFolder:
-    """Train, store after every epoch, and print where the policy is."""
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One seed: its training, its folder, and where it stood when it was interrupted."""
+
+    seed: int
+    training: Training
+    folder: RunFolder
+    state: dict[str, Any] | None
+
+
+def train(options: TrainOptions) -> list[RunFolder]:
+    """Train, store after every epoch, and return the folder of every seed; `latest` is the first."""
     if options.algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", options.algorithm, ALGORITHMS)
     device = _device(options.device)
@@ -59,24 +70,30 @@ def train(options: TrainOptions) -> RunFolder:
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
-    config = _config(options, dataset.name)
-    folder = RunFolder.named(options.out, dataset.name, options.algorithm, options.seed)
-    threads = torch.get_num_threads()
-    description = describe(dataset, options.algorithm, options.seed, config, device=str(device), threads=threads)
-    training = Training(dataset, task, ALGORITHMS[options.algorithm], config, seed=options.seed, device=device)
-    state = folder.open(description, resume=options.resume, force=options.force)
+    runs = [_open(options, seed, dataset, task, device) for seed in options.seeds]
     began = time.monotonic()
     with fast_float32_matmul():
-        if state is not None:  # in here: the buffer is imagined again by the same kernel, or its last bits differ
-            _restore(training, state, folder)
-        _run(training, dataset, task, folder, options)
-    seconds = time.monotonic() - began
-    command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
-    folder.write_json(
-        "train.json", {"versions": versions(), "command": command, "device": str(device), "seconds": seconds}
-    )
-    folder.mark_latest()
-    return folder
+        for run in runs:  # in here: the buffer is imagined again by the same kernel, or its last bits differ
+            if run.state is not None:
+                _restore(run.training, run.state, run.folder)
+        _train(runs, dataset, task, options)
+    about = {"versions": versions(), "command": ["microbench", *sys.argv[1:]], "device": str(device)}
+    for run in runs:  # the command without the script's own path, which is the machine's
+        run.folder.write_json("train.json", about | {"seconds": time.monotonic() - began})
+    runs[0].folder.mark_latest()
+    return [run.folder for run in runs]
+
+
+def _open(options: TrainOptions, seed: int, dataset: Dataset, task: Task, device: torch.device) -> _Run:
+    config = _config(options, dataset.name)
+    folder = RunFolder.named(options.out, dataset.name, options.algorithm, seed)
+    threads = torch.get_num_threads()
+    description = describe(dataset, options.algorithm, seed, config, device=str(device), threads=threads)
+    if len(options.seeds) > 1:
+        description["together"] = list(options.seeds)  # it decides the last bits
+    training = Training(dataset, task, ALGORITHMS[options.algorithm], config, seed=seed, device=device)
+    state = folder.open(description, resume=options.resume, force=options.force)
+    return _Run(seed=seed, training=training, folder=folder, state=state)
 
 
 def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> None:
@@ -86,19 +103,22 @@ def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> No
         raise UserError(f"{folder.resume} does not fit this run ({error!r}); start it over with --force.") from error
 
 
-def _run(training: Training, dataset: Dataset, task: Task, folder: RunFolder, options: TrainOptions) -> None:
-    """Drive the training from epoch to epoch; what is on the disk is always a whole epoch."""
-    config, show = training.config, _Show()
-    storable = training.run(partial(_evaluate, task), show)
-    for title, total in (
-        ("dynamics", config.max_dynamics_epochs),
-        ("updates", config.epochs * config.updates_per_epoch),
-    ):
-        with track(title, total, quiet=options.quiet) as show.tracker:
-            for _ in storable:
-                _store(training, dataset, folder, options)
-                if title == "dynamics" and training.fitted:
-                    break
+def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions) -> None:
+    """Drive the runs from epoch to epoch; what is on the disk is always a whole epoch."""
+    by_training = {id(run.training): run for run in runs}
+    show = _Show()
+    storable = train_together([run.training for run in runs], partial(_evaluate, task), show)
+    config = runs[0].training.config
+    for run in runs:
+        if not run.training.fitted:
+            title = "dynamics" if len(runs) == 1 else f"dynamics of seed {run.seed}"
+            with track(title, config.max_dynamics_epochs, quiet=options.quiet) as show.tracker:
+                while not run.training.fitted:
+                    next(storable)
+                    _store(run, dataset, options)
+    with track("updates", config.epochs * config.updates_per_epoch, quiet=options.quiet) as show.tracker:
+        for training in storable:
+            _store(by_training[id(training)], dataset, options)
 
 
 class _Show:
@@ -115,7 +135,8 @@ class _Show:
             self.tracker.line(f"epoch {event.epoch}: normalized score {event.row['score']:.1f}")
 
 
-def _store(training: Training, dataset: Dataset, folder: RunFolder, options: TrainOptions) -> None:
+def _store(run: _Run, dataset: Dataset, options: TrainOptions) -> None:
+    training, folder = run.training, run.folder
     if training.fitted and training.epoch == 0:
         folder.write_tensors(DYNAMICS, training.model.state_dict())
     if training.epoch:
@@ -123,7 +144,7 @@ def _store(training: Training, dataset: Dataset, folder: RunFolder, options: Tra
         origin = Origin(
             env_id=dataset.env_id,
             algorithm=options.algorithm,
-            train_seed=options.seed,
+            train_seed=run.seed,
             updates=int(row["updates"]),
             score=row["score"] if math.isfinite(row.get("score", math.nan)) else None,  # NaN without reference scores
         )

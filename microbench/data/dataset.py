@@ -47,6 +47,12 @@ class Dataset:
         return std
 
     @cached_property
+    def obs_low(self) -> Floats:
+        """Per-feature minimum (S,): with the range, the bounds of `--in-range`."""
+        low: Floats = self.obs.min(0)
+        return low
+
+    @cached_property
     def obs_range(self) -> Floats:
         """Per-feature maximum minus minimum (S,): the unit `range`."""
         span: Floats = self.obs.max(0) - self.obs.min(0)

@@ -13,6 +13,7 @@ from microbench.errors import UserError
 from microbench.locomotion import Actions, Bools, Floats, Physics, State
 from microbench.simulators.models import UNSTABLE, without_islands
 from microbench.simulators.row_by_row import RowByRow
+from microbench.simulators.snapshot import Snapshot, read, write
 from microbench.tasks import Task
 
 
@@ -29,6 +30,7 @@ class BatchedSimulator:
         if not models:
             raise UserError("a simulator needs at least one row: pass one model per row.")
         self.task, self.n = task, len(models)
+        self._models, self._nthread = models, nthread
         self._physics = task.physics
         given = {id(model): model for model in models}  # each is copied once, however many rows share it
         distinct = {key: without_islands(model) for key, model in given.items()}
@@ -49,19 +51,23 @@ class BatchedSimulator:
 
     def reset(self, seeds: Sequence[int]) -> Floats:
         """Start an episode in every row, each from its own seed; returns obs (n, S)."""
-        if len(seeds) != self.n:
-            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
+        return self.restart(np.arange(self.n), seeds)
+
+    def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        """Start a new episode in rows `ids` (b,), sorted and unique, as `reset` does; returns obs (b, S)."""
+        if len(seeds) != len(ids):
+            raise UserError(f"{len(seeds)} seeds for {len(ids)} rows: pass one seed per row.")
         nq, nv = self._qpos.shape[1], self._qvel.shape[1]
         rngs = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed))) for seed in seeds]
         noise = [self._physics.reset_noise(rng, nq, nv) for rng in rngs]
-        self._batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE.value)
-        self._qpos[:] = self._qpos0 + np.stack([qpos for qpos, _ in noise])
-        self._qvel[:] = np.stack([qvel for _, qvel in noise])
+        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._qpos[ids] = self._qpos0[ids] + np.stack([qpos for qpos, _ in noise])
+        self._qvel[ids] = np.stack([qvel for _, qvel in noise])
         if self._derived:
-            self._batch.forward()
-        self._elapsed[:] = 0
-        state = self._state(np.arange(self.n))
-        self._position = self._physics.position(state).copy()
+            self._batch.forward(ids)
+        self._elapsed[ids] = 0
+        state = self._state(ids)
+        self._position[ids] = self._physics.position(state)
         return self._physics.observe(state)
 
     def step(
@@ -88,6 +94,23 @@ class BatchedSimulator:
         fallen = self._physics.fallen(state)
         reward = self._physics.reward(velocity, action, fallen, state)
         return self._physics.observe(state), reward, fallen, self._elapsed[ids] >= self.task.horizon
+
+    def copies(self, n: int) -> "BatchedSimulator":
+        """A simulator with `n` rows for each of these: row i·n + c is copy c of row i, wherever `restore` puts it."""
+        return BatchedSimulator(self.task, [model for model in self._models for _ in range(n)], self._nthread)
+
+    def snapshot(self, ids: npt.NDArray[np.int64]) -> Snapshot:
+        """Where the rows `ids` (b,) are."""
+        state, warnings = read(self._batch, ids)
+        return Snapshot(state=state, warnings=warnings, position=self._position[ids], elapsed=self._elapsed[ids])
+
+    def restore(self, ids: npt.NDArray[np.int64], snapshot: Snapshot) -> None:
+        """Put the rows `ids` (b,) where those of the snapshot were, of this simulator or of one with their models.
+
+        What they do next under the same actions is the same, bit for bit.
+        """
+        write(self._batch, ids, snapshot.state, snapshot.warnings)
+        self._position[ids], self._elapsed[ids] = snapshot.position, snapshot.elapsed
 
     @property
     def unstable(self) -> Bools:

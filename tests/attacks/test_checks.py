@@ -1,15 +1,8 @@
 import torch
 
-from attacks import Target, action_difference, value
+from attacks import Target, value
 from attacks.checks import loss_order, stochastic_policy, zero_gradient
-from tests.attacks.toys import Networks, linear_target, observations
-
-
-def test_A3_a_distance_has_zero_gradient_at_the_clean_point_only() -> None:
-    target, obs = Networks().target(), observations(9)
-    assert zero_gradient(action_difference, target, obs).all()
-    assert not zero_gradient(action_difference, target, obs, obs + 0.1).any()
-    assert not zero_gradient(value, target, obs).any()
+from tests.attacks.toys import linear_target, observations
 
 
 def test_a_saturated_tanh_is_noticed_in_its_rows() -> None:

@@ -5,17 +5,7 @@ from torch.distributions import Normal, kl_divergence
 
 from attacks import Objective, Target, action_difference, action_kl, value
 from attacks.objectives import default
-from tests.attacks.toys import ACTIONS, SENSORS, Networks, linear_target, network, observations
-
-
-def gaussian_target(log_std: float = 0.0) -> Target:
-    """A policy that acts with the mean and whose pre-tanh std depends on the observation."""
-    mean, spread = network(SENSORS, ACTIONS, 5), network(SENSORS, ACTIONS, 6)
-    return Target(
-        policy=lambda obs: torch.tanh(mean(obs)),
-        distribution=lambda obs: Normal(mean(obs), torch.exp(spread(obs) + log_std)),
-        obs_scale={},
-    )
+from tests.attacks.toys import ACTIONS, SENSORS, Networks, gaussian_target, network, observations
 
 
 def test_value_by_hand() -> None:
@@ -63,28 +53,6 @@ def test_gradients_agree_with_finite_differences(objective: Objective) -> None:
     obs = observations(4).double()
     seen = (obs + 0.1).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda shown: objective(target, obs, shown), (seen,))
-
-
-def test_A4_a_spy_critic_sees_only_clean_observations() -> None:
-    networks, obs, seen = Networks(), observations(6), observations(6, seed=1)
-    value(networks.target(), obs, seen)
-    assert [shown.equal(seen) for shown in networks.shown] == [True]
-    assert [judged.equal(obs) for judged in networks.judged] == [True]
-
-
-def test_A6_only_the_executed_action_matters() -> None:
-    obs, seen = observations(6), observations(6, seed=1)
-    narrow, spread = gaussian_target(log_std=-3.0), gaussian_target(log_std=1.0)
-    assert action_difference(narrow, obs, seen).equal(action_difference(spread, obs, seen))
-    assert not action_kl(narrow, obs, seen).allclose(action_kl(spread, obs, seen))
-    other, _ = linear_target(seed=1)
-    assert not action_difference(narrow, obs, seen).allclose(action_difference(other, obs, seen))
-
-
-def test_A15_a_divergence_of_a_deterministic_policy_is_refused() -> None:
-    obs = observations(2)
-    with pytest.raises(ValueError, match="only has a deterministic action"):
-        action_kl(Networks().target(), obs, obs)
 
 
 @pytest.mark.parametrize("objective", [action_difference, action_kl])

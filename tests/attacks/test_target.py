@@ -25,4 +25,4 @@ def test_a_missing_critic_names_the_way_out() -> None:
 
 def test_a_missing_distribution_names_the_way_out() -> None:
     with pytest.raises(ValueError, match="use the objective action_difference"):
-        Networks().target().require_distribution()
+        Networks().target(critic=False).require_distribution()

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
-from attacks import Noise, Target, Threat
+from attacks import Descend, Noise, Target, Threat
 
 SENSORS, ACTIONS = 5, 2
 # The range of dataset standard deviations over the D4RL locomotion sets: from slow angles to joint speeds.
@@ -20,7 +21,12 @@ def linear_target(seed: int = 0, *, critic: bool = True, dtype: torch.dtype = to
     target = Target(
         policy=lambda obs: obs @ weight.T,
         critic=(lambda obs, action: obs.sum(-1) + action @ price) if critic else None,
+        critics=(lambda obs, action: (obs.sum(-1) + action @ price).expand(2, -1)) if critic else None,
+        state_value=lambda obs: obs.sum(-1),
         obs_scale={"raw": torch.ones(SENSORS), "dataset-std": WIDE_SCALE},
+        obs_bounds=(torch.full((SENSORS,), -2.0), torch.full((SENSORS,), 2.0)),
+        action_box=(torch.full((ACTIONS,), -1.0), torch.full((ACTIONS,), 1.0)),
+        distribution=lambda obs: Normal(obs @ weight.T, torch.full((len(obs), ACTIONS), 0.5, dtype=dtype)),
     )
     return target, weight.T @ price
 
@@ -47,6 +53,8 @@ class Networks:
     def __post_init__(self) -> None:
         self.actor = network(SENSORS, ACTIONS, 2 * self.seed)
         self.value = network(SENSORS + ACTIONS, 1, 2 * self.seed + 1)
+        self.second = network(SENSORS + ACTIONS, 1, 2 * self.seed + 1001)
+        self.state = network(SENSORS, 1, 2 * self.seed + 2001)
 
     def policy(self, obs: Tensor) -> Tensor:
         self.shown.append(obs.detach())
@@ -58,11 +66,32 @@ class Networks:
         value: Tensor = self.value(torch.cat([obs, action], dim=-1))
         return value.squeeze(-1)
 
+    def critics(self, obs: Tensor, action: Tensor) -> Tensor:
+        other: Tensor = self.second(torch.cat([obs, action], dim=-1))
+        return torch.stack([self.critic(obs, action), other.squeeze(-1)])
+
+    def state_value(self, obs: Tensor) -> Tensor:
+        value: Tensor = self.state(obs)
+        return value.squeeze(-1)
+
+    def distribution(self, obs: Tensor) -> Normal:
+        mean = self.actor(obs)
+        return Normal(mean, torch.exp(0.1 * mean))
+
     def target(self, *, critic: bool = True) -> Target:
+        """All that a target can offer, or only a deterministic policy."""
+        scales = {"raw": torch.ones(SENSORS), "dataset-std": WIDE_SCALE}
+        if not critic:
+            return Target(policy=self.policy, obs_scale=scales)
         return Target(
             policy=self.policy,
-            critic=self.critic if critic else None,
-            obs_scale={"raw": torch.ones(SENSORS), "dataset-std": WIDE_SCALE},
+            critic=self.critic,
+            critics=self.critics,
+            state_value=self.state_value,
+            obs_scale=scales,
+            obs_bounds=(torch.full((SENSORS,), -1.5), torch.full((SENSORS,), 1.5)),
+            action_box=(-torch.ones(ACTIONS), torch.ones(ACTIONS)),
+            distribution=self.distribution,
         )
 
 
@@ -77,3 +106,30 @@ def noise(rows: int, first: int = 0) -> Noise:
 def threat(eps: float | Tensor = 0.1, *, wide: bool = False, norm: str = "linf") -> Threat:
     scale = WIDE_SCALE if wide else torch.ones(SENSORS)
     return Threat(eps=eps, scale=scale, unit="raw", norm="l2" if norm == "l2" else "linf")
+
+
+def descended(gradient: Tensor, start: Tensor, ball: Threat, search: Descend) -> Tensor:
+    """Return where the search ends from start (B, S) on the linear objective ⟨gradient, seen⟩."""
+    target, obs = linear_target()[0], torch.zeros_like(start)
+    return search.descend(lambda target, obs, seen: seen @ gradient, target, obs, start, ball)[0]
+
+
+@dataclass
+class Recorder:
+    """An objective that remembers which points it was asked about."""
+
+    seen: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, target: Target, obs: Tensor, seen: Tensor) -> Tensor:
+        self.seen.append(seen)
+        return (seen - obs).sum(-1)
+
+
+def gaussian_target(log_std: float = 0.0) -> Target:
+    """A policy that acts with the mean and whose pre-tanh std depends on the observation."""
+    mean, spread = network(SENSORS, ACTIONS, 5), network(SENSORS, ACTIONS, 6)
+    return Target(
+        policy=lambda obs: torch.tanh(mean(obs)),
+        distribution=lambda obs: Normal(mean(obs), torch.exp(spread(obs) + log_std)),
+        obs_scale={},
+    )

@@ -66,7 +66,7 @@ def test_update_order_is_critic_actor_temperature_polyak(monkeypatch: pytest.Mon
 
 def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same update with plain modules, autograd on everything, and torch's Adam, step by step."""
-    monkeypatch.setattr(Agent, "_noise", lambda self, rows: waves(rows, ACTIONS, start=5))
+    monkeypatch.setattr(Agent, "noise", lambda self, rows: waves(rows, ACTIONS, start=5))
     made = agent(TINY)
     actor, critics, targets = copy.deepcopy((made.actor, made.critics, made.target_critics))
     metrics = dict(zip(METRICS, made.update(batch(), no_gap).tolist(), strict=True))
@@ -169,7 +169,7 @@ def test_entropy_belongs_to_the_next_value_only() -> None:
     least = made.target_critics(obs, action).amin(0)
     assert made.pessimistic_value(obs, noise).equal(least)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agent, "_noise", lambda self, rows: noise)
+        patch.setattr(Agent, "noise", lambda self, rows: noise)
         torch.testing.assert_close(made.next_value(obs), least - 0.7 * log_prob)
         dry = agent(AgentConfig(hidden=(7, 5), alpha=0.7, deterministic_backup=True))
         assert dry.next_value(obs).equal(least)
@@ -186,7 +186,7 @@ def test_pessimistic_value_in_chunks_equals_one_pass() -> None:
 def test_clamped_targets_are_not_negative() -> None:
     for clamp in (True, False):
         config = AgentConfig(hidden=(7, 5), clamp_target=clamp)
-        target = agent(config)._target(batch(), lambda obs, action: torch.tensor([[0.0], [1e3]]).expand(2, len(obs)))
+        target = agent(config).target(batch(), lambda obs, action: torch.tensor([[0.0], [1e3]]).expand(2, len(obs)))
         assert bool((target < 0).any()) is not clamp
 
 

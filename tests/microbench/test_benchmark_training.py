@@ -1,31 +1,63 @@
 """The benchmark runs, and its FLOPs are those that the shapes say; nothing here is timed."""
 
+import dataclasses
 import itertools
 
+import pandas as pd
 import pytest
 
 from benchmarks import training as benchmark
 from microbench.tasks import TASKS
 from tests.microbench.toys import small_config
 
+OURS = [
+    benchmark.PRODUCT, benchmark.SAC, benchmark.MICRO, benchmark.PAIRED,
+    benchmark.GAP, benchmark.ROLLOUT, benchmark.STEP,
+]  # fmt: skip
 
-def test_the_table_has_a_row_per_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "REPEATS", dict.fromkeys(benchmark.REPEATS, 1))
-    runs = benchmark.parts(TASKS["Hopper-v4"], small_config())
-    spent = benchmark.measure(runs, rounds=2)
-    assert spent.shape == (2, 6)
+
+def small_parts() -> list[benchmark.Part]:
+    parts = benchmark.our_parts(TASKS["Hopper-v4"], small_config(), 2)
+    return [dataclasses.replace(part, repeats=1) for part in parts]
+
+
+def test_the_table_has_a_row_per_part() -> None:
+    parts = small_parts()
+    spent = benchmark.measure(parts, rounds=2)
+    assert spent.shape == (2, 7)
     assert (spent > 0).all(axis=None)
-    found = benchmark.table(spent, benchmark.flops(runs))
-    assert list(found.index) == [*benchmark.REPEATS, benchmark.EPOCH]
+    found = benchmark.table(spent, benchmark.flops(parts))
+    epochs = [f"{name}: {benchmark.EPOCH}" for name in (benchmark.MICRO, benchmark.PAIRED)]
+    assert list(found.index) == [*OURS, *epochs]
     assert found.loc[benchmark.SAC, "× SAC update"] == "1.00"
+    assert found.loc[benchmark.PRODUCT, "× the floor"] == "1.00"
     assert found.notna().all(axis=None)
 
 
 def test_flops_of_the_dynamics_step_by_hand() -> None:
     """Forward 2 · rows · Σ in·out; backward twice that but for the first layer, whose inputs need no gradient."""
     config = small_config()
-    work = benchmark.flops(benchmark.parts(TASKS["Hopper-v4"], config))
+    work = benchmark.flops(small_parts())
     sizes = [14, 12, 12, 12, 12, 24]
     products = [a * b for a, b in itertools.pairwise(sizes)]
     rows = config.members * config.dynamics_batch
     assert work[benchmark.STEP] * 1e9 == 2 * rows * (3 * sum(products) - products[0])
+
+
+def test_flops_of_the_gap_by_hand() -> None:
+    """12 imagined rows, 3 elites, 2 samples: the ensemble once, then actor and both critics at every sample."""
+    ensemble = 3 * 12 * sum(a * b for a, b in itertools.pairwise([14, 12, 12, 12, 12, 24]))
+    actor, critics = 11 * 16 + 16 * 16 + 16 * 6, 2 * (14 * 16 + 16 * 16 + 16)
+    work = benchmark.flops(small_parts())
+    assert work[benchmark.GAP] * 1e9 == pytest.approx(2 * (ensemble + 12 * 3 * 2 * (actor + critics)))
+
+
+def test_gains_are_formed_within_a_round() -> None:
+    """1000 updates and a rollout: (1000 · 2 + 100) / (1000 · 1 + 10) = 2.08 in both rounds, whatever their pace."""
+    rounds = pd.DataFrame({benchmark.MICRO: [1.0, 3.0], benchmark.ROLLOUT: [10.0, 30.0]})
+    rounds[f"{benchmark.REFERENCE}: {benchmark.MICRO}"] = [2.0, 6.0]
+    rounds[f"{benchmark.REFERENCE}: {benchmark.ROLLOUT}"] = [100.0, 300.0]
+    found = benchmark.gains(rounds).set_index("ours")["times as fast"]
+    assert found[benchmark.MICRO] == "2.00 (2.00 to 2.00)"
+    assert found[benchmark.ROLLOUT] == "10.00 (10.00 to 10.00)"
+    assert found[f"{benchmark.MICRO}: {benchmark.EPOCH}"] == "2.08 (2.08 to 2.08)"

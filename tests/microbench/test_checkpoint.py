@@ -125,6 +125,17 @@ def test_missing_and_misshapen_tensors_are_refused(tmp_path: Path, name: str) ->
     assert "' has (" in refusal(tmp_path / "p", rewritten(content, {name: torch.zeros(2, 2)}))
 
 
+def test_a_file_of_before_has_no_bounds_and_is_read(tmp_path: Path) -> None:
+    without: dict[str, Any] = {"obs_low": None}
+    (tmp_path / "old").write_bytes(rewritten(policy_bytes(), without))
+    (tmp_path / "new").write_bytes(policy_bytes())
+    assert load_own(tmp_path / "old").target.obs_bounds is None
+    target = load_own(tmp_path / "new").target
+    low, high = target.require_obs_bounds()
+    assert (high - low).equal(target.scale("range"))
+    assert "' has (2, 2)" in refusal(tmp_path / "p", rewritten(policy_bytes(), {"obs_low": torch.zeros(2, 2)}))
+
+
 def test_unknown_tensors_are_refused(tmp_path: Path) -> None:
     for name in ("extra", "actor.extra", "critics.layers.9.bias"):
         told = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: torch.zeros(3)}))
@@ -158,7 +169,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("write", [pickle.dumps, torch_bytes])
-def test_E6_a_hostile_file_runs_nothing(tmp_path: Path, write: Any) -> None:
+def test_e6_a_hostile_file_runs_nothing(tmp_path: Path, write: Any) -> None:
     trace = tmp_path / "trace"
     content = write(Hostile(trace))
     pickle.loads(pickle.dumps(Hostile(tmp_path / "proof")))  # the trap works

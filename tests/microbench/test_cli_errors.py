@@ -37,7 +37,14 @@ def refused(said: Said, *words: str) -> None:
     ("line", "words"),
     [
         ("nope", ["No such command 'nope'", "microbench --help"]),
-        ("attack", ["Missing option '--eps'", "attack --help"]),
+        ("attack", ["there is no budget", "--eps 0.1", "--eps50"]),
+        ("attack --eps50 --fail-under 3", ["--fail-under says nothing"]),
+        ("attack --eps50 --budgets 1", ["--budgets"]),
+        ("attack --eps .1 --budgets 3", ["--budgets", "--eps50"]),
+        ("attack --eps50 --eps 0", ["--eps 0 leads nowhere"]),
+        ("attack --eps .1 --attack worst@2", ["worst has no settings and no sensors"]),
+        ("attack --eps .1 --attack worst(n=3)", ["worst has no settings and no sensors"]),
+        ("render --eps .1 --attack worst", ["worst is no attack of its own"]),
         ("attack --eps abc", ["--eps", "valid"]),
         ("attack --epsilon 1", ["No such option"]),
         ("attack --eps -1", ["--eps -1.0 is no budget"]),
@@ -312,7 +319,7 @@ def test_ctrl_c_is_told_and_keeps_what_was_finished(
         said = shell("collect", "--out", "c.hdf5")
         assert contents(Path()).keys() == contents(Path()).keys() - {"c.hdf5"}
     assert (said.code, said.out) == (130, "")
-    assert said.err == "microbench: interrupted; train, attack and perturb go on with --resume.\n"
+    assert said.err == "microbench: interrupted; train, adversary, attack and perturb go on with --resume.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -15,6 +15,7 @@ def test_statistics_by_hand() -> None:
     assert data.obs_mean.tolist() == [4, 5, 3]
     assert data.obs_std.tolist() == pytest.approx([np.sqrt(5), 0, np.sqrt(27)])
     assert data.obs_range.tolist() == [6, 0, 12]
+    assert data.obs_low.tolist() == [1, 5, 0]
     assert data.obs_mean.dtype == data.obs_std.dtype == data.obs_range.dtype == np.float32
 
 

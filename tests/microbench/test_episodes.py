@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributions import Normal
 
 from attacks import ATTACKS, Noise, Target, Threat
 from microbench import episodes
@@ -104,7 +105,7 @@ def test_returns_and_lengths_by_hand() -> None:
     assert [rows for rows, _ in world.steps] == [[0, 1, 2], [0, 2], [0]]
 
 
-def test_E3_every_episode_resets_exactly_once() -> None:
+def test_e3_every_episode_resets_exactly_once() -> None:
     world = Scripted([3, 1, 2])
     run_episodes(target(), world, [10, 20, 30], ATTACKS["random"], threat(3))
     assert world.resets == [[10, 20, 30]]
@@ -117,7 +118,7 @@ def test_actions_are_cut_to_the_box() -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "pgd"])
-def test_A5_the_first_observation_of_an_episode_is_attacked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a5_the_first_observation_of_an_episode_is_attacked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every observation that an action is taken on lies off the true one, that of `reset` included."""
     acted: list[Tensor] = []
 
@@ -161,9 +162,18 @@ def test_an_attack_that_returns_no_observation_is_told(wrong: Any) -> None:
 
 def test_eps_0_is_the_clean_run_bit_for_bit() -> None:
     clean = run_episodes(target(), Scripted([3, 5]), [1, 2])
+    whole = Target(
+        policy=Spy(),
+        critic=lambda obs, action: action.sum(-1),
+        critics=lambda obs, action: torch.stack([action.sum(-1), 2 * action.sum(-1)]),
+        state_value=lambda obs: obs.sum(-1),
+        distribution=lambda obs: Normal(obs[:, :1], torch.ones(len(obs), 1)),
+        obs_scale={},
+        obs_bounds=(torch.zeros(2), torch.ones(2)),  # the observations lie beyond them
+        action_box=(-torch.ones(1), torch.ones(1)),
+    )
     for attack in ATTACKS.values():
-        critic = Target(policy=Spy(), critic=lambda obs, action: action.sum(-1), obs_scale={})
-        done = run_episodes(critic, Scripted([3, 5]), [1, 2], attack, threat(2, eps=0.0))
+        done = run_episodes(whole, Scripted([3, 5]), [1, 2], attack, threat(2, eps=0.0))
         assert np.array_equal(done.returns, clean.returns)
 
 
@@ -252,12 +262,33 @@ def test_actions_do_not_depend_on_the_grouping(hidden: tuple[int, ...], sizes: t
                 assert np.array_equal(piece, together[start : start + rows]), (rows, start)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
-    """With real networks, an actor and two critics, each row alone, in threes and all together."""
+def real_target() -> Target:
+    """Real networks, an actor and two critics, and everything that an attack may need."""
     agent = make_agent(2, 1, AgentConfig(hidden=(32, 32)), ALGORITHMS["sac"], seed=0, device=torch.device("cpu"))
     agent.actor.requires_grad_(False)
-    real = Target(policy=agent.actor, critic=lambda obs, action: agent.critics(obs, action).amin(0), obs_scale={})
+    agent.critics.requires_grad_(False)
+    one = torch.ones(1)
+
+    def distribution(obs: Tensor) -> Normal:
+        mean, log_std = agent.actor.head(obs)
+        return Normal(mean, log_std.exp())
+
+    return Target(
+        policy=agent.actor,
+        critic=lambda obs, action: agent.critics(obs, action).amin(0),
+        critics=agent.critics,
+        state_value=lambda obs: agent.critics(obs, obs[:, :1]).sum(0),
+        distribution=distribution,
+        obs_scale={},
+        obs_bounds=(-100 * torch.ones(2), 100 * torch.ones(2)),
+        action_box=(-one, one),
+    )
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
+    """Each row alone, in threes and all together."""
+    real = real_target()
     lengths = [5, 2, 7, 3, 4, 6, 1, 5, 5, 2, 4]
 
     def returns(start: int, stop: int) -> list[float]:

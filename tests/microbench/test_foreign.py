@@ -118,6 +118,31 @@ def test_sb3_ars_is_linear_and_td3_is_squashed(tmp_path: Path) -> None:
     torch.testing.assert_close(td3.target.policy(SEEN), net(SEEN).tanh())
 
 
+@pytest.mark.parametrize(("name", "squashed"), [("ars-linear", False), ("ars-deep", True)])
+def test_sb3_squashes_ars_only_if_it_has_hidden_layers(tmp_path: Path, name: str, squashed: bool) -> None:
+    found = load(write(tmp_path / "p.zip", files.sb3(name))).target.policy(SEEN)
+    tensors = files.sb3_tensors(name)
+    net = sequential(tensors, [layer.removesuffix(".weight") for layer in tensors if "weight" in layer], nn.ReLU)
+    torch.testing.assert_close(found, net(SEEN).tanh() if squashed else net(SEEN))
+
+
+def test_sb3_squashes_ppo_where_the_file_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.zip", files.sb3(box=0.4, policy_kwargs={"squash_output": True}))
+    net = sequential(files.sb3_tensors("ppo"), PPO, nn.Tanh)
+    torch.testing.assert_close(load(path).target.policy(SEEN), 0.4 * net(SEEN).tanh())
+
+
+@pytest.mark.parametrize("name", ["sac", "tqc"])
+def test_sb3_critics_take_actions_that_are_scaled_from_the_box(tmp_path: Path, name: str) -> None:
+    plain = load(write(tmp_path / "p.zip", files.sb3(name))).target
+    small = load(write(tmp_path / "q.zip", files.sb3(name, box=0.4))).target
+    action = waves(5, ACTIONS).clamp(-1, 1)
+    torch.testing.assert_close(small.policy(SEEN), 0.4 * plain.policy(SEEN))
+    torch.testing.assert_close(
+        small.require_critic()(SEEN, 0.4 * action), plain.require_critic()(SEEN, action), rtol=1e-5, atol=1e-5
+    )
+
+
 def renormalised(x: Tensor, tensors: dict[str, Tensor], place: str) -> Tensor:
     mean, variance, scale, bias = (tensors[f"{place}.{part}"] for part in ("ra_mean", "ra_var", "scale", "bias"))
     return scale * (x - mean) / (variance + 1e-3).sqrt() + bias
@@ -183,6 +208,19 @@ def test_sa_ppo_filters_observations_and_does_not_squash(tmp_path: Path, name: s
     running = files.environment().state["state_filter"].state["rs"].state
     np.testing.assert_allclose(found.target.scale("policy-norm").numpy(), np.sqrt(running["_S"] / 100), rtol=1e-5)
     assert found.inferred["task"] == "Hopper-v4: the file names Hopper"
+
+
+def test_wocar_has_a_critic_of_normalised_observations(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "wocar.model")
+    action = waves(5, ACTIONS)
+    net = sequential(files.worst_case_critic(), ["affine_layers.0", "affine_layers.1", "final"], nn.Tanh)
+    expected = net(torch.cat([z_filtered(SEEN), action], 1))[:, 0]
+    torch.testing.assert_close(found.target.require_critic()(SEEN, action), expected)
+    assert "WocaR" in found.inferred["critic"]
+    other = files.sa_ppo(q_model=files.weights(OBS, WIDTH, 1, names=["affine_layers.0", "final"]))
+    odd = load(write(tmp_path / "o.model", other))
+    assert odd.target.critic is None
+    assert odd.inferred["critic"] == "none: the q_model in the file takes 11 numbers, not 14"
 
 
 def test_an_lstm_is_torchs_lstm_over_a_whole_episode(tmp_path: Path) -> None:
@@ -265,7 +303,7 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
         attack(target, SEEN, other, Noise.from_seeds(range(5)))
 
 
-def test_E8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
 
     def counted(path: Path) -> Content:

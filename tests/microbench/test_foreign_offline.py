@@ -20,7 +20,7 @@ NONE = Path("none")
 
 
 def loaded(tmp_path: Path, tree: Any, obs_stats: Path | None = None) -> Checkpoint:
-    content = tree if isinstance(tree, bytes) else files.torch_bytes(tree)
+    content = tree if isinstance(tree, bytes) else files.saved(tree)
     return load(write(tmp_path / "policy", content), Overrides(obs_stats=obs_stats))
 
 
@@ -85,6 +85,14 @@ def test_corl_iql_has_twin_values_in_one_network(tmp_path: Path) -> None:
     torch.testing.assert_close(target.require_critic()(SEEN, action), torch.minimum(*both))
 
 
+def test_corl_iql_is_a_gaussian_around_the_squashed_mean(tmp_path: Path) -> None:
+    tree = files.corl("iql")
+    found = loaded(tmp_path, tree, NONE).target
+    around = found.require_distribution()(SEEN)
+    torch.testing.assert_close(around.mean, sequential(tree["actor"], layers("net.net."), nn.ReLU)(SEEN).tanh())
+    torch.testing.assert_close(around.stddev, torch.full((5, ACTIONS), np.exp(-1.0), dtype=torch.float32))
+
+
 def test_corl_cql_scales_and_shifts_its_log_std(tmp_path: Path) -> None:
     tree = files.corl("cql")
     target = loaded(tmp_path, tree, NONE).target
@@ -107,6 +115,14 @@ def test_offlinerl_kit_reads_live_critics_and_not_their_slow_copies(tmp_path: Pa
     torch.testing.assert_close(target.require_critic()(SEEN, action), torch.minimum(*both))
     with pytest.raises(UserError, match="deterministic policy of OfflineRL-Kit"):
         loaded(tmp_path, files.offlinerl_kit(deterministic=True))
+
+
+def test_offlinerl_kits_bc_does_not_normalise(tmp_path: Path) -> None:
+    tree = {name: value for name, value in files.offlinerl_kit(deterministic=True).items() if name.startswith("actor.")}
+    found = loaded(tmp_path, tree)
+    names = ["actor.backbone.model.0", "actor.backbone.model.2", "actor.last"]
+    torch.testing.assert_close(found.target.policy(SEEN), sequential(tree, names, nn.ReLU)(SEEN).tanh())
+    assert (found.algorithm, found.inferred["observations"][:11]) == ("bc", "as they are")
 
 
 def test_offlinerl_kit_reads_edacs_stack_of_critics(tmp_path: Path) -> None:
@@ -149,6 +165,46 @@ def test_d3rlpy_says_its_activation_and_its_scaler(tmp_path: Path) -> None:
     ]
     torch.testing.assert_close(found.target.require_critic()(SEEN, action), torch.minimum(*both))
     assert (found.algorithm, found.target.scale("policy-norm").tolist()) == ("cql", [2.0] * OBS)
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("iql", -5, 2), ("awac", -6, 0)])
+def test_d3rlpys_own_spread_lies_within_its_bounds(tmp_path: Path, kind: str, low: float, high: float) -> None:
+    found = loaded(tmp_path, files.d3rlpy(kind)).target
+    around = found.require_distribution()(SEEN)
+    row = low + (high - low) * torch.sigmoid(torch.linspace(-1, 1, ACTIONS))
+    torch.testing.assert_close(around.stddev, row.exp().expand(5, -1))
+    torch.testing.assert_close(around.mean, found.policy(SEEN))
+
+
+def test_d3rlpys_bc_has_an_imitator(tmp_path: Path) -> None:
+    found, z = loaded(tmp_path, files.d3rlpy("bc")), (SEEN - 0.1 * torch.arange(OBS)) / 2.0
+    names = ("_encoder._layers.0", "_encoder._layers.2", "_fc")
+    net = sequential(files.mlp(names=names), list(names), nn.Tanh)
+    torch.testing.assert_close(found.target.policy(SEEN), net(z).tanh())
+
+
+def test_d3rlpys_critics_take_scaled_actions(tmp_path: Path) -> None:
+    scaled, plain = loaded(tmp_path, files.d3rlpy("td3")).target, loaded(tmp_path, files.d3rlpy("cql")).target
+    action = torch.tensor([[0.5, 1.0, 0.5]] * 5)  # of the boxes −1 to 1, −2 to 4, 0 to 1
+    inner = torch.tensor([[0.5, 0.0, 0.0]] * 5)
+    torch.testing.assert_close(scaled.require_critic()(SEEN, action), plain.require_critic()(SEEN, inner))
+
+
+@pytest.mark.parametrize("kind", ["bcq", "bear", "crr", "plas", "plas_with_perturbation"])
+def test_d3rlpy_policies_that_are_more_than_a_network_are_refused(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(UserError, match=f"is of {kind}, which (chooses among sampled|decodes its) actions") as caught:
+        loaded(tmp_path, files.d3rlpy(kind))
+    assert one_line(caught.value)
+
+
+def test_cleanrl_ddpg_has_one_critic(tmp_path: Path) -> None:
+    actor, critic = files.cleanrl("ddpg")
+    target = loaded(tmp_path, (actor, critic)).target
+    expected = 0.5 + 2 * sequential(actor, ["fc1", "fc2", "fc_mu"], nn.ReLU)(SEEN).tanh()
+    torch.testing.assert_close(target.policy(SEEN), expected)
+    torch.testing.assert_close(
+        target.require_critic()(SEEN, expected), values(critic, ["fc1", "fc2", "fc3"], SEEN, expected)
+    )
 
 
 def test_cleanrl_td3_has_its_own_box(tmp_path: Path) -> None:
@@ -198,11 +254,6 @@ def test_statistics_can_be_a_datasets_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (
-            lambda: files.zipped({"m/constants.pkl": b"", "m/data.pkl": b"N.", "m/code/x.py": b""}),
-            "is TorchScript: a program",
-        ),
-        (lambda: b"\x08\x07\x12\x04onnx" + bytes(50), "is ONNX"),
         (lambda: files.saved(files.Foreign("rlkit.torch.sac.policies.TanhGaussianPolicy")), "whole pickled object"),
     ],
 )

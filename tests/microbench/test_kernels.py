@@ -7,6 +7,7 @@ import torch
 
 import microbench.kernels as kernels
 from microbench.kernels import fast_float32_matmul
+from microbench.networks import Actor, Critics
 
 
 def setting() -> Any:
@@ -69,3 +70,43 @@ def test_the_probe_sees_bfloat16() -> None:
     a = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
     rounded = (a.bfloat16() @ a.bfloat16()).float()
     assert ((rounded - a @ a).abs().max() / (a @ a).abs().max()).item() > 1e-4
+
+
+@pytest.mark.parametrize("rows", [2, 7, 1280])
+def test_fused_layers_are_the_usual_ones(rows: int) -> None:
+    """Where there are any: networks give what they give without, and training keeps its numbers."""
+    generator = torch.Generator().manual_seed(0)
+    actor, critics = Actor(11, 3, generator=generator), Critics(11, 3, generator=generator)
+    obs, noise = torch.randn(rows, 11, generator=generator), torch.randn(rows, 3, generator=generator)
+    with torch.no_grad():
+        plain = actor.act(obs, noise), *actor.sample(obs, noise), critics(obs, noise)
+        with fast_float32_matmul():
+            fused = actor.act(obs, noise), *actor.sample(obs, noise), critics(obs, noise)
+    for one, other in zip(fused, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_layers_are_fused_only_where_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.zeros(2, 3)
+    assert not kernels.fusable(x)
+    monkeypatch.setattr(kernels, "_fused", True)
+    assert not kernels.fusable(x)  # gradients would be lost
+    with torch.no_grad():
+        assert kernels.fusable(x)
+        assert [kernels.fusable(x[:rows]) for rows in (0, 1)] == [False, False]
+        assert not kernels.fusable(x.double())
+        assert not kernels.fusable(x.to("meta"))
+
+
+def test_without_fused_layers_nothing_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*given: Any) -> torch.Tensor:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(kernels, "dense", gone)
+    with fast_float32_matmul(), torch.no_grad():
+        assert not kernels.fusable(torch.zeros(2, 3))
+
+
+def test_fused_layers_that_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "dense", lambda x, weight, bias, activation: (x @ weight.T + bias).bfloat16().float())
+    assert not kernels._fused_layers_agree()

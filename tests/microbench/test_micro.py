@@ -138,14 +138,14 @@ def batch_of(real: int) -> Batch:
 def fix_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every draw becomes a wave of its shape."""
     monkeypatch.setattr(ensemble_module, "_normal", lambda shape, generator: waves(*shape, start=4))
-    monkeypatch.setattr(Agent, "_noise", lambda self, rows: waves(rows, ACTIONS, start=5))
+    monkeypatch.setattr(Agent, "noise", lambda self, rows: waves(rows, ACTIONS, start=5))
 
 
 def target_of(made: Agent, model: DynamicsEnsemble, batch: Batch, *, samples: int, paired: bool) -> Tensor:
     values = partial(
         member_values, model, made.pessimistic_value, samples=samples, paired=paired, generator=made.generator
     )
-    return made._target(batch, values)
+    return made.target(batch, values)
 
 
 Row = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from torch import Tensor
 from attacks import Memory, Noise, Target, Threat
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, load
-from microbench.checkpoints.adversary import load_adversary
+from microbench.checkpoints.adversary import Adversary, load_adversary
 from microbench.environment import make_env
 from microbench.episodes import deterministic_action, run_episodes
 from microbench.evaluate import evaluate_chunk
@@ -102,6 +102,7 @@ def test_an_adversary_that_remembers_follows_the_true_states(tmp_path: Path, rec
     content = files.sa_ppo(recurrent=recurrent, adversary=True, adversary_policy_model=files.lstm_tensors(files.OBS))
     victim = load(files.write(tmp_path / "a.model", content)).target
     attack = load_adversary(tmp_path / "a.model")
+    assert isinstance(attack, Adversary)
     target, alone = attack.remembering(victim), attack.memory
     assert target.memory is not None
     assert alone is not None

@@ -138,7 +138,7 @@ def test_an_interruption_ends_the_workers_and_keeps_finished_chunks(
     process.send_signal(number)
     said = finish(process)
     assert (said.code, said.out) == (130, "")
-    assert said.err == "microbench: interrupted; train, attack and perturb go on with --resume.\n"
+    assert said.err == "microbench: interrupted; train, adversary, attack and perturb go on with --resume.\n"
     assert 0 < len(reports.read(tmp_path / "cut" / "results.csv")) < 660
     assert [pid for pid in workers if alive(pid)] == []
     assert [name for name in contents(tmp_path / "cut") if name.endswith(".part")] == []

@@ -253,6 +253,55 @@ def test_a_row_does_not_depend_on_its_company(env_id: str) -> None:
             assert np.array_equal(mine[place : place + 1], reference)
 
 
+@pytest.mark.parametrize("perturbed", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "env_id"),
+    [
+        (BatchedSimulator, "Hopper-v4"),
+        (BatchedSimulator, "Ant-v4"),  # its reward needs positions that `mj_forward` computes
+        (BatchedSimulator, "Humanoid-v4"),  # row by row
+        (GymnasiumSimulator, "HalfCheetah-v5"),
+    ],
+)
+def test_a_restarted_row_is_a_fresh_one_and_the_others_run_on(
+    kind: type[BatchedSimulator] | type[GymnasiumSimulator], env_id: str, perturbed: bool
+) -> None:
+    """Rows 1 and 3 start anew after seven steps: from then on they equal fresh rows, rows 0 and 2 undisturbed ones."""
+    task = replace(TASKS[env_id], horizon=12)
+    models = models_of(task, perturbed)
+    restarted, fresh, undisturbed = (kind(task, models) for _ in range(3))
+    ids, again = np.arange(4), np.array([1, 3])
+    assert np.array_equal(restarted.reset([1, 2, 3, 4]), undisturbed.reset([1, 2, 3, 4]))
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (12, 4, task.action_size)).astype(np.float32)
+    for action in actions[:7]:
+        restarted.step(action, ids)
+        undisturbed.step(action, ids)
+    begun = fresh.reset([9, 8, 9, 7])
+    assert np.array_equal(restarted.restart(again, [8, 7]), begun[again])
+    for action in actions[7:]:
+        ours, theirs, new = (simulator.step(action, ids) for simulator in (restarted, undisturbed, fresh))
+        for mine, old, young in zip(ours, theirs, new, strict=True):
+            assert np.array_equal(mine[[0, 2]], old[[0, 2]])
+            assert np.array_equal(mine[again], young[again])
+    assert ours[3].tolist() == [True, False, True, False]  # the restarted rows have their whole time before them
+    for simulator in (restarted, fresh, undisturbed):
+        simulator.close()
+
+
+def test_a_restart_forgets_what_was_unstable() -> None:
+    task = TASKS["HalfCheetah-v4"]
+    explosive = copy.deepcopy(nominal_model(task))
+    explosive.opt.timestep = 0.2
+    simulator, ids = BatchedSimulator(task, [explosive] * 2), np.arange(2)
+    simulator.reset([0, 1])
+    for action in np.random.default_rng(0).uniform(-1, 1, (40, 2, task.action_size)).astype(np.float32):
+        simulator.step(action, ids)
+    assert simulator.unstable.tolist() == [True, True]
+    simulator.restart(np.array([1]), [5])
+    assert simulator.unstable.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("env_id", IDS)
 def test_the_nominal_model_is_gymnasiums(env_id: str) -> None:
     assert is_no_op(nominal_model(TASKS[env_id]), plain_env(TASKS[env_id], None).unwrapped.model)
@@ -345,6 +394,8 @@ def test_mistakes_are_told_in_a_sentence() -> None:
         BatchedSimulator(hopper, [model]).reset([0, 1])
     with pytest.raises(UserError, match="1 seeds for 2 rows"):
         GymnasiumSimulator(hopper, n=2).reset([0])
+    with pytest.raises(UserError, match="2 seeds for 1 rows"):
+        BatchedSimulator(hopper, [model]).restart(np.array([0]), [0, 1])
     with pytest.raises(UserError, match="needs at least one row"):
         BatchedSimulator(hopper, [])
     with pytest.raises(UserError, match="no exact physics record"):

@@ -69,7 +69,7 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
     assert list(evaluate_episodes(checkpoint, HOPPER, [], 4)) == []
 
 
-def test_E8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def counted(source: Source) -> Checkpoint:

@@ -1,0 +1,255 @@
+"""Whether our trainer learns what the MICRO authors' code learns: both on the same dataset, with the same numbers.
+
+    python -m benchmarks.fidelity runs/fidelity --reference CHECKOUT --seeds 0 1 2 --updates 20000
+    python -m benchmarks.fidelity runs/fidelity --report
+
+Every run is a file of scores in the folder; those that are there are not made again, so the runs of both sides can be
+spread over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and
+simulator are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, but for
+smaller batches and rollouts, which bring the reference's days down to minutes. CHECKOUT is a copy of
+xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, by path; nothing of it is in here.
+"""
+
+import argparse
+import contextlib
+import io
+import random
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from microbench.agent import Agent
+from microbench.algorithms import ALGORITHMS
+from microbench.config import TrainConfig, load_preset
+from microbench.data.dataset import Dataset
+from microbench.data.sources import DEFAULT_DATASET, load_dataset
+from microbench.returns import clean_returns
+from microbench.tasks import Task, find_task, normalized_score
+from microbench.train import Training
+
+SIDES = ("ours", "reference")
+Score = Callable[[Any], float]
+Curve = Iterator[tuple[int, float]]  # updates, score
+
+
+def ours(dataset: Dataset, task: Task, config: TrainConfig, seed: int, score: Score) -> Curve:
+    """Our trainer, as `microbench train` runs it."""
+    training = Training(dataset, task, ALGORITHMS["micro"], config, seed=seed, device=torch.device("cpu"))
+    found: list[tuple[int, float]] = []
+
+    def evaluate(agent: Agent, episodes: int) -> tuple[float, float]:
+        found.append(((training.epoch) * config.updates_per_epoch, score(agent.actor)))
+        return 0.0, found[-1][1]
+
+    for _ in training.run(evaluate, lambda event: None):
+        yield from found
+        found.clear()
+
+
+def reference(dataset: Dataset, config: TrainConfig, seed: int, score: Score, checkout: Path) -> Curve:
+    """The reference's networks, dynamics, update and rollout, in the order of its own loop."""
+    parts = _import(checkout)
+    random.seed(seed)  # the reference draws from the global generators
+    np.random.seed(seed)  # noqa: NPY002  # as above
+    torch.manual_seed(seed)
+    obs_size, action_size = dataset.obs.shape[1], dataset.action.shape[1]
+    policy, actor_optimiser, dynamics = _policy(parts, config, obs_size, action_size)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(actor_optimiser, config.epochs)
+    real, fake = (
+        parts["ReplayBuffer"](rows, (obs_size,), np.float32, action_size, np.float32)
+        for rows in (len(dataset), config.rollout_batch * config.rollout_length * config.retain)
+    )
+    real.load_dataset(
+        {
+            "observations": dataset.obs,
+            "actions": dataset.action,
+            "rewards": dataset.reward,
+            "next_observations": dataset.next_obs,
+            "terminals": dataset.terminal,
+        }
+    )
+    silent = types.SimpleNamespace(model_dir=None, **dict.fromkeys(("log", "logkv", "set_timestep"), _nothing))
+    silent.dumpkvs = _nothing
+    dynamics.save = _nothing
+    dynamics.train(
+        real.sample_all(), silent, max_epochs=config.max_dynamics_epochs, max_epochs_since_update=config.patience
+    )
+    for update in range(config.epochs * config.updates_per_epoch):
+        if update % config.rollout_every == 0:
+            starts = real.sample(config.rollout_batch)["observations"].numpy()
+            fake.add_batch(**policy.rollout(starts, config.rollout_length)[0])
+        policy.learn({"real": real.sample(config.real_rows), "fake": fake.sample(config.batch - config.real_rows)})
+        epoch, rest = divmod(update + 1, config.updates_per_epoch)
+        if rest == 0:
+            cosine.step()
+            if epoch % config.evaluate_every == 0:
+                yield update + 1, score(lambda obs: policy.actforward(obs, True)[0])
+
+
+def _policy(parts: dict[str, Any], config: TrainConfig, obs_size: int, action_size: int) -> tuple[Any, Any, Any]:
+    """The policy with its networks and optimisers, the actor's optimiser, and the dynamics."""
+    hidden = list(config.hidden)
+    backbone = parts["MLP"](input_dim=obs_size, hidden_dims=hidden)
+    head = parts["TanhDiagGaussian"](
+        latent_dim=backbone.output_dim, output_dim=action_size, unbounded=True, conditioned_sigma=True
+    )
+    actor = parts["ActorProb"](backbone, head, "cpu")
+    critics = torch.nn.ModuleList(
+        parts["Critic"](parts["MLP"](input_dim=obs_size + action_size, hidden_dims=hidden), "cpu") for _ in range(2)
+    )
+    model = parts["EnsembleDynamicsModel"](
+        obs_dim=obs_size,
+        action_dim=action_size,
+        hidden_dims=list(config.dynamics_hidden),
+        num_ensemble=config.members,
+        num_elites=config.elites,
+        weight_decays=[2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4],
+        device="cpu",
+    )
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.dynamics_lr)
+    dynamics = parts["EnsembleDynamics"](model, optimiser, parts["StandardScaler"](), parts["hopper"])
+    actor_optimiser = torch.optim.Adam(actor.parameters(), lr=config.actor_lr)
+    policy = parts["MICROPolicy"](
+        dynamics,
+        actor,
+        critics,
+        actor_optimiser,
+        torch.optim.Adam(critics.parameters(), lr=config.critic_lr),
+        tau=config.tau,
+        gamma=config.gamma,
+        alpha=config.alpha,
+        penalty_coef=config.beta,
+        num_samples=config.samples,
+        deterministic_backup=config.deterministic_backup,
+    )
+    return policy, actor_optimiser, dynamics
+
+
+def _import(checkout: Path) -> dict[str, Any]:
+    """What is used of the reference; packages that it imports but that are not needed here are empty."""
+    for name in ("gym", "gym.envs", "gym.envs.mujoco", "gym.envs.mujoco.mujoco_env", "d4rl"):
+        sys.modules.setdefault(name, _Anything(name))
+    sys.modules.setdefault("utils.logger", _Anything("utils.logger"))
+    sys.path.insert(0, str(checkout))
+    wanted = {
+        "models.nets": ("MLP",),
+        "models.dist": ("TanhDiagGaussian",),
+        "models.actor_critic": ("ActorProb", "Critic"),
+        "models.dynamics_model": ("EnsembleDynamicsModel",),
+        "dynamics": ("EnsembleDynamics",),
+        "utils.scaler": ("StandardScaler",),
+        "utils.buffer": ("ReplayBuffer",),
+        "policies": ("MICROPolicy",),
+    }
+    found: dict[str, Any] = {}
+    for module, names in wanted.items():
+        loaded = __import__(module, fromlist=list(names))
+        found |= {name: getattr(loaded, name) for name in names}
+    found["hopper"] = __import__("utils.termination_fns", fromlist=["x"]).termination_fn_hopper
+    return found
+
+
+class _Anything(types.ModuleType):
+    """A module in which every name is another one."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Anything(name)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (object,)  # where it is a base class
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What the reference logs is not wanted."""
+
+
+def measure(side: str, seed: int, config: TrainConfig, folder: Path, checkout: Path | None, episodes: int) -> None:
+    """One run → FOLDER/SIDE-sSEED.csv, unless it is there."""
+    path = folder / f"{side}-s{seed}.csv"
+    if path.exists():
+        return
+    dataset = load_dataset(DEFAULT_DATASET)
+    task = find_task(dataset.env_id)
+
+    def score(policy: Any) -> float:
+        return float(normalized_score(task, clean_returns(policy, task, episodes)).mean())
+
+    began, rows = time.monotonic(), []
+    if side == "ours":
+        curve = ours(dataset, task, config, seed, score)
+    else:
+        assert checkout is not None
+        curve = reference(dataset, config, seed, score, checkout)
+    with contextlib.redirect_stdout(io.StringIO()):  # the reference prints
+        for updates, reached in curve:
+            rows.append({"side": side, "seed": seed, "updates": updates, "score": reached})
+            print(f"{side} seed {seed}: {updates} updates, score {reached:.1f}", file=sys.stderr, flush=True)
+    table = pd.DataFrame(rows).assign(seconds=round(time.monotonic() - began, 1))
+    table.to_csv(path.with_suffix(".part"), index=False)
+    path.with_suffix(".part").rename(path)
+
+
+def report(folder: Path) -> str:
+    """Both curves: means over seeds with 95 % t intervals, and whether these overlap."""
+    runs = pd.concat([pd.read_csv(path) for path in sorted(folder.glob("*-s*.csv"))])
+    lines = ["| updates | " + " | ".join(SIDES) + " | intervals overlap |", "|---|---|---|---|"]
+    for updates, rows in runs.groupby("updates"):
+        at = [_interval(rows.loc[rows["side"] == side, "score"].to_numpy()) for side in SIDES]
+        cells = [f"{mean:.1f} [{low:.1f}, {high:.1f}] (n = {n})" for mean, low, high, n in at]
+        overlap = at[0][1] <= at[1][2] and at[1][1] <= at[0][2]
+        lines.append(f"| {updates} | {cells[0]} | {cells[1]} | {'yes' if overlap else 'no'} |")
+    return "\n".join(lines)
+
+
+def _interval(scores: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float, int]:
+    n = len(scores)
+    half = stats.t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    mean = float(scores.mean()) if n else np.nan
+    return mean, mean - half, mean + half, n
+
+
+def main() -> None:
+    """Make the runs that are missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--reference", type=Path, help="checkout of the reference; needed for its side")
+    parser.add_argument("--side", choices=SIDES, nargs="+", default=SIDES)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--updates", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rollout-batch", type=int, default=10_000)
+    parser.add_argument("--dynamics-epochs", type=int, default=15)
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--report", action="store_true", help="only print the table of the runs that are there")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    config = load_preset(
+        "paper",
+        DEFAULT_DATASET,
+        epochs=options.updates // 1000,
+        batch=options.batch,
+        rollout_batch=options.rollout_batch,
+        max_dynamics_epochs=options.dynamics_epochs,
+        evaluate_every=2,
+    )
+    if not options.report:
+        for seed in options.seeds:
+            for side in options.side:
+                if side == "ours" or options.reference is not None:
+                    measure(side, seed, config, options.folder, options.reference, options.episodes)
+    print(report(options.folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Policy files written by other projects' own code, and whether our readers agree with that code.
+
+    python -m benchmarks.written_by_others --sources FOLDER
+
+Compared are actions, values of critics and, where they can be asked for, standard deviations, on random observations
+and actions. Stable-Baselines3, sb3-contrib and d3rlpy are used where they are installed; FOLDER may hold checkouts of
+CORL, OfflineRL-Kit and cleanrl, whose code is then executed. What is missing is said. Nothing of this is needed by the
+package itself.
+"""
+
+import argparse
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.others import cleanrl, corl, d3rlpy_files, offlinerl_kit, programs, stable_baselines
+from benchmarks.others.written import Written
+from microbench.checkpoints import Checkpoint, load
+from microbench.errors import UserError
+
+WRITERS: dict[str, tuple[Callable[[Path, Path | None], Iterator[Written]], tuple[str, ...], str]] = {
+    "Stable-Baselines3": (stable_baselines.written, stable_baselines.PACKAGES, ""),
+    "d3rlpy": (d3rlpy_files.written, d3rlpy_files.PACKAGES, ""),
+    "CORL": (corl.written, (), "CORL"),
+    "OfflineRL-Kit": (offlinerl_kit.written, offlinerl_kit.PACKAGES, "OfflineRL-Kit"),
+    "CleanRL": (cleanrl.written, (), "cleanrl"),
+    "TorchScript and ONNX": (programs.written, programs.PACKAGES, ""),
+}
+ROWS, TOLERANCE = 64, 1e-5
+
+
+def lacking(packages: tuple[str, ...], source: str, sources: Path | None) -> str:
+    """What a writer needs and is not there; empty if all is."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if source and (sources is None or not (sources / source).is_dir()):
+        missing.append(f"a checkout {source} in --sources")
+    return ", ".join(missing)
+
+
+def line(written: Written) -> tuple[str, bool]:
+    """A row of the table, and whether the reader agrees."""
+    try:
+        checkpoint = load(written.path, written.said)
+    except UserError as error:
+        right = bool(written.refusal) and written.refusal in str(error)
+        told = str(error).removeprefix(str(written.path)).strip()
+        return f"| {written.name} | refused{'' if right else f': {told}'} | – | – |", right
+    if written.policy is None:
+        return f"| {written.name} | read, though it should be refused | – | – |", False
+    found = differences(checkpoint, written)
+    cells = ["–" if number is None else f"{number:.0e}" for number in found]
+    return f"| {written.name} | {' | '.join(cells)} |", all(number is None or number <= TOLERANCE for number in found)
+
+
+def differences(checkpoint: Checkpoint, written: Written) -> list[float | None]:
+    """The largest of actions, of values and of standard deviations; None where neither side has any."""
+    assert written.policy is not None
+    rng, target = np.random.default_rng(7), checkpoint.target
+    obs = rng.normal(0, 1.5, (ROWS, len(target.scale("raw")))).astype(np.float32)
+    theirs = np.asarray(written.policy(obs), np.float32).clip(-written.box, written.box)
+    action = rng.uniform(-written.box, written.box, theirs.shape).astype(np.float32)
+    seen = torch.from_numpy(obs)
+    with torch.no_grad():
+        made: list[float | None] = [difference(target.policy(seen).clamp(-written.box, written.box).numpy(), theirs)]
+        value = None if target.critic is None else target.critic(seen, torch.from_numpy(action)).numpy()
+        made.append(both(value, None if written.critic is None else written.critic(obs, action)))
+        spread = None if written.spread is None else target.require_distribution()(seen).stddev.numpy()
+        made.append(both(spread, None if written.spread is None else written.spread(obs)))
+    return made
+
+
+def both(mine: Any, theirs: Any) -> float | None:
+    """How far two arrays are apart; infinite if only one of them is there."""
+    if mine is None and theirs is None:
+        return None
+    return float("inf") if mine is None or theirs is None else difference(np.asarray(mine), np.asarray(theirs))
+
+
+def difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """The largest difference, relative to 1 or to the larger number."""
+    return float(np.max(np.abs(mine - theirs) / np.maximum(1, np.abs(theirs))))
+
+
+def main() -> None:
+    """Print the table; exit code 1 if a reader disagrees."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sources", type=Path)
+    parser.add_argument("--only", nargs="*", choices=list(WRITERS), default=list(WRITERS))
+    arguments = parser.parse_args()
+    wrong = 0
+    for name in arguments.only:
+        write, packages, source = WRITERS[name]
+        missing = lacking(packages, source, arguments.sources)
+        if missing:
+            print(f"\n{name}: not compared, because there is no {missing}")
+            continue
+        print(f"\n| {name} | action differs by | value by | spread by |\n|---|---|---|---|")
+        with tempfile.TemporaryDirectory() as folder:
+            for written in write(Path(folder), arguments.sources):
+                told, right = line(written)
+                wrong += not right
+                print(f"{told}{'' if right else ' ←'}", flush=True)
+    print(f"\n{wrong} disagreements")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

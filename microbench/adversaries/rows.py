@@ -1,0 +1,112 @@
+"""Episodes of the victim in lock step that never end: a row whose episode is over starts the next one at once.
+
+Shapes: N rows, S obs, H memory of a recurrent victim, A action.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attacks import Target
+from microbench.simulate import RestartingSimulator
+
+FIRST_SEED = 2**31  # training episodes have seeds from here on, evaluations those below
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moved:
+    """What one step brought: the victim's reward (N,), and the last obs (N, S + H) of the episode it belongs to.
+
+    `terminal` (N,) marks episodes that ended for good, `ended` (N,) these and those that were only cut.
+    """
+
+    reward: NDArray[np.float64]
+    last: Tensor
+    terminal: NDArray[np.bool_]
+    ended: NDArray[np.bool_]
+
+
+class Rows:
+    """All rows of a simulator under one policy.
+
+    The first episode of a row is cut at a random age, or rows without falls would all be of the same age for ever.
+    A number that is not finite ends its episode, with a reward of 0.
+    """
+
+    def __init__(self, target: Target, simulator: RestartingSimulator, rng: np.random.Generator) -> None:
+        self._target, self._simulator = target, simulator
+        n, horizon = simulator.n, simulator.task.horizon
+        self._start = torch.zeros(0) if target.memory is None else target.memory.start
+        self._seeds = _fresh_seeds(rng, n)
+        self._limit = rng.integers(1, horizon, n, endpoint=True)
+        self._age, self._earned = np.zeros(n, np.int64), np.zeros(n)
+        self._actions = np.zeros((horizon, n, len(simulator.action_low)), np.float32)  # of the running episodes
+        self.finished: list[float] = []  # returns of whole episodes since somebody last looked
+        obs = simulator.reset(self._seeds.tolist())
+        self.obs = torch.cat([_as_tensor(obs), self._start.expand(n, -1)], 1)  # (N, S + H)
+
+    @torch.no_grad()
+    def step(self, seen: Tensor, rng: np.random.Generator) -> Moved:
+        """Let the policy act on seen (N, S + H); new episodes take their seeds from `rng`."""
+        action = self._target.policy(seen).float().numpy()
+        memory = seen[:, :0] if self._target.memory is None else self._target.memory.advance(seen, self.obs)
+        known = np.isfinite(action).all(1) & np.isfinite(memory.numpy()).all(1)
+        low, high = self._simulator.action_low, self._simulator.action_high
+        action = np.clip(np.where(known[:, None], action, 0), low, high)
+        everybody = np.arange(len(action))
+        self._actions[self._age, everybody] = action
+        state, reward, terminated, cut = self._simulator.step(action, everybody)
+        last = torch.cat([_as_tensor(state), memory], 1)
+        known &= np.isfinite(reward) & np.isfinite(last.numpy()).all(1)
+        reward = np.where(known, reward, 0)
+        self._age += 1
+        self._earned += reward
+        terminal = terminated | ~known
+        ended = terminal | cut | (self._age >= self._limit)
+        self.obs = last
+        self._restart(np.flatnonzero(ended), terminal | cut, rng)
+        return Moved(reward=reward, last=last.nan_to_num(0, 0, 0), terminal=terminal, ended=ended)
+
+    def _restart(self, ids: NDArray[np.int64], whole: NDArray[np.bool_], rng: np.random.Generator) -> None:
+        if not len(ids):
+            return
+        horizon = self._simulator.task.horizon
+        self.finished += self._earned[ids][whole[ids]].tolist()
+        self._seeds[ids], self._limit[ids] = _fresh_seeds(rng, len(ids)), horizon
+        self._age[ids], self._earned[ids] = 0, 0.0
+        obs = _as_tensor(self._simulator.restart(ids, self._seeds[ids].tolist()))
+        self.obs = self.obs.clone()
+        self.obs[torch.from_numpy(ids)] = torch.cat([obs, self._start.expand(len(ids), -1)], 1)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the running episodes are: their seeds and the actions since their starts."""
+        kept = {name: torch.from_numpy(getattr(self, f"_{name}").copy()) for name in _STATE}
+        actions = torch.from_numpy(self._actions[: self._age.max(initial=0)].copy())
+        return kept | {"actions": actions, "obs": self.obs.clone()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take the stored episodes up: every row starts from its seed and repeats its actions, bit for bit."""
+        for name in _STATE:
+            getattr(self, f"_{name}")[:] = state[name].numpy()
+        actions = state["actions"].numpy()
+        self._actions[: len(actions)] = actions
+        self._simulator.reset(self._seeds.tolist())
+        for age, row in enumerate(actions):
+            ids = np.flatnonzero(self._age > age)
+            self._simulator.step(row[ids], ids)
+        self.obs, self.finished = state["obs"].clone(), []
+
+
+_STATE = ("seeds", "limit", "age", "earned")
+
+
+def _fresh_seeds(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    return rng.integers(FIRST_SEED, 2 * FIRST_SEED, count)
+
+
+def _as_tensor(obs: NDArray[np.float64]) -> Tensor:
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which ends the episode
+        return torch.from_numpy(obs.astype(np.float32))

@@ -1,0 +1,16 @@
+"""SA-RL: an adversary that decides the observation itself (Zhang et al. 2021, arXiv:2101.08452)."""
+
+import torch
+from torch import Tensor
+
+from attacks import Noise, Target, Threat
+
+
+def show(target: Target, obs: Tensor, decision: Tensor, threat: Threat, noise: Noise) -> Tensor:
+    """Seen (B, S + H) = s + eps·scale·clip(ν, ±1) for decisions ν (B, S), put into the ball.
+
+    S sensors, H memory of a recurrent victim, which stays as it is.
+    """
+    still = obs.new_zeros(len(obs), obs.shape[1] - decision.shape[1])
+    push = torch.cat([decision.clamp(-1, 1), still], 1)
+    return threat.project(obs, obs + threat.half_width.to(obs) * push)

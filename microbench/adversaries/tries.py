@@ -1,0 +1,27 @@
+"""Several trainings against one policy, of which the strongest counts: learned attacks depend on seeds and settings."""
+
+from dataclasses import dataclass, replace
+
+from microbench.adversaries.ppo import Settings
+
+DEFAULT = Settings()
+VARIANTS: tuple[Settings, ...] = (
+    DEFAULT,
+    replace(DEFAULT, lr=3e-4),
+    replace(DEFAULT, log_std=-0.5),
+    replace(DEFAULT, entropy=1e-3),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One training: its place in the order, its own seed, its settings."""
+
+    number: int
+    seed: int
+    settings: Settings
+
+
+def planned(tries: int, seed: int) -> list[Try]:
+    """The first `tries` trainings; with more than there are variants, these begin again with other seeds."""
+    return [Try(number=k, seed=seed + k, settings=VARIANTS[k % len(VARIANTS)]) for k in range(tries)]

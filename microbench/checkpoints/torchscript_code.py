@@ -1,0 +1,267 @@
+"""TorchScript's source texts, interpreted: a few kinds of statements, whitelisted operators, and nothing else.
+
+What `torch.jit.save` writes is text of a small language with Python's grammar. It is parsed, never compiled by Python
+or torch: every expression becomes a closure of ours that looks names up in tables of ours. There are no loops, and
+nothing may be decided by the numbers in a tensor, so that all observations go the same way.
+"""
+
+import ast
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS, Operator
+from microbench.checkpoints.content import Strange
+from microbench.checkpoints.pickles import Stub
+from microbench.checkpoints.programs import Settle
+from microbench.checkpoints.torchscript_text import Texts
+
+MOST_DEPTH, MOST_STATEMENTS = 60, 4000
+Frame = dict[str, Any]
+Expression = Callable[[Frame], Any]
+NUMBERS = {"inf": float("inf"), "nan": float("nan")}
+GOES_ON = object()  # what a statement gives that returns nothing
+
+
+class Machine:
+    """The program of one file: its texts, the constants that they call CONSTANTS.c0, …, and the tensors it stores."""
+
+    def __init__(self, texts: Texts, constants: Sequence[Any], stored: Sequence[Tensor]) -> None:
+        self._texts, self._constants = texts, constants
+        self._stored = {tensor.untyped_storage().data_ptr() for tensor in stored}
+        self._functions: dict[str, Operator] = {}
+        self._settle: Settle | None = None
+        self._depth = self._count = 0
+
+    def run(self, module: Stub, obs: Tensor, settle: Settle | None) -> Any:
+        """What `module.forward(obs)` returns; the program may write into its own copy of obs."""
+        self._settle, self._depth, self._count = settle, 0, 0
+        return self._function(f"{module.origin}.forward")(module, obs.clone())
+
+    def _function(self, name: str) -> Operator:
+        if name not in self._functions:
+            self._functions[name] = self._compiled(self._texts.function(name))
+        return self._functions[name]
+
+    def _compiled(self, node: ast.FunctionDef) -> Operator:
+        names = [argument.arg for argument in node.args.args]
+        values = [ast.literal_eval(value) for value in node.args.defaults]
+        defaults = dict(zip(names[len(names) - len(values) :], values, strict=True))
+        body, size = self._block(node.body), sum(isinstance(part, ast.stmt) for part in ast.walk(node))
+
+        def call(*given: Any, **named: Any) -> Any:
+            self._depth, self._count = self._depth + 1, self._count + size
+            if self._depth > MOST_DEPTH or self._count > MOST_STATEMENTS:
+                raise ValueError("a program that runs for longer than a policy")
+            frame = defaults | dict(zip(names, given, strict=False)) | named
+            if len(given) > len(names) or len(frame) != len(names):
+                raise TypeError(f"a call of {node.name:.40} with {len(given)} of {len(names)} arguments")
+            value = body(frame)
+            self._depth -= 1
+            return None if value is GOES_ON else value
+
+        return call
+
+    # ---- statements
+
+    def _block(self, statements: Sequence[ast.stmt]) -> Expression:
+        steps = [self._statement(statement) for statement in statements]
+
+        def run(frame: Frame) -> Any:
+            for step in steps:
+                value = step(frame)
+                if value is not GOES_ON:
+                    return value
+            return GOES_ON
+
+        return run
+
+    def _statement(self, node: ast.stmt) -> Expression:
+        if isinstance(node, ast.Return):
+            return self._expression(node.value or ast.Constant(None))
+        if isinstance(node, ast.Expr):
+            done = self._expression(node.value)
+            return lambda frame: (done(frame), GOES_ON)[1]
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            return self._assignment(node.targets[0], self._expression(node.value))
+        if isinstance(node, ast.If):
+            return self._decision(node)
+        if isinstance(node, ast.Pass):
+            return lambda frame: GOES_ON
+        return _never(f"the statement {type(node).__name__.lower()}")
+
+    def _assignment(self, target: ast.expr, value: Expression) -> Expression:
+        targets = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+        names = [part.id for part in targets if isinstance(part, ast.Name)]
+        if len(names) != len(targets):
+            return _never("an assignment to something other than names")
+
+        def assign(frame: Frame) -> Any:
+            made = value(frame)
+            frame.update(zip(names, [made] if target is targets[0] else made, strict=True))
+            return GOES_ON
+
+        return assign
+
+    def _decision(self, node: ast.If) -> Expression:
+        asked, then, otherwise = self._expression(node.test), self._block(node.body), self._block(node.orelse)
+
+        def decide(frame: Frame) -> Any:
+            answer = asked(frame)
+            if isinstance(answer, Tensor):
+                raise Strange("a decision by the numbers in a tensor")
+            return then(frame) if answer else otherwise(frame)
+
+        return decide
+
+    # ---- expressions
+
+    def _expression(self, node: ast.expr) -> Expression:
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, type(None))):
+            value = node.value
+            return lambda frame: value
+        if isinstance(node, ast.Name):
+            return _variable(node.id)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            parts = [self._expression(part) for part in node.elts]
+            return lambda frame: [part(frame) for part in parts]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            positive = self._expression(node.operand)
+            return lambda frame: -positive(frame)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(node)
+        if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
+            whole, index = self._expression(node.value), self._expression(node.slice)
+            return lambda frame: _item(whole(frame), index(frame))
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        return _never(f"the construct {type(node).__name__.lower()}")
+
+    def _attribute(self, node: ast.Attribute) -> Expression:
+        root, path = _dotted(node)
+        if root == "CONSTANTS":
+            constant = self._constants[int(node.attr.removeprefix("c"))]
+            return lambda frame: self._settled(constant)
+        if root == "__torch__":
+            return lambda frame: self._function(path)
+        whole, name = self._expression(node.value), node.attr
+        return lambda frame: self._settled(_stored(whole(frame), name))
+
+    def _call(self, node: ast.Call) -> Expression:
+        if isinstance(node.func, ast.Name) and node.func.id in ("annotate", "unchecked_cast", "uninitialized"):
+            return self._expression(node.args[-1] if len(node.args) > 1 else ast.Constant(None))  # the first is a type
+        function = self._callee(node.func)
+        given = [self._expression(part) for part in node.args]
+        named = {part.arg: self._expression(part.value) for part in node.keywords if part.arg}
+        if len(named) != len(node.keywords):
+            return _never("a call with unpacked arguments")
+        if not named:
+            return lambda frame: function(frame)(*[part(frame) for part in given])
+        return lambda frame: function(frame)(
+            *[part(frame) for part in given], **{name: part(frame) for name, part in named.items()}
+        )
+
+    def _callee(self, node: ast.expr) -> Expression:
+        """What a call calls: an operator, a function of the texts, a method, or one of four built-in names."""
+        root, path = _dotted(node)
+        if root in ("torch", "ops"):
+            operator = self._operator(path.rpartition(".")[2])
+            return lambda frame: operator
+        if root == "__torch__":
+            return lambda frame: self._function(path)
+        if isinstance(node, ast.Attribute):
+            whole, name = self._expression(node.value), node.attr
+            return lambda frame: self._method(whole(frame), name)
+        if isinstance(node, ast.Name) and node.id in BUILT_IN:
+            built_in = BUILT_IN[node.id]
+            return lambda frame: lambda *given: self._settled(built_in(*given))
+        return self._expression(node)
+
+    def _method(self, module: Any, name: str) -> Operator:
+        if not isinstance(module, Stub):
+            raise Strange(f"the method {name:.40} of something that is no module")
+        function = self._function(f"{module.origin}.{name}")
+        return lambda *given, **named: function(module, *given, **named)
+
+    def _operator(self, name: str) -> Operator:
+        plain = OPERATORS.get(name) or ELEMENTWISE.get(name.removesuffix("_"))
+
+        def apply(*given: Any, **named: Any) -> Any:
+            if plain is None:
+                raise Strange(f"the operator {name:.60}")
+            if name in OPERATORS:
+                return self._settled(plain(*given, **named))
+            into, *others = given
+            if not isinstance(into, Tensor) or into.untyped_storage().data_ptr() in self._stored:
+                raise Strange(f"the operator {name:.60} into what the file stores")
+            return into.copy_(plain(into.clone(), *others, **named))
+
+        return apply
+
+    def _settled(self, value: Any) -> Any:
+        if self._settle is None:
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self._settled(part) for part in value]
+        return self._settle(value) if isinstance(value, Tensor) else value
+
+
+def _dotted(node: ast.expr) -> tuple[str, str]:
+    """The first word of `a.b.c` and all of it; empty if it is no such chain."""
+    words: list[str] = []
+    while isinstance(node, ast.Attribute):
+        words.append(node.attr)
+        node = node.value
+    return (node.id, ".".join([node.id, *reversed(words)])) if words and isinstance(node, ast.Name) else ("", "")
+
+
+def _never(what: str) -> Expression:
+    """Refused when it is reached: torch's own functions have loops in branches that no policy takes."""
+
+    def reached(frame: Frame) -> Any:
+        raise Strange(what)
+
+    return reached
+
+
+def _variable(name: str) -> Expression:
+    def find(frame: Frame) -> Any:
+        if name in frame:
+            return frame[name]
+        if name not in NUMBERS:
+            raise Strange(f"the name {name:.60}")
+        return NUMBERS[name]
+
+    return find
+
+
+def _stored(module: Any, name: str) -> Any:
+    if not isinstance(module, Stub) or not isinstance(module.state, dict) or name not in module.state:
+        raise Strange(f"the attribute {name:.60}")
+    return module.state[name]
+
+
+def _item(whole: Any, index: Any) -> Any:
+    if not isinstance(whole, list) or not isinstance(index, int):
+        raise Strange("an index into something that is no list")
+    return whole[index]
+
+
+def _number(of: Callable[[Any], Any]) -> Operator:
+    """A conversion of numbers; of a tensor's only where it is an integer, which no observation is."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_meta or value.numel() != 1):
+            raise Strange("a decision by the numbers in a tensor")
+        return of(value)
+
+    return convert
+
+
+BUILT_IN: dict[str, Operator] = {
+    "int": _number(int),
+    "float": _number(float),
+    "bool": _number(bool),
+    "getattr": _stored,
+}

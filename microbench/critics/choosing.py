@@ -1,0 +1,148 @@
+"""Whose critic an attack asks: the checkpoint's own, a fitted one or another policy's, as the attack's text says.
+
+`min-q(critic="fqe.safetensors")` is `min-q` with the critic of that file; without the setting, or with `critic=own`, it
+is the checkpoint's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from attacks import Attack, Critic, Noise, Target, Threat
+from attacks.language import Spec, parse
+from microbench.checkpoints import Overrides, load
+from microbench.critics.storing import Origin, is_critic, load_critic
+from microbench.environment import registered
+from microbench.errors import UserError
+from microbench.tasks import Task
+
+SETTING = "critic"
+OWN = "own"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """A critic from a file; `victim` is the sha256 of the policy it belongs to, `origin` None if it was not fitted."""
+
+    path: Path
+    sha256: str
+    env_id: str
+    victim: str
+    critic: Critic
+    origin: Origin | None = None
+
+    @property
+    def poor(self) -> str:
+        """Why it must not be trusted; empty if nothing speaks against it."""
+        return "" if self.origin is None else self.origin.poor
+
+
+def split(spec: Spec) -> tuple[Spec, str | None]:
+    """An attack without its critic, and the critic's file; None for the checkpoint's own.
+
+    Raises:
+        UserError: what is said is no file name.
+    """
+    said = spec.settings.get(SETTING, OWN)
+    if not isinstance(said, str) or not said:
+        raise UserError(f'{spec} names no critic; write critic="FILE" with a file of `microbench critic`, or {OWN}.')
+    others = {name: value for name, value in spec.settings.items() if name != SETTING}
+    return replace(spec, settings=others), None if said == OWN else said
+
+
+def judge(file: str, task: Task, target: Target) -> Judge:
+    """The critic in a file of `microbench critic`, or the one in a policy file.
+
+    Raises:
+        UserError: there is none, or it is of another task.
+        OSError: the file cannot be read.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise UserError(f"there is no critic file {path}; fit one with `microbench critic`, or say critic={OWN}.")
+    stat = path.stat()
+    found = _read(path, task.env_id, (stat.st_size, stat.st_mtime_ns))
+    robots = [registered(env_id).rpartition("-v")[0] for env_id in (found.env_id, task.env_id)]
+    if robots[0] != robots[1]:
+        raise UserError(
+            f"{path} is a critic of {found.env_id}, not of {task.env_id}; fit one with `microbench critic`."
+        )
+    _check_sizes(found, task, target)
+    return found
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
+    with path.open("rb") as file:
+        start = file.read(1 << 20)
+    if is_critic(start):
+        stored = load_critic(path)
+        return Judge(
+            path=path,
+            sha256=stored.sha256,
+            env_id=stored.origin.env_id,
+            victim=stored.origin.victim,
+            critic=stored.critic,
+            origin=stored.origin,
+        )
+    policy = load(path, Overrides(env_id=env_id) if start[8:10] != b'{"' else Overrides())
+    if policy.target.critic is None:
+        raise UserError(f"{path} is a policy without a critic; fit one to it with `microbench critic`.")
+    return Judge(
+        path=path, sha256=policy.sha256, env_id=policy.env_id, victim=policy.sha256, critic=policy.target.critic
+    )
+
+
+def _check_sizes(found: Judge, task: Task, target: Target) -> None:
+    obs = _blank(target)
+    try:
+        with torch.no_grad():
+            fine = found.critic(obs, torch.zeros(1, task.action_size)).shape == (1,)
+    except (RuntimeError, ValueError):
+        fine = False
+    if not fine:
+        raise UserError(
+            f"{found.path} is a critic of other sizes than {task.env_id} with {obs.shape[1]} numbers of observation "
+            f"and memory and {task.action_size} actions; fit one to this policy with `microbench critic`."
+        )
+
+
+def judged_by(target: Target, found: Judge) -> Target:
+    """The target with that critic in place of its own."""
+    return replace(target, critic=found.critic)
+
+
+def asks_critic(attack: Attack, target: Target) -> bool:
+    """Whether the attack calls a critic if there is one: it is tried on one row. One that refuses counts as asking."""
+    asked = []
+    obs = _blank(target)
+
+    def spy(state: Tensor, action: Tensor) -> Tensor:
+        asked.append(True)
+        return action.sum(-1)
+
+    threat = Threat(eps=1e-3, scale=torch.ones_like(obs[0]), unit="raw")
+    try:
+        attack(replace(target, critic=spy), obs, threat, Noise.from_seeds([0]))
+    except ValueError:
+        return True
+    return bool(asked)
+
+
+def named(text: str, critics: Sequence[str]) -> list[str]:
+    """The attack's text once for every critic, the file written into it; as it is for the checkpoint's own."""
+    spec = parse(text)
+    if SETTING in spec.settings or not critics:
+        return [text]
+    return [
+        text if critic == OWN else str(replace(spec, settings={**spec.settings, SETTING: critic})) for critic in critics
+    ]
+
+
+def _blank(target: Target) -> Tensor:
+    memory = torch.zeros(0) if target.memory is None else target.memory.start
+    return torch.cat([torch.zeros(len(target.scale("raw"))), memory])[None]

@@ -1,0 +1,121 @@
+"""How far a fitted critic can be trusted, on episodes that it was not fitted to.
+
+An attack by a critic that knows nothing looks like a robust policy, so the report of the fit travels with the critic.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attacks import Critic, Target
+from microbench.critics.rollouts import walk
+from microbench.critics.steps import Steps, actions_of, returns_to_go
+from microbench.simulate import make_simulator, nominal_model
+from microbench.tasks import Task
+
+MOST_MISSING = 0.05  # of a return's weight may lie behind the end of a cut episode
+LEAST_R2 = 0.5
+LEAST_RANKING = 0.1
+PERIODS = 10
+STATES = 4  # of every episode, in which actions are tried
+ACTIONS = 8  # tried in each
+LATEST = 200  # time of a state in which actions are tried
+SPREAD = 0.5  # of tried actions around the policy's, in half-widths of the box
+
+
+def on_policy(critic: Critic, steps: Steps, gamma: float) -> dict[str, Any]:
+    """Q(s_t, a_t) against the returns that followed: R², correlation, root mean square error, mean error by time.
+
+    Rows near the end of a cut episode, whose returns are incomplete, are left out.
+    """
+    returns, missing = returns_to_go(steps, gamma)
+    with torch.no_grad():
+        q = critic(steps.obs, steps.action)
+    kept = missing <= MOST_MISSING
+    error, spread = (q - returns)[kept], returns[kept].std(correction=0)
+    told: dict[str, Any] = {
+        "steps": int(kept.sum()),
+        "return_mean": float(returns[kept].mean()),
+        "return_std": float(spread),
+        "r2": float(1 - error.square().mean() / spread.square().clamp(min=1e-12)),
+        "correlation": _correlation(q[kept], returns[kept]),
+        "rmse": float(error.square().mean().sqrt()),
+    }
+    return told | {"bias": _by_time(error, steps.times[kept])}
+
+
+def of_actions(
+    critic: Critic, target: Target, task: Task, steps: Steps, seeds: range, gamma: float, generator: torch.Generator
+) -> dict[str, float]:
+    """Whether Q orders actions as they turn out: other actions in some states of every episode, then the policy again.
+
+    `ranking` is the mean rank correlation of Q and the discounted return of the steps that follow, over states, and
+    `ranking_error` its standard error; `damage` the share of the possible loss that the action of lowest Q brings: 1
+    for an oracle, 0 for a random choice. `steps` are the policy's own episodes with these seeds.
+    """
+    episode = torch.arange(len(steps.lengths)).repeat(STATES)
+    times = (torch.rand(len(episode), generator=generator) * steps.lengths.clamp(max=LATEST)[episode]).long()
+    obs = steps.obs[(steps.lengths.cumsum(0) - steps.lengths)[episode] + times]  # (E, S)
+    half = (steps.action.amax(0) - steps.action.amin(0)) / 2
+    tried = actions_of(target.policy, obs)[:, None].repeat(1, ACTIONS, 1)
+    tried[:, 1:] += SPREAD * half * torch.randn(tried[:, 1:].shape, generator=generator)
+    returns = _outcomes(target, task, [seeds[number] for number in episode.tolist()], times, tried, gamma)
+    with torch.no_grad():
+        q = critic(obs.repeat_interleave(ACTIONS, 0), tried.flatten(0, 1)).reshape(returns.shape)
+    differ = returns.std(1) > 0
+    ranks = torch.tensor([_correlation(_ranks(a), _ranks(b)) for a, b in zip(q[differ], returns[differ], strict=True)])
+    chosen = returns.gather(1, q.argmin(1, keepdim=True)).squeeze(1)
+    possible = (returns.mean(1) - returns.amin(1)).sum().clamp(min=1e-12)
+    return {
+        "states": len(ranks),
+        "ranking": float(ranks.mean()) if len(ranks) else 0.0,
+        "ranking_error": float(ranks.std() / len(ranks) ** 0.5) if len(ranks) > 1 else 1.0,
+        "damage": float((returns.mean(1) - chosen).sum() / possible),
+    }
+
+
+def _outcomes(target: Target, task: Task, seeds: list[int], times: Tensor, tried: Tensor, gamma: float) -> Tensor:
+    """Discounted returns (E, K) from the times (E,) on, of actions (E, K, A) tried once in these episodes."""
+    count = tried.shape[1]
+    when, actions = times.repeat_interleave(count), tried.flatten(0, 1)
+    simulator = make_simulator(task, [nominal_model(task)] * len(actions))
+    returns = torch.zeros(len(actions))
+
+    def once(time: int, ids: NDArray[Any], action: Tensor) -> Tensor:
+        return torch.where((when[ids] == time)[:, None], actions[ids], action)
+
+    horizon = int(times.max()) + LATEST
+    for time, step in enumerate(walk(target, simulator, [s for s in seeds for _ in range(count)], once)):
+        since = time - when[step.ids]
+        returns[step.ids] += torch.where(since >= 0, step.reward * gamma ** since.clamp(min=0), 0.0)
+        if time >= horizon:
+            break
+    simulator.close()
+    return returns.reshape(tried.shape[:2])
+
+
+def poor(report: Mapping[str, Any]) -> str:
+    """Why the critic must not be trusted, as half a sentence; empty if it may be."""
+    if report["r2"] < LEAST_R2:
+        return f"it explains {report['r2']:.0%} of the variance of held-out returns, less than {LEAST_R2:.0%}"
+    if report["ranking"] < LEAST_RANKING:
+        return f"it hardly orders actions (rank correlation {report['ranking']:.2f})"
+    return ""
+
+
+def _by_time(error: Tensor, times: Tensor) -> list[float]:
+    """Mean error in each of ten equal periods of the longest episode; 0 where nothing was."""
+    period = times * PERIODS // (int(times.max()) + 1)
+    return [float(error[period == i].mean()) if bool((period == i).any()) else 0.0 for i in range(PERIODS)]
+
+
+def _ranks(values: Tensor) -> Tensor:
+    return values.argsort().argsort().float()
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    found = torch.corrcoef(torch.stack([a, b]).double())[0, 1]
+    return float(found.nan_to_num())

@@ -1,0 +1,124 @@
+"""Critic files: safetensors with a JSON description, nothing that could run."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from microbench.critics.fitting import Fit
+from microbench.critics.judging import poor
+from microbench.critics.values import FittedCritic
+from microbench.errors import UserError
+from reports.files import replace
+
+FAMILY = "microbench-critic"
+FORMAT = 1
+MOST_BYTES = 2**28
+SETTINGS = ("gamma", "steps", "batch", "members", "hidden", "lr", "tau", "seed")
+KINDS = {
+    "env_id": str,
+    "method": str,
+    "victim": str,
+    "source": str,
+    "fit": dict,
+    "method_settings": dict,
+    "report": dict,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a critic is of: task, method, the victim's identity, what it was fitted to, and how the fit turned out."""
+
+    env_id: str
+    method: str
+    victim: str  # the checkpoint's sha256, as in results
+    source: str
+    fit: Fit
+    method_settings: dict[str, Any]
+    report: dict[str, Any]
+
+    @property
+    def poor(self) -> str:
+        """Why its attacks must not be trusted; empty if they may be."""
+        return poor(self.report)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredCritic:
+    """A critic with its origin; `sha256` is the file's."""
+
+    path: Path
+    sha256: str
+    critic: FittedCritic
+    origin: Origin
+
+
+def save_critic(path: Path, critic: FittedCritic, origin: Origin) -> None:
+    """Write the file beside and rename it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(critic.state_dict().items())}
+    about = {"family": FAMILY, "format": FORMAT} | asdict(origin)
+    replace(path, save(tensors, {"microbench": json.dumps(about, sort_keys=True, allow_nan=False)}))
+
+
+def is_critic(content: bytes) -> bool:
+    """Whether the first bytes of a file say that it is one of ours."""
+    return content[8:10] == b'{"' and FAMILY.encode() in content[: 8 + int.from_bytes(content[:8], "little")]
+
+
+def load_critic(path: Path) -> StoredCritic:
+    """Read a file written by `save_critic`.
+
+    Raises:
+        UserError: it is missing, damaged, of another kind or of a newer format.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no critic file {path}; fit one with `microbench critic`.")
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a critic file of at most that size.")
+    content = path.read_bytes()
+    try:
+        origin, critic = _parsed(content)
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, RecursionError) as error:
+        told = " ".join(str(error).split())[:160] or type(error).__name__
+        raise UserError(
+            f"{path} cannot be read as a critic file ({told}); it is damaged or foreign, so fit the critic again."
+        ) from error
+    return StoredCritic(path=path, sha256=hashlib.sha256(content).hexdigest(), critic=critic, origin=origin)
+
+
+def _parsed(content: bytes) -> tuple[Origin, FittedCritic]:
+    tensors = load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    about = json.loads(header.get("__metadata__", {}).get("microbench", "{}"))
+    if (about.pop("family"), about.pop("format")) != (FAMILY, FORMAT):
+        raise ValueError(f"it is no {FAMILY} of format {FORMAT}")
+    wrong = [name for name, kind in KINDS.items() if not isinstance(about.get(name), kind)]
+    if wrong or about.keys() != KINDS.keys():
+        raise ValueError(f"it does not say its {', '.join(wrong) or 'description properly'}")
+    settings = about.pop("fit")
+    fit = Fit(**settings | {"hidden": tuple(settings["hidden"])})
+    numbers = [about["report"][name] for name in ("r2", "ranking")]
+    if not all(isinstance(number, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("its report has no numbers")
+    sizes = tensors["obs_mean"].numel(), tensors["action_center"].numel()
+    expected = sum(a * b + b for a, b in zip((sum(sizes), *fit.hidden), (*fit.hidden, 1), strict=True)) * fit.members
+    stored = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("networks."))
+    if stored != expected:  # before anything of that size is made
+        raise ValueError(f"it has {stored} weights, expected {expected}")
+    critic = FittedCritic(*sizes, fit.hidden, fit.members, torch.Generator())
+    critic.load_state_dict(tensors)
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("a weight is not finite")
+    return Origin(fit=fit, **about), critic.requires_grad_(False)

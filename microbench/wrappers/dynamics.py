@@ -1,0 +1,166 @@
+"""An environment on changed physics and with disturbed signals, drawn anew at every reset if ranges are given."""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.utils import RecordConstructorArgs
+from mujoco import MjModel
+from numpy.typing import NDArray
+
+import perturbations
+from microbench.disturbed import Disturbances
+from microbench.errors import UserError
+from microbench.simulators.fallback import replace_model
+from microbench.worlds import stream
+from perturbations import Change, Setting
+
+STREAM = 3  # factors are drawn from (seed, 3): from the seed itself they would be tied to the start state
+ROW = np.zeros(1, np.int64)
+Obs = NDArray[np.floating[Any]]
+Env = gymnasium.Env[Any, Any]
+
+
+class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Perturbs the physics of a MuJoCo environment and the signals between it and the policy.
+
+    `"mass=1.3,friction@foot=0.7,latency=1"` is the same in every episode: after `reset(seed=…)` it is the evaluator's
+    of that seed, bit for bit, if the actions are. `"mass=0.8:1.2"` is drawn uniformly at every reset and always applied
+    to the nominal physics, so nothing compounds; `info["perturbation"]` of `reset` says what was drawn. With
+    disturbances, actions are cut to the actuators' range as the evaluator does.
+
+    Args:
+        env: any environment that runs on MuJoCo.
+        perturbation: names and factors, or ranges LOW:HIGH of them, joined by commas.
+        obs_scale: (S,) the raw size of one unit per sensor, for what begins with `sensor-`.
+
+    Raises:
+        UserError: not a MuJoCo environment, a range that is none, or sensors without `obs_scale`.
+        ValueError: an unknown perturbation, a factor it cannot take, or a part the model does not have.
+    """
+
+    def __init__(self, env: Env, perturbation: str, obs_scale: Sequence[float] | Obs | None = None) -> None:
+        RecordConstructorArgs.__init__(self, perturbation=perturbation, obs_scale=obs_scale)
+        gymnasium.Wrapper.__init__(self, env)
+        self._nominal = copy.deepcopy(_model(env))
+        self._ranges = _ranges(perturbation)
+        for end in (0, 1):  # now, so that a mistake is told before an episode
+            perturbations.parse(_text(self._ranges, end))(self._nominal)
+        self._obs_scale = None if obs_scale is None else np.asarray(obs_scale, np.float64)
+        self._check_scale(perturbation)
+        self._rng: np.random.Generator | None = None
+        self._installed: tuple[str, MjModel | None] = ("", None)
+        self._signals = Disturbances([()])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
+        """Draw the factors, put the changed physics in place and begin an episode."""
+        if seed is not None or self._rng is None:
+            self._rng = np.random.default_rng(None if seed is None else np.random.SeedSequence((seed, STREAM)))
+        text = _text(self._ranges, None, self._rng)
+        change = perturbations.parse(text)
+        self._install(text, change)
+        self._signals = self._disturbed(change, int(self._rng.integers(2**31)) if seed is None else seed)
+        obs, info = self.env.reset(seed=seed, options=options)
+        return self._seen(obs), info | {"perturbation": text}
+
+    def step(self, action: Any) -> tuple[Obs, Any, bool, bool, dict[str, Any]]:
+        """Move the perturbed world by what the actuators receive of the action."""
+        if not self._signals.is_empty:
+            space = self.action_space
+            assert isinstance(space, Box)
+            cut = np.clip(np.asarray(action, np.float32), space.low, space.high).astype(np.float32)
+            action = self._signals.executed(cut[None], ROW)[0]
+        wrench, data = self._signals.wrench(ROW), _data(self.env)
+        if wrench is not None:
+            data.xfrc_applied[:] = wrench[0]
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if wrench is not None:
+            data.xfrc_applied[:] = 0.0
+        if not data.time > 0:
+            raise UserError(f"{self.env} does not step the model it was given: its physics cannot be perturbed.")
+        return self._seen(obs), reward, terminated, truncated, info
+
+    def _seen(self, obs: Obs) -> Obs:
+        if self._signals.is_empty:
+            return obs
+        seen: Obs = self._signals.seen(obs[None].astype(np.float64), ROW)[0].astype(obs.dtype)
+        return seen
+
+    def _install(self, text: str, change: Change) -> None:
+        """The changed model into the environment, unless it is there already (a copied environment has its own)."""
+        if self._installed[0] != text or self._installed[1] is not _model(self.env):
+            replace_model(self.env, change(self._nominal))
+            self._installed = (text, _model(self.env))
+
+    def _disturbed(self, change: Change, seed: int) -> Disturbances:
+        made = []
+        for name, disturbance in change.disturbances:
+            space = self.action_space
+            assert isinstance(space, Box)
+            setting = Setting(
+                model=_model(self.env),
+                obs_scale=np.empty(0) if self._obs_scale is None else self._obs_scale,
+                action_low=space.low.astype(np.float32),
+                action_high=space.high.astype(np.float32),
+                dt=float(getattr(self.env.unwrapped, "dt", math.nan)),
+                rng=stream(seed, name),
+            )
+            made.append(disturbance(setting))
+        return Disturbances([made])
+
+    def _check_scale(self, perturbation: str) -> None:
+        """Disturbed sensors need a unit, and may show anything."""
+        if not any(name.startswith("sensor-") for name, _, _ in self._ranges):
+            return
+        space = self.observation_space
+        if not isinstance(space, Box) or self._obs_scale is None or self._obs_scale.shape != space.shape:
+            raise UserError(
+                f"'{perturbation}' disturbs sensors, whose noise is measured per sensor: give obs_scale of shape "
+                f"{space.shape}, for example the std of a dataset's observations."
+            )
+        self.observation_space = Box(-np.inf, np.inf, space.shape, space.dtype)
+
+
+def _ranges(text: str) -> list[tuple[str, float, float]]:
+    """(name with its parts, low, high) of every item; UserError for a range that is none."""
+    found = []
+    for item in text.split(","):
+        name, _, factors = item.rpartition("=")
+        low, colon, high = factors.partition(":")
+        try:
+            ends = float(low), float(high if colon else low)
+        except ValueError:
+            ends = math.nan, math.nan
+        if not name.strip() or not -math.inf < ends[0] <= ends[1] < math.inf:
+            raise UserError(f"'{item}' is no perturbation; write them as mass=1.2,friction=0.8:1.2.")
+        found.append((name.strip(), *ends))
+    return found
+
+
+def _text(ranges: list[tuple[str, float, float]], end: int | None, rng: np.random.Generator | None = None) -> str:
+    """The perturbation at one end of all ranges, or at a point drawn from them."""
+    factors = []
+    for _, low, high in ranges:
+        if low == high:
+            factors.append(low)
+        elif rng is None:
+            factors.append(high if end else low)
+        else:
+            factors.append(float(perturbations.uniform([(low, high)], 1, rng)[0, 0]))
+    return ",".join(f"{name}={factor:.12g}" for (name, _, _), factor in zip(ranges, factors, strict=True))
+
+
+def _model(env: Env) -> MjModel:
+    model = getattr(env.unwrapped, "model", None)
+    if not isinstance(model, MjModel):
+        raise UserError(f"{env} does not run on MuJoCo: its physics cannot be perturbed.")
+    return model
+
+
+def _data(env: Env) -> Any:
+    inner: Any = env.unwrapped
+    return inner.data
