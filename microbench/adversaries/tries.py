@@ -7,7 +7,7 @@ from microbench.adversaries.ppo import Settings
 DEFAULT = Settings()
 VARIANTS: tuple[Settings, ...] = (
     DEFAULT,
-    replace(DEFAULT, lr=1e-3),
+    replace(DEFAULT, lr=1e-3, log_std=-0.5),
     replace(DEFAULT, log_std=0.5),
     replace(DEFAULT, entropy=1e-3),
 )
