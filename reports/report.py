@@ -88,7 +88,7 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 
 
 def latex(results: Results) -> str:
-    """A table per block of conditions, policies against conditions, the sensors and the attack gap; for documents with booktabs."""
+    """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
     given = study(results)
     caption = tables.caption(given)
     found = [(caption, table) for table in compact.paper_tables(given).values()]
