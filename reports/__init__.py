@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from reports.formats import to_html as to_html
     from reports.formats import to_latex as to_latex
     from reports.formats import to_markdown as to_markdown
+    from reports.gap import gap_numbers as gap_numbers
+    from reports.gap import gap_table as gap_table
     from reports.gates import Gate as Gate
     from reports.gates import fail_under as fail_under
     from reports.gates import failures as failures
@@ -78,6 +80,7 @@ NAMES = {
     "compact": ("policy_table",),
     "curves": ("degradation_plot", "save"),
     "formats": ("to_csv", "to_html", "to_latex", "to_markdown"),
+    "gap": ("gap_numbers", "gap_table"),
     "gates": ("Gate", "fail_under", "failures", "read_gates"),
     "page": ("html_page",),
     "grids": ("Family", "families"),

@@ -15,7 +15,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import budgets, choosing, provenance, sensors, verdict
+from reports import budgets, choosing, gap, provenance, sensors, verdict
 from reports.explanations import of_flag, of_note
 from reports.grids import families
 from reports.listing import listings
@@ -148,7 +148,8 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
     found = [(choosing.CAPTION, choosing.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
-    found += [(sensors.CAPTION, sensors.sensor_table(given)), (OVERVIEW, family_table(given))]
+    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap.CAPTION, gap.gap_table(given))]
+    found += [(OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
     return [(caption, table) for caption, table in (*found, *grids) if len(table)]
 

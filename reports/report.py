@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import budgets, compact, curves, files, heatmaps, pivots, plots, sensor_bars, sensors, tables
+from reports import budgets, compact, curves, files, gap, heatmaps, pivots, plots, sensor_bars, sensors, tables
 from reports.grids import families
 from reports.page import html_page
 from reports.summary import Results, study, summarize
@@ -62,6 +62,9 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
     single = sensors.sensor_table(given)
     if len(single):
         text += "\n" + tables.to_markdown(single, sensors.CAPTION)
+    gaps = gap.gap_table(given)
+    if len(gaps):
+        text += "\n" + tables.to_markdown(gaps, gap.CAPTION)
     together = pivots.family_table(given)
     if len(together):
         text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
@@ -85,9 +88,10 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 
 
 def latex(results: Results) -> str:
-    """A table per block of conditions, policies against conditions, and the sensors; for documents with booktabs."""
+    """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
     given = study(results)
     caption = tables.caption(given)
     found = [(caption, table) for table in compact.paper_tables(given).values()]
     found += [(sensors.CAPTION, sensors.sensor_table(given))]
+    found += [(gap.CAPTION, gap.gap_table(given))]
     return "\n".join(tables.to_latex(table, caption) for caption, table in found if len(table))

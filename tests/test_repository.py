@@ -21,6 +21,7 @@ import reports
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import FAMILIES
 from microbench.cli import app
+from microbench.critics import METHODS
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
@@ -91,7 +92,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "onnx", "ray", "video"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "ray", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement
@@ -189,7 +190,7 @@ def test_a_module_is_one_idea(path: Path) -> None:
 def test_every_name_of_a_table_is_documented() -> None:
     told = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
-    names += [*FAMILIES, *attacks.REFERENCES]
+    names += [*FAMILIES, *attacks.REFERENCES, *METHODS]
     assert [name for name in names if f"`{name}`" not in told] == []
 
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from microbench.agent import METRICS, Agent
 from microbench.algorithms import ALGORITHMS
 from microbench.algorithms.base import Algorithm, Backup, Batch, soft_bellman_target
 from microbench.algorithms.ensemble import member_values
+from microbench.cohort import Cohort
 from microbench.data.dataset import Dataset
 from microbench.dynamics_fit import FitEpoch
 from microbench.errors import UserError
@@ -270,3 +272,34 @@ def test_micro_is_more_careful_than_sac_on_imagined_rows() -> None:
     }
     micro, sac = (finish(make(algorithm=name, **settings)) for name in ("micro", "sac"))
     assert micro.log[0]["target"] < sac.log[0]["target"] - 0.05
+
+
+class _Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no annotations here
+    """Notes operations whose result the host has to wait for on a GPU, and what is moved between devices."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_pinned")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, options = func.overloadpacket.__name__, kwargs or {}
+        if name in self.WAITING or (name == "_to_copy" and options.get("device") is not None):
+            self.seen.append(name)
+        return func(*args, **options)
+
+
+@pytest.mark.parametrize("changes", [{"alpha": 0.1}, {"alpha": 0.1, "gap_estimator": "paired", "max_q_backup": True}])
+def test_nothing_waits_for_a_result_inside_an_update(changes: dict[str, Any]) -> None:
+    training = finish(make(epochs=1, **changes))
+    with _Waits() as watch:
+        batch = training.batch(1)
+        training.agent.update(batch, training.member_values)
+    assert watch.seen == []
+    with _Waits() as watch:
+        Cohort([training.agent]).update([batch], [training.member_values])
+    assert watch.seen == []
+    with _Waits() as watch:
+        float(batch.rows.reward.mean())
+    assert watch.seen == ["_local_scalar_dense"]

@@ -1,0 +1,134 @@
+"""Several training seeds in one program against the same seeds in processes, on the cores of this machine.
+
+    python -m benchmarks.seeds --seeds 4 --cores 2 --rounds 9
+
+One program trains all seeds with stacked parameters and as many threads as there are cores. The processes, as many as
+there are cores, have one thread each and train their share of the seeds: together in the first split, one after the
+other in the second, as separate commands would. All ways make the same updates and take turns within every round.
+"""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+
+import pandas as pd
+import torch
+
+from benchmarks.training import SIZES, random_data
+from microbench.algorithms import ALGORITHMS
+from microbench.cohort import Cohort
+from microbench.config import TrainConfig
+from microbench.kernels import fast_float32_matmul
+from microbench.tasks import TASKS
+from microbench.train import Training
+
+ONE, SHARED, ALONE = "one program", "processes, their seeds together", "processes, seed after seed"
+
+
+def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int]) -> list[Training]:
+    """Runs on random data, their dynamics counted as fitted and their buffers filled."""
+    task, data = TASKS[env_id], random_data(TASKS[env_id], 20_000)
+    runs = [Training(data, task, ALGORITHMS["micro"], config, seed=s, device=torch.device("cpu")) for s in seeds]
+    for run in runs:
+        run.fit.finish()
+        run.imagination.imagine(run.agent.actor)
+    return runs
+
+
+def learner(runs: list[Training], *, together: bool) -> Callable[[int], None]:
+    """What makes so many updates of every run."""
+    if not together:
+
+        def alone(updates: int) -> None:
+            for run in runs:
+                for _ in range(updates):
+                    run.agent.update(run.batch(1), run.member_values)
+
+        return alone
+    cohort, values = Cohort([run.agent for run in runs]), [run.member_values for run in runs]
+
+    def learn(updates: int) -> None:
+        for _ in range(updates):
+            cohort.update([run.batch(1) for run in runs], values)
+
+    return learn
+
+
+def work(pipe: Connection, env_id: str, config: TrainConfig, seeds: Sequence[int], together: bool) -> None:
+    """A process: so many updates for every number it is sent, until that is 0."""
+    torch.set_num_threads(1)
+    with fast_float32_matmul():
+        learn = learner(make_runs(env_id, config, seeds), together=together)
+        learn(2)
+        pipe.send(True)
+        while updates := pipe.recv():
+            learn(updates)
+            pipe.send(True)
+
+
+def in_processes(env_id: str, config: TrainConfig, seeds: int, cores: int, *, together: bool) -> Callable[[int], None]:
+    """The same work, split over processes that wait in between."""
+    context, pipes = multiprocessing.get_context("spawn"), []
+    for core in range(cores):
+        ours, theirs = context.Pipe()
+        given = (theirs, env_id, config, range(core, seeds, cores), together)
+        context.Process(target=work, args=given, daemon=True).start()
+        pipes.append(ours)
+    for pipe in pipes:
+        pipe.recv()
+
+    def learn(updates: int) -> None:
+        for pipe in pipes:
+            pipe.send(updates)
+        for pipe in pipes:
+            pipe.recv()
+
+    return learn
+
+
+def measure(ways: dict[str, Callable[[int], None]], rounds: int, updates: int, seeds: int) -> pd.DataFrame:
+    """Updates per second of all seeds together, a row per round; the first round warms up."""
+    records = []
+    for _ in range(rounds + 1):
+        rates = {}
+        for name, learn in ways.items():
+            start = time.perf_counter()
+            learn(updates)
+            rates[name] = seeds * updates / (time.perf_counter() - start)
+        records.append(rates)
+    return pd.DataFrame(records[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task-sizes", choices=SIZES, default="hopper")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--updates", type=int, default=20, help="of every seed in every round")
+    parser.add_argument("--real-ratio", type=float, default=TrainConfig.real_ratio)
+    parser.add_argument("--estimator", choices=("independent", "paired"), default=TrainConfig.gap_estimator)
+    parser.add_argument("--samples", type=int, default=TrainConfig.samples)
+    options = parser.parse_args()
+    torch.set_num_threads(options.cores)
+    estimator = {"gap_estimator": options.estimator, "samples": options.samples}
+    config = TrainConfig(alpha=0.1, rollout_batch=5000, real_ratio=options.real_ratio, **estimator)
+    env_id = SIZES[options.task_sizes]
+    with fast_float32_matmul():
+        ways = {ONE: learner(make_runs(env_id, config, range(options.seeds)), together=True)}
+        for name, together in ((SHARED, True), (ALONE, False)):
+            ways[name] = in_processes(env_id, config, options.seeds, options.cores, together=together)
+        rates = measure(ways, options.rounds, options.updates, options.seeds)
+    ratio = rates[ONE] / rates[[SHARED, ALONE]].max(axis=1)
+    print(
+        f"{options.seeds} seeds, {options.cores} cores, {options.samples} {options.estimator} samples, "
+        f"{options.rounds} rounds\n"
+    )
+    print(rates.quantile([0.25, 0.5, 0.75]).T.round(1).to_markdown())
+    print(f"\none program / best split: {ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
+
+
+if __name__ == "__main__":
+    main()
