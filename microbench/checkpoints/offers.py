@@ -46,6 +46,8 @@ def missing(attack: Attack, target: Target) -> str:
     Attacks of others are judged by what they say themselves (`attacks.needs_of`).
     """
     for need in attacks.needs_of(attack, target):
+        if need not in WHAT:
+            return f"it says that it needs {need!r}; expected some of {', '.join(WHAT)}"
         if not (has_gradients(target) if need == GRADIENTS else getattr(target, need) is not None):
             return f"it needs {WHAT[need]}, {WAYS_OUT[need]}"
     return ""
