@@ -10,7 +10,7 @@ from attacks.target import GRADIENTS
 
 WAYS_OUT: Mapping[str, str] = {
     GRADIENTS: "it needs gradients, which this policy does not give: use random, or min-q if there is a critic",
-    "critic": "it needs a critic Q(s, a), which the file does not have: use action-diff",
+    "critic": "it needs a critic Q(s, a), which the file does not have: fit one (microbench critic) or use action-diff",
     "critics": "it needs several critics Q(s, a), which the file does not have: use min-q or action-diff",
     "state_value": "it needs a value V(s), which the file does not have: use min-q or action-diff",
     "distribution": "it needs a distribution of actions, and this policy has none: use action-diff",
