@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from reports.schema import check as check
     from reports.scores import paired_difference as paired_difference
     from reports.scores import probability_of_improvement as probability_of_improvement
+    from reports.sensor_bars import sensor_plot as sensor_plot
+    from reports.sensors import sensor_numbers as sensor_numbers
+    from reports.sensors import sensor_table as sensor_table
     from reports.statistics import curve_area as curve_area
     from reports.statistics import cvar as cvar
     from reports.statistics import improvement_probability as improvement_probability
@@ -90,6 +93,8 @@ NAMES = {
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
     "scores": ("paired_difference", "probability_of_improvement"),
+    "sensor_bars": ("sensor_plot",),
+    "sensors": ("sensor_numbers", "sensor_table"),
     "statistics": (
         *("curve_area", "cvar", "improvement_probability", "iqm", "mean", "median", "normalized_std"),
         *("optimality_gap", "performance_profile"),

@@ -195,8 +195,8 @@ def test_every_name_of_a_table_is_documented() -> None:
 
 
 def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
-    """A flag is a hyphenated word among the text constants of the modules that evaluate."""
-    modules = (ROOT / "microbench" / name for name in ("episodes.py", "evaluate.py"))
+    """A flag is a hyphenated word among the text constants of the modules that evaluate and check."""
+    modules = [ROOT / "microbench" / "episodes.py", ROOT / "microbench" / "evaluate.py", ROOT / "attacks" / "checks.py"]
     words = {word for path in modules for word in constants_of(path)}
     flags = {word for word in words if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", word)} - set(attacks.UNITS)
     assert {"nan-action", "no-op-cell"} <= flags
@@ -205,7 +205,8 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    constants = [text for name in ("remarks.py", "choosing.py") for text in constants_of(ROOT / "reports" / name)]
+    modules = [ROOT / "reports" / f"{name}.py" for name in ("remarks", "suspicions", "choosing")]
+    constants = [constant for path in modules for constant in constants_of(path)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10
     for note in notes:

@@ -68,7 +68,9 @@ def printed(
         )
         where = {name: str(path) for name, path in files.items()}
         told = {"cells": cells, "gaps": gaps, "notes": reports.notes(results), "failed": list(failed), "files": where}
-        return json.dumps(told | ({"eps50": list(eps50)} if eps50 else {}), indent=2)
+        single = json.loads(reports.sensor_numbers(results).to_json(orient="records", double_precision=15))
+        told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
+        return json.dumps(told, indent=2)
     found = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
         reports.markdown(results)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attacks import ATTACKS, BestOf, Descend, action_difference, q_mean, resolve
+from attacks import ATTACKS, BestOf, Descend, SignSteps, action_difference, q_mean, resolve, value
 from attacks.language import Spec, parse
 
 
@@ -80,6 +80,9 @@ def test_settings_replace_the_fields_of_the_record() -> None:
     assert resolve("pgd(objective=q_mean,step_size=1)@3") == Descend(objective=q_mean, step_size=1.0)
     assert resolve("min-q(n=5,draw=corner)") == BestOf(objective=ATTACKS["min-q"].objective, n=5, draw="corner")  # type: ignore[attr-defined]  # a record
     assert resolve("random(draw=gaussian)") == ATTACKS["random-gaussian"]
+    assert resolve("compat:rorl-min-q-first(objective=value,starts=2)") == SignSteps(
+        objective=value, raw=True, starts=2
+    )
     assert resolve("pgd(objective=action_difference)") == Descend(objective=action_difference)
 
 

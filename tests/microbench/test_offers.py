@@ -13,7 +13,7 @@ from attacks.objectives import NEEDS
 from attacks.target import GRADIENTS
 from microbench.attacking import find_attack
 from microbench.checkpoints import Overrides, load
-from microbench.checkpoints.offers import WAYS_OUT, missing, servable
+from microbench.checkpoints.offers import WAYS_OUT, WHAT, missing, needing, servable
 from microbench.checkpoints.task_of import actuator_box
 from tests.microbench import foreign_files as files
 from tests.microbench.foreign_files import ACTIONS, FILES, OBS, write
@@ -117,7 +117,15 @@ def test_a_dataset_gives_bounds_and_the_unit_range(tmp_path: Path) -> None:
 
 def test_every_need_has_a_way_out() -> None:
     named = {need for attack in ATTACKS.values() for need in attack.needs(full())}  # type: ignore[attr-defined]  # records
-    assert named | set(NEEDS.values()) == set(WAYS_OUT)
+    assert named | set(NEEDS.values()) == set(WAYS_OUT) == set(WHAT)
+
+
+def test_the_needs_of_all_attacks_in_words() -> None:
+    told = needing()
+    assert told["a value V(s)"] == ["v-min", "compat:sa-ppo-critic"]
+    assert told["the range of actions"] == ["targeted"]
+    assert {"fgsm", "pgd", "action-diff", "targeted"} <= set(told["gradients"])
+    assert not {"fgsm", "pgd"} & set(told["a critic Q(s, a)"])  # they change the action where there is none
 
 
 def full(**without: Any) -> Target:
