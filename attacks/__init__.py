@@ -119,7 +119,17 @@ REFERENCES: dict[str, Attack] = {
 BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
 """What an evaluation runs if no attack is named: one row for each idea."""
 
-SUITE: tuple[str, ...] = ("fgsm", "pgd", "q-mean", "min-q", "action-diff", "targeted", "v-min")
+SUITE: tuple[str, ...] = (
+    "fgsm",
+    "pgd",
+    "pgd-restarts",
+    "q-mean",
+    "min-q",
+    "action-diff",
+    "action-kl",
+    "targeted",
+    "v-min",
+)
 """Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
 
 

@@ -22,9 +22,9 @@ class Noise:
         self._generators = tuple(generators)
 
     @classmethod
-    def from_seeds(cls, seeds: Sequence[int]) -> "Noise":
-        """Return one row per seed, each a PCG64 stream of SeedSequence((seed, 1))."""
-        return cls([np.random.Generator(np.random.PCG64(np.random.SeedSequence((int(s), STREAM)))) for s in seeds])
+    def from_seeds(cls, seeds: Sequence[int], stream: int = STREAM) -> "Noise":
+        """Return one row per seed, each a PCG64 stream of SeedSequence((seed, stream))."""
+        return cls([np.random.Generator(np.random.PCG64(np.random.SeedSequence((int(s), stream)))) for s in seeds])
 
     def __len__(self) -> int:
         return len(self._generators)

@@ -130,7 +130,7 @@ def directions(n: int, sensors: int) -> Tensor:
 
 
 def _serves(target: Target, attack: Attack, obs: Tensor) -> bool:
-    """Whether the target has what the attack says it needs."""
+    """Whether the target has what the attack says that it needs."""
     needs = getattr(attack, "needs", None)
     return needs is None or all(_has(target, need, obs) for need in needs(target))
 

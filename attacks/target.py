@@ -52,7 +52,8 @@ class Target:
     obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
     obs_bounds    smallest and largest observation (S,) of the data; None if they are not known
     action_box    smallest and largest action (A,); None if they are not known
-    distribution  obs (B, S) → Normal (B, A) *before* the tanh; None if the policy has none
+    distribution  obs (B, S) → Normal (B, A) *before* the tanh, or around a squashed mean if the policy was trained so;
+                  None if the policy has none
     memory        None for a policy that decides by the present observation alone
     """
 

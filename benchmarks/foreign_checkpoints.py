@@ -4,25 +4,29 @@
 
 FOLDER holds the files by family and task; they are not part of the project (docs/checkpoints.md says where they are
 from). `known` is the mean of three episodes, seeds 0–2, of an independent reading of the same files, with their
-standard deviation. `as far` is the share of all sets of three of our episodes whose mean is at least as far from ours
-as the known one: a small share means that the two readings differ. With F files compared, shares above 0.05/F are no
-evidence (Bonferroni); the last line says which are below.
+standard deviation. The same three episodes are run here with many roundings: what the policy observes is changed in its
+last bit at every step, which is as much as another library's order of additions changes. `as far` is the share of all
+choices of one rounding per seed whose mean is at least as far from their middle as the known one: a small share means
+that the two readings differ. With F files compared, shares above 0.05/F are no evidence (Bonferroni); the last line
+says which are below. The interval is that of the mean over many seeds.
 """
 
 import argparse
 import dataclasses
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import stats
+from torch import Tensor
 
 from microbench.attacking import Conditions
-from microbench.checkpoints import Overrides, load
+from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
-from microbench.plan import CLEAN, plan_episodes
+from microbench.plan import CLEAN, Episode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,31 +66,51 @@ FILES = (
 
 
 THREE, LEVEL = 3, 0.05  # episodes of the known values; level of the test for all files together
+HALF_UNIT = 0.5  # the known means are printed without decimals
+LAST_BIT = 2.0**-23  # of single precision, relative
 
 
 def share_as_far(returns: NDArray[np.float64], known: float) -> float:
-    """The share of all triples of the returns (N,) whose mean is as far from the mean of all as `known`, or farther."""
-    triples = np.array(list(itertools.combinations(returns, THREE))).mean(1)
-    return float(np.mean(np.abs(triples - returns.mean()) >= abs(known - returns.mean())))
+    """The share of all choices of one rounding per seed, of (3, R), whose mean is as far from the middle as `known`."""
+    means = (returns[0][:, None, None] + returns[1][:, None] + returns[2]) / THREE
+    far = abs(known - returns.mean()) - HALF_UNIT
+    return float(np.mean(np.abs(means - returns.mean()) >= far))
 
 
-def measured(folder: Path, known: Known, episodes: int) -> tuple[str, float | None]:
+def shaken(checkpoint: Checkpoint) -> Checkpoint:
+    """The policy with its observations changed in their last bit, another way at every call and in every row."""
+    policy, generator = checkpoint.target.policy, torch.Generator().manual_seed(0)
+
+    def act(obs: Tensor) -> Tensor:
+        return policy(obs * (1 + LAST_BIT * (2 * torch.rand(obs.shape, generator=generator) - 1)))
+
+    return dataclasses.replace(checkpoint, target=dataclasses.replace(checkpoint.target, policy=act))
+
+
+def returns_of(checkpoint: Checkpoint, seeds: Sequence[int]) -> NDArray[np.float64]:
+    """Returns of clean episodes with these seeds."""
+    chunk = tuple(Episode(cell=CLEAN, number=number, seed=seed) for number, seed in enumerate(seeds))
+    rows = evaluate_chunk(checkpoint, Conditions(env_id=checkpoint.env_id, unit="raw"), chunk)
+    return rows["return"].to_numpy(np.float64)
+
+
+def measured(folder: Path, known: Known, episodes: int, roundings: int) -> tuple[str, float | None]:
     """A row of the table (what the file is, what it earns here, what is known) and the share."""
     try:
         checkpoint = load(folder / known.path, Overrides(env_id=known.env_id, activation=known.activation))
     except UserError as error:
         told = str(error).removeprefix(str(folder / known.path)).strip()
         return f"| `{known.path}` | – | refused: {told} | – | – | – |", None
-    chunk = tuple(plan_episodes([CLEAN], episodes, seed=0))
-    returns = evaluate_chunk(checkpoint, Conditions(env_id=checkpoint.env_id, unit="raw"), chunk)["return"].to_numpy()
-    share = None if known.mean is None else share_as_far(returns, known.mean)
-    half = float(stats.t.ppf(0.975, episodes - 1) * stats.sem(returns))
+    every = returns_of(checkpoint, range(episodes))
+    same = returns_of(shaken(checkpoint), np.repeat(np.arange(THREE), roundings).tolist()).reshape(THREE, roundings)
+    share = None if known.mean is None else share_as_far(same, known.mean)
+    half = float(stats.t.ppf(0.975, episodes - 1) * stats.sem(every))
     spread = "" if known.spread is None else f" ± {known.spread:g}"
     cells = (
         f"`{known.path}`",
         checkpoint.env_id,
-        f"{returns[:THREE].mean():.0f} ± {returns[:THREE].std():.0f}",
-        f"{returns.mean():.0f} ± {returns.std():.0f} ({returns.mean() - half:.0f} to {returns.mean() + half:.0f})",
+        f"{every.mean():.0f} ± {every.std():.0f} ({every.mean() - half:.0f} to {every.mean() + half:.0f})",
+        f"{same.mean():.0f} ± {(same.var(axis=1).sum() / THREE**2) ** 0.5:.0f}",
         "–" if known.mean is None else f"{known.mean:g}{spread}",
         "–" if share is None else f"{share:.2g}",
     )
@@ -98,12 +122,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("--roundings", type=int, default=40)
+    parser.add_argument("--only", default="", help="a part of the paths of the files to be measured")
     arguments = parser.parse_args()
-    print("| file | task | here, seeds 0–2 | here, all episodes (95 % of the mean) | known | as far |")
+    print("| file | task | here (95 % of the mean) | mean of seeds 0–2, any rounding | known, seeds 0–2 | as far |")
     print("|---|---|---|---|---|---|")
     shares: dict[str, float] = {}
-    for known in FILES:
-        told, share = measured(arguments.folder, known, arguments.episodes)
+    for known in [known for known in FILES if arguments.only in known.path]:
+        told, share = measured(arguments.folder, known, arguments.episodes, arguments.roundings)
         print(told, flush=True)
         if share is not None:
             shares[known.path] = share

@@ -15,6 +15,7 @@ from attacks import Attack, Noise, Policy, Target, Threat
 from attacks.checks import stochastic_policy
 from attacks.world import InWorld, World
 from microbench.disturbed import Disturbances
+from microbench.probing import Probing
 from microbench.simulate import Simulator
 
 # The rows of a float32 product do not depend on the batch they are in if torch uses one thread and whole blocks of rows
@@ -75,8 +76,9 @@ def run_episodes(
     attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
     then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
     `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
-    `stochastic-policy`. `look` gives an attack that looks ahead (`attacks.world.InWorld`) the world of rows ids (B,)
-    that show obs (B, S + H).
+    `stochastic-policy`; otherwise an attack that follows gradients is looked at now and then (`probing`), which adds
+    flags and changes nothing. `look` gives an attack that looks ahead (`attacks.world.InWorld`) the world of rows ids
+    (B,) that show obs (B, S + H).
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
@@ -89,7 +91,9 @@ def run_episodes(
     first = as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
     memory = first.new_zeros(n, 0) if target.memory is None else target.memory.start.expand(n, -1)
-    flags["stochastic-policy"] = np.full(n, stochastic_policy(target.policy, torch.cat([first, memory], 1)))
+    is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
+    flags["stochastic-policy"] = np.full(n, is_stochastic)
+    probing = Probing(target, None if is_stochastic else attack, seeds)
     noise = Noise.from_seeds(seeds)
     running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
     running = running.where(finite(running.obs.numpy()), flags["nan-observation"])
@@ -97,6 +101,7 @@ def run_episodes(
         obs = torch.cat([running.obs, running.memory], 1)
         now = attack if look is None or not isinstance(attack, InWorld) else attack.in_world(look(running.ids, obs))
         seen = _shown(target, now, running, obs)
+        probing.look(running.threat, running.ids, obs, seen)
         action, memory = deterministic_action(target.policy, seen), remembered(target, seen, obs)
         given = finite(action) & finite(memory.numpy())
         running = replace(running, memory=memory).where(given, flags["nan-action"])
@@ -112,7 +117,7 @@ def run_episodes(
         running = replace(running, obs=as_tensor(disturbances.seen(state, ids)))
         sensed = rewarded & finite(running.obs.numpy())
         running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
-    flags["unstable-physics"] = simulator.unstable
+    flags |= {"unstable-physics": simulator.unstable} | probing.flags(n)
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
 
 

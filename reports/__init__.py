@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from reports.formats import to_html as to_html
     from reports.formats import to_latex as to_latex
     from reports.formats import to_markdown as to_markdown
+    from reports.gap import gap_numbers as gap_numbers
+    from reports.gap import gap_table as gap_table
     from reports.gates import Gate as Gate
     from reports.gates import fail_under as fail_under
     from reports.gates import failures as failures
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
     from reports.schema import check as check
     from reports.scores import paired_difference as paired_difference
     from reports.scores import probability_of_improvement as probability_of_improvement
+    from reports.sensor_bars import sensor_plot as sensor_plot
+    from reports.sensors import sensor_numbers as sensor_numbers
+    from reports.sensors import sensor_table as sensor_table
     from reports.statistics import curve_area as curve_area
     from reports.statistics import cvar as cvar
     from reports.statistics import improvement_probability as improvement_probability
@@ -75,6 +80,7 @@ NAMES = {
     "compact": ("policy_table",),
     "curves": ("degradation_plot", "save"),
     "formats": ("to_csv", "to_html", "to_latex", "to_markdown"),
+    "gap": ("gap_numbers", "gap_table"),
     "gates": ("Gate", "fail_under", "failures", "read_gates"),
     "page": ("html_page",),
     "grids": ("Family", "families"),
@@ -87,6 +93,8 @@ NAMES = {
     "results": ("append", "load_many", "read", "write"),
     "schema": ("KEY", "SCHEMA", "check"),
     "scores": ("paired_difference", "probability_of_improvement"),
+    "sensor_bars": ("sensor_plot",),
+    "sensors": ("sensor_numbers", "sensor_table"),
     "statistics": (
         *("curve_area", "cvar", "improvement_probability", "iqm", "mean", "median", "normalized_std"),
         *("optimality_gap", "performance_profile"),

@@ -9,8 +9,9 @@ import pandas as pd
 from reports.bootstrap import expanded, resampled_means
 from reports.means import Floats, mean_interval
 from reports.names import number, short
+from reports.sensors import in_sensors
 from reports.statistics import curve_area
-from reports.summary import Results, prepare, study
+from reports.summary import Results, prepare, study, summarize
 
 CAPTION = (
     "Curves over eps: area is the mean score from eps 0 (clean) to the largest budget, by trapezoids [95 % interval as "
@@ -66,8 +67,12 @@ def budget_numbers(results: Results) -> pd.DataFrame:
 
 
 def budget_table(results: Results) -> pd.DataFrame:
-    """`budget_numbers` as text cells, without rows if there is no curve."""
-    return pd.DataFrame([_text(row) for _, row in budget_numbers(results).iterrows()])
+    """`budget_numbers` as text cells, without rows if there is no curve; attacks on compared sensors are left out."""
+    given = study(results)
+    summary = summarize(given)
+    apart = set(summary.loc[in_sensors(summary), ["policy", "attack"]].itertuples(index=False, name=None))
+    shown = [row for _, row in budget_numbers(given).iterrows() if (row["policy"], row["attack"]) not in apart]
+    return pd.DataFrame([_text(row) for row in shown])
 
 
 def _curves(episodes: pd.DataFrame, fewest: int = 2) -> Iterator[tuple[pd.Series, pd.DataFrame, list[object]]]:

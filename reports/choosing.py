@@ -73,7 +73,7 @@ def _line(row: pd.Series, told: Mapping[str, Any]) -> dict[str, str]:
 def choice_notes(conditions: pd.DataFrame, told: Records) -> list[str]:
     """Warnings about the `worst` rows among one policy's conditions."""
     again = conditions[conditions["attack"] == WORST]
-    said = [_stronger(row, others, told) for row, others in _beside(again, conditions)]
+    said = [judge(row, others, told) for row, others in _beside(again, conditions) for judge in (_stronger, _unlucky)]
     said += [_passed_over(row, told) for _, row in again.iterrows()]
     unknown = [condition_name(row) for _, row in again[again["chosen"] == ""].iterrows()]
     if unknown:
@@ -94,8 +94,24 @@ def _beside(again: pd.DataFrame, conditions: pd.DataFrame) -> Iterator[tuple[pd.
         yield row, same[~same["attack"].map(stands_apart).astype(bool)]
 
 
+def _tried(worst: pd.Series, told: Records) -> set[str]:
+    return {name for one in told.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
+
+
+def _unlucky(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
+    """The attack that was chosen has done better on a few episodes than it does."""
+    below = others[(others["high"] < worst["low"]) & others["attack"].isin(_tried(worst, told))]
+    if below.empty:
+        return ""
+    names = [condition_name(row) for _, row in below.iterrows()]
+    return (
+        f"{listed(names)} lies below {condition_name(worst)} with its whole interval, so the choice was luck: evaluate "
+        "both with more --episodes."
+    )
+
+
 def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
-    tried = {name for one in told.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
+    tried = _tried(worst, told)
     below = others[(others["mean"] < worst["mean"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
     if below.empty:
         return ""

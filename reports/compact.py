@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from reports.grids import in_families
 from reports.names import condition_name
 from reports.ranking import leaders
+from reports.sensors import elsewhere
 from reports.summary import BLOCKS, CONDITION, Results, study, summarize
 from reports.worst import by, candidates, most
 
@@ -31,7 +31,7 @@ def policy_table(results: Results, block: str = "attack", *, changes: bool = Fal
     given = study(results)
     summary, best = summarize(given), leaders(given)
     conditions = summary[summary["block"] == block]
-    shown = summary[summary["block"].isin(["clean", block]) & ~in_families(summary)]
+    shown = summary[summary["block"].isin(["clean", block]) & ~elsewhere(summary)]
     names = {key: condition_name(cells.iloc[0]) for key, cells in shown.groupby(CONDITION, sort=False)}
     rows = []
     for policy, own in summary.groupby("policy", sort=False):

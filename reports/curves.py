@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports import files
-from reports.grids import ADDED, in_families, is_composition
+from reports.grids import ADDED, is_composition
 from reports.names import number
+from reports.sensors import elsewhere
 from reports.summary import Results, study, summarize
 
 Kind = Literal["eps", "factor"]
@@ -45,16 +46,16 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
     Budgets in different units or norms are different threats and get axes of their own; so do perturbations that are
     added (wind, latency) beside those that are scaled. Lines start at the same condition without the adversary (eps 0,
     the factor that changes nothing). A single eps (or factor) gives points with intervals side by side. Points of
-    grids and samples are no curves (see `heat_maps`). Conditions of an attack and a perturbation together are drawn
-    over factor, and over eps only where no attack stands alone. Raw returns are drawn if a policy has no normalized
-    score.
+    grids and samples are no curves (see `heat_maps`), nor are attacks on single sensors (see `sensor_plot`). Conditions
+    of an attack and a perturbation together are drawn over factor, and over eps only where no attack stands alone. Raw
+    returns are drawn if a policy has no normalized score.
 
     Raises:
         ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
     """
     adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
     summary = summarize(study(results).comparable)
-    chosen = summary[(summary[adversary] != "none") & ~in_families(summary)]
+    chosen = summary[(summary[adversary] != "none") & ~elsewhere(summary)]
     if chosen.empty:
         raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
     if kind == "eps" and (chosen[other] == "none").any():
@@ -84,7 +85,7 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
 def degradation_plots(results: Results) -> dict[str, Figure]:
     """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
     given = study(results)
-    alone = summarize(given)[~in_families(summarize(given))]
+    alone = summarize(given)[~elsewhere(summarize(given))]
     kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
     shown = [kind for kind, column in kinds.items() if (alone[column] != "none").any()]
     return {f"degradation_{kind}": degradation_plot(given, kind) for kind in shown}

@@ -15,15 +15,16 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import budgets, choosing, provenance, verdict
+from reports import budgets, choosing, gap, provenance, sensors, verdict
 from reports.explanations import of_flag, of_note
-from reports.grids import families, in_families
+from reports.grids import families
 from reports.listing import listings
 from reports.means import LEVEL
 from reports.names import condition_name
 from reports.pictures import pictures
 from reports.pivots import OVERVIEW, family_table, grid_caption, grid_table
 from reports.remarks import notes
+from reports.sensors import elsewhere
 from reports.summary import CONDITION, Results, Study, prepare, study, summarize
 from reports.tables import caption
 
@@ -67,7 +68,7 @@ def html_page(
             "limits": verdict.limits(summary),
             "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
             "plots": pictures(plots or {}),
-            "listings": listings(summary[~in_families(summary)]),
+            "listings": listings(summary[~elsewhere(summary)]),
             "tables": _tables(given),
             "flags": _flags(episodes),
             "checkpoints": provenance.checkpoints(episodes),
@@ -147,6 +148,7 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
     found = [(choosing.CAPTION, choosing.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
+    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap.CAPTION, gap.gap_table(given))]
     found += [(OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
     return [(caption, table) for caption, table in (*found, *grids) if len(table)]

@@ -25,6 +25,8 @@ CAPTIONS = {
     "distribution": "Episodes: clean, every attack at its largest budget, the worst perturbation; boxes are quartiles.",
     "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score. "
     "If there is one, worst is the lowest rung: the strongest of the others on fresh episodes.",
+    "sensors": "Drop below the clean score where an attack may touch one sensor alone, with 95 % intervals; the dashed "
+    "line is the same attack on all sensors.",
     "profile": "Performance profiles: the share of episodes that exceed a score.",
 }
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from reports.curves import STROKES, STYLE, UNITS, score_label
 from reports.means import Floats, mean_interval
 from reports.names import condition_name, number
+from reports.sensors import in_sensors
 from reports.statistics import performance_profile
 from reports.summary import BLOCKS, Results, prepare, study, summarize
 from reports.worst import WORST, contenders
@@ -124,6 +125,7 @@ def profile_plot(results: Results) -> Figure:
 def _rung(summary: pd.DataFrame) -> pd.DataFrame:
     """The attacks of the budget that most of them share, the largest if there are several; no rows if none do."""
     alone = summary[(summary["block"] == "attack") & summary["mean"].notna() & (summary["eps"] > 0)]
+    alone = alone[~in_sensors(summary)[alone.index]]
     sizes = alone.groupby(BUDGET)["attack"].nunique()
     if sizes.empty or sizes.max() < 2:
         return alone.iloc[:0]
@@ -133,7 +135,7 @@ def _rung(summary: pd.DataFrame) -> pd.DataFrame:
 
 def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     """Clean, every attack at its largest budget, the worst of the other blocks; in the order of the summary."""
-    measured = summary[summary["mean"].notna()]
+    measured = summary[summary["mean"].notna() & ~in_sensors(summary)]
     chosen = measured[measured["block"] == "clean"].index.tolist()
     attacks = measured[measured["block"] == "attack"].groupby(["policy", "attack", "unit", "norm"])
     chosen += attacks["eps"].idxmax().tolist()

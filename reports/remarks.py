@@ -1,23 +1,20 @@
 """What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
 
-import itertools
-
 import pandas as pd
 
 from reports.choosing import checkpoints_of, choice_notes, records
-from reports.grids import families, is_composition
-from reports.means import Interval
-from reports.names import condition_name, listed, number
-from reports.pairing import paired_cells, repeated_cells
+from reports.grids import families
+from reports.names import condition_name, listed
+from reports.pairing import repeated_cells
 from reports.provenance import runs_of
 from reports.schema import KEY
 from reports.summary import Results, Study, prepare, study, summarize
-from reports.worst import WORST, most
+from reports.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
+from reports.worst import most
 
 FEW_EPISODES = 10
 FEW_RUNS = 5
 MOST = 6
-BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
 
 
 def notes(results: Results) -> list[str]:
@@ -33,19 +30,14 @@ def _notes(given: Study) -> list[str]:
     found: list[str] = []
     repeated, runs = repeated_cells(episodes), runs_of(given.about)
     for policy, conditions in summary.groupby("policy", sort=False):
-        said = [*_first(_not_clean(conditions)), *_first(_repeats(conditions[conditions.index.isin(repeated)]))]
-        said += _yardstick(conditions, episodes)
-        said += _first(_rises(conditions, episodes))
+        said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
+        said += yardstick(conditions, episodes)
+        said += _first(rises(conditions, episodes))
         said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
     return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
-
-
-def difference(interval: Interval) -> str:
-    """For example `4.2 points [1.1, 7.3]`."""
-    return f"{interval.estimate:z.1f} points [{interval.low:z.1f}, {interval.high:z.1f}]"
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -55,51 +47,8 @@ def _first(sentences: list[str]) -> list[str]:
     return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
 
 
-def _yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
-    """An attack that searches must hurt more than noise of the same size, or its search has failed."""
-    attacked = conditions[(conditions["attack"] != "none") & (conditions["eps"] > 0)]
-    search = attacked[~attacked["attack"].isin(["random", WORST])]  # worst is one of the others on other episodes
-    random = attacked[attacked["attack"] == "random"]
-    noise = dict(zip(random[BUDGET].itertuples(index=False, name=None), random.index.tolist(), strict=True))
-    budgets = search[BUDGET].itertuples(index=False, name=None)
-    pairs = [(cell, noise.get(budget)) for cell, budget in zip(search.index.tolist(), budgets, strict=True)]
-    intervals = paired_cells(episodes, pairs)
-    said, unclear, alone = [], [], []
-    for (_, condition), interval in zip(search.iterrows(), intervals, strict=True):
-        if interval.n == 0:
-            alone.append(condition_name(condition))
-        elif interval.low > 0:
-            said.append(
-                f"{condition_name(condition)} hurts less than random noise of the same size, by "
-                f"{difference(interval)}: its search fails on this policy, so the row is no evidence of robustness."
-            )
-        elif not interval.high < 0:
-            unclear.append(condition_name(condition))
-    if unclear:
-        said.append(
-            f"{listed(unclear)} cannot be told from random noise of the same size: the difference lies within its "
-            "interval."
-        )
-    if alone:
-        said.append(f"{listed(alone)} was not compared with random noise: no common episodes at the same budget.")
-    return said
-
-
-def _rises(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
-    """A larger budget contains the smaller one, so a better search would never do worse with it."""
-    lines = conditions[conditions["attack"] != "none"].groupby(["attack", *BUDGET[1:]], sort=False)
-    pairs = [(large, small) for _, line in lines for small, large in itertools.pairwise(line.index)]
-    return [
-        f"{condition_name(conditions.loc[large])} hurts less than eps {number(conditions.loc[small, 'eps'])}, "
-        f"by {difference(interval)}: a larger budget allows all that a smaller one does, so do not read this as "
-        "robustness."
-        for (large, small), interval in zip(pairs, paired_cells(episodes, pairs), strict=True)
-        if interval.low > 0
-    ]
-
-
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    same = _changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
+    same = changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
     names = [condition_name(row) for _, row in changed[~moved].iterrows()]
@@ -111,33 +60,6 @@ def _unclear(conditions: pd.DataFrame) -> list[str]:
         names = [condition_name(row) for _, row in alone.iterrows()]
         said.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
     return said
-
-
-def _not_clean(conditions: pd.DataFrame) -> list[str]:
-    """Eps 0 and the nominal factor change nothing, so they must give the clean returns to the last bit."""
-    same = conditions[(conditions["block"] != "clean") & _changes_nothing(conditions)]
-    moved = (same["change"].abs() > 0) | (same["change_low"] < 0) | (same["change_high"] > 0)
-    return [
-        f"{condition_name(row)} differs from clean although it changes nothing: do not trust this evaluation."
-        for _, row in same[moved].iterrows()
-    ]
-
-
-def _repeats(same: pd.DataFrame) -> list[str]:
-    """Of conditions that repeat the clean episodes those that should not, unless all episodes are flagged for it."""
-    alone = same[(same["block"] == "perturbation") & ~is_composition(same["perturbation"])]
-    return [
-        f"{condition_name(row)} gave the clean episodes to the last bit: it changed nothing that these episodes met, "
-        "so the row is no evidence of robustness."
-        for _, row in alone[alone["factor"] != alone["nominal"]].iterrows()
-        if f"no-op-cell ({row['n']})" not in row["flags"].split(", ")
-    ]
-
-
-def _changes_nothing(conditions: pd.DataFrame) -> pd.Series:
-    """Whether each condition is the clean one under another name; a composition never is by its last factor alone."""
-    alone = ~is_composition(conditions["perturbation"])
-    return (conditions["eps"] == 0) & (conditions["factor"] == conditions["nominal"]) & alone
 
 
 def _is_untouched(conditions: pd.DataFrame) -> pd.Series:

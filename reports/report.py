@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import budgets, compact, curves, files, heatmaps, pivots, plots, tables
+from reports import budgets, compact, curves, files, gap, heatmaps, pivots, plots, sensor_bars, sensors, tables
 from reports.grids import families
 from reports.page import html_page
 from reports.summary import Results, study, summarize
@@ -12,7 +12,7 @@ from reports.summary import Results, study, summarize
 FORMATS = ("png", "svg")
 ENDINGS = ("png", "svg", "pdf")
 FILES = ("index.html", "table.md", "table.csv", "table.tex")
-PLOTS = ("degradation_eps", "degradation_factor", "distribution", "ladder", "profile", "heatmap_*_*")
+PLOTS = ("degradation_eps", "degradation_factor", "sensors", "distribution", "ladder", "profile", "heatmap_*_*")
 """Plots without their endings; there is one heat map for every two perturbations that form a grid."""
 
 
@@ -40,7 +40,7 @@ def write_report(
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
-    for draw in (curves.degradation_plots, heatmaps.heat_maps, plots.plots):
+    for draw in (curves.degradation_plots, sensor_bars.sensor_plots, heatmaps.heat_maps, plots.plots):
         for stem, figure in draw(given).items():
             written |= {path.name: path for path in curves.save(figure, folder / stem, formats)}
     drawn = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
@@ -59,6 +59,12 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
     halving = budgets.budget_table(given)
     if len(halving):
         text += "\n" + tables.to_markdown(halving, budgets.CAPTION)
+    single = sensors.sensor_table(given)
+    if len(single):
+        text += "\n" + tables.to_markdown(single, sensors.CAPTION)
+    gaps = gap.gap_table(given)
+    if len(gaps):
+        text += "\n" + tables.to_markdown(gaps, gap.CAPTION)
     together = pivots.family_table(given)
     if len(together):
         text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
@@ -82,7 +88,10 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 
 
 def latex(results: Results) -> str:
-    """A table per block of conditions, policies against conditions, to be read in by a document with booktabs."""
+    """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
     given = study(results)
     caption = tables.caption(given)
-    return "\n".join(tables.to_latex(table, caption) for table in compact.paper_tables(given).values())
+    found = [(caption, table) for table in compact.paper_tables(given).values()]
+    found += [(sensors.CAPTION, sensors.sensor_table(given))]
+    found += [(gap.CAPTION, gap.gap_table(given))]
+    return "\n".join(tables.to_latex(table, caption) for caption, table in found if len(table))

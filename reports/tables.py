@@ -5,11 +5,11 @@ from collections.abc import Collection
 import pandas as pd
 
 from reports.formats import to_csv, to_html, to_latex, to_markdown
-from reports.grids import in_families
 from reports.names import condition_name, number
 from reports.ranking import CAPTION, leaders
 from reports.remarks import notes
 from reports.scores import LEVEL
+from reports.sensors import elsewhere
 from reports.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
 from reports.worst import WORST, by, contenders, most
 
@@ -26,12 +26,12 @@ def robustness_table(results: Results) -> pd.DataFrame:
     The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block ends with each
     policy's worst condition where it is chosen among several (`worst.candidates`). † marks cells with flags or missing
     returns (see `notes`). The points of grids and samples have no rows (`family_table` sums them up), but count among
-    what is worst.
+    what is worst; attacks on single sensors have a table of their own (`sensor_table`).
     Raises ValueError as `summarize` does.
     """
     given = study(results)
     summary, best = summarize(given), leaders(given)
-    apart = in_families(summary)
+    apart = elsewhere(summary)
     rows = []
     for block in BLOCKS:
         conditions = summary[summary["block"] == block]

@@ -10,19 +10,20 @@ from typing import Any
 
 import pandas as pd
 
+from reports.attacked import parted
+
 WORST = "worst"
 """What results call the strongest attack of a suite, measured again."""
 
 CELL = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor")
 """What tells for which cell an attack was chosen."""
 
-_SENSORS = re.compile(r"(?!adversary:)[^()@]+(\(.*\))?@[^()@]+", re.DOTALL)
 _ORACLE = re.compile(r"oracle([(@].*)?", re.DOTALL)
 
 
 def stands_apart(attack: str) -> bool:
     """Whether this attack never counts as the worst: `@…` closes sensors, and `oracle` looks into the simulator."""
-    return bool(_SENSORS.fullmatch(attack) or _ORACLE.fullmatch(attack))
+    return bool(parted(attack)[1] or _ORACLE.fullmatch(attack))
 
 
 def candidates(conditions: pd.DataFrame) -> pd.DataFrame:

@@ -133,6 +133,21 @@ def move_last(keys: pd.DataFrame, path: Path | str) -> None:
         table.save()
 
 
+def remove(keys: pd.DataFrame, path: Path | str) -> None:
+    """Take out the rows of these episodes (columns `KEY`), as far as they are there; the others keep their bytes.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    with files.alone(path.parent):
+        table = _Table(path)
+        found = [table.lines.pop(key) for key in _keys(keys) if key in table.lines]
+        if found:
+            table.save()
+
+
 class _Table:
     """A file as lines: which episode each one is, and the stamp it had."""
 

@@ -21,6 +21,7 @@ import reports
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import FAMILIES
 from microbench.cli import app
+from microbench.critics import METHODS
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
@@ -91,7 +92,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "onnx", "ray", "video"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "ray", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement
@@ -189,13 +190,13 @@ def test_a_module_is_one_idea(path: Path) -> None:
 def test_every_name_of_a_table_is_documented() -> None:
     told = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
-    names += [*FAMILIES, *attacks.REFERENCES]
+    names += [*FAMILIES, *attacks.REFERENCES, *METHODS]
     assert [name for name in names if f"`{name}`" not in told] == []
 
 
 def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
-    """A flag is a hyphenated word among the text constants of the modules that evaluate."""
-    modules = (ROOT / "microbench" / name for name in ("episodes.py", "evaluate.py"))
+    """A flag is a hyphenated word among the text constants of the modules that evaluate and check."""
+    modules = [ROOT / "microbench" / "episodes.py", ROOT / "microbench" / "evaluate.py", ROOT / "attacks" / "checks.py"]
     words = {word for path in modules for word in constants_of(path)}
     flags = {word for word in words if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", word)} - set(attacks.UNITS)
     assert {"nan-action", "no-op-cell"} <= flags
@@ -204,7 +205,8 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    constants = [text for name in ("remarks.py", "choosing.py") for text in constants_of(ROOT / "reports" / name)]
+    modules = [ROOT / "reports" / f"{name}.py" for name in ("remarks", "suspicions", "choosing")]
+    constants = [constant for path in modules for constant in constants_of(path)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10
     for note in notes:

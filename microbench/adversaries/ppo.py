@@ -27,8 +27,8 @@ class Settings:
     rows: int = 64
     horizon: int = 64
     epochs: int = 4
-    minibatch: int = 512
-    lr: float = 1e-3
+    minibatch: int = 1024
+    lr: float = 2e-3
     clip: float = 0.2
     gamma: float = 0.99
     gae_lambda: float = 0.95

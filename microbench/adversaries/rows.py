@@ -53,22 +53,24 @@ class Rows:
         """Let the policy act on seen (N, S + H); new episodes take their seeds from `rng`."""
         action = self._target.policy(seen).float().numpy()
         memory = seen[:, :0] if self._target.memory is None else self._target.memory.advance(seen, self.obs)
-        known = np.isfinite(action).all(1) & np.isfinite(memory.numpy()).all(1)
-        low, high = self._simulator.action_low, self._simulator.action_high
-        action = np.clip(np.where(known[:, None], action, 0), low, high)
+        known = np.isfinite(action).all(1)
+        if not known.all():
+            action = np.where(known[:, None], action, 0)
+        action = np.clip(action, self._simulator.action_low, self._simulator.action_high)
         everybody = np.arange(len(action))
         self._actions[self._age, everybody] = action
         state, reward, terminated, cut = self._simulator.step(action, everybody)
         last = torch.cat([_as_tensor(state), memory], 1)
         known &= np.isfinite(reward) & np.isfinite(last.numpy()).all(1)
-        reward = np.where(known, reward, 0)
+        if not known.all():
+            reward, last = np.where(known, reward, 0), last.nan_to_num(0, 0, 0)
         self._age += 1
         self._earned += reward
         terminal = terminated | ~known
         ended = terminal | cut | (self._age >= self._limit)
         self.obs = last
         self._restart(np.flatnonzero(ended), terminal | cut, rng)
-        return Moved(reward=reward, last=last.nan_to_num(0, 0, 0), terminal=terminal, ended=ended)
+        return Moved(reward=reward, last=last, terminal=terminal, ended=ended)
 
     def _restart(self, ids: NDArray[np.int64], whole: NDArray[np.bool_], rng: np.random.Generator) -> None:
         if not len(ids):

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS, ppo
-from microbench.adversaries.rows import Rows
+from microbench.adversaries.rows import Moved, Rows
 from microbench.adversaries.statistics import CLIP, Running, normalised
 from microbench.simulate import RestartingSimulator, make_simulator, nominal_model
 from microbench.tasks import Task
@@ -96,54 +96,60 @@ class Training:
         settings, rows, sensors = self.settings, self._rows, self.opponent.sensors
         mean, std = self.statistics.mean.float(), self.statistics.std.float()
         spread = self.networks.log_std.exp()
-        kept: dict[str, list[Any]] = {name: [] for name in ("true", "seen", "decision", "reward", "ended", "next")}
-        noises = torch.randn(settings.horizon, settings.rows, len(spread), generator=chance.torch)
-        for noise in noises:
+        steps: list[_Step] = []
+        for noise in torch.randn(settings.horizon, settings.rows, len(spread), generator=chance.torch):
             obs = rows.obs
             z = normalised(obs[:, :sensors], mean, std)
             decision = self.networks.mean(z) + spread * noise
             shown = self._show(self.opponent.target, obs, decision, self.opponent.threat, chance.noise)
             moved = rows.step(shown, chance.numpy)
-            # Where an episode is cut, the value of its own last state stands for what would have followed.
-            follows = normalised(moved.last[:, :sensors], mean, std)
-            lasting = torch.from_numpy(~moved.terminal).float()
-            self._discount(moved.reward, moved.ended)
-            for name, value in (
-                ("true", obs[:, :sensors]),
-                ("seen", z),
-                ("decision", decision),
-                ("reward", torch.from_numpy(-moved.reward).float()),
-                ("ended", torch.from_numpy(moved.ended).float()),
-                ("next", (follows, lasting)),
-            ):
-                kept[name].append(value)
-        samples = self._samples(kept)
-        self.statistics.add(torch.cat(kept["true"]))
+            steps.append(_Step(obs=obs[:, :sensors], z=z, decision=decision, moved=moved))
+        after = normalised(rows.obs[:, :sensors], mean, std)
+        samples = self._samples(steps, after)
+        self.statistics.add(torch.cat([step.obs for step in steps]))
         return samples
 
-    def _discount(self, reward: NDArray[np.float64], ended: NDArray[np.bool_]) -> None:
-        """Follow the discounted return of every row, whose spread scales the rewards."""
-        self._discounted = self._discounted * self.settings.gamma - reward
-        self._returns.add(torch.from_numpy(self._discounted)[:, None])
-        self._discounted[ended] = 0
-
-    def _samples(self, kept: dict[str, list[Any]]) -> ppo.Samples:
+    def _samples(self, steps: "list[_Step]", after: Tensor) -> ppo.Samples:
         settings, networks = self.settings, self.networks
-        z, decision = torch.cat(kept["seen"]), torch.cat(kept["decision"])
-        reward = (torch.stack(kept["reward"]) / float(self._returns.std)).clamp(-CLIP, CLIP)
-        value = networks.judged(z).view_as(reward)
-        follows = networks.judged(torch.cat([follows for follows, _ in kept["next"]])).view_as(reward)
-        follows = follows * torch.stack([lasting for _, lasting in kept["next"]])
+        z, decision = (torch.cat([getattr(step, name) for step in steps]) for name in ("z", "decision"))
+        reward = self._scaled([step.moved for step in steps])
+        value = networks.judged(torch.cat([z, after])).view(len(steps) + 1, -1)
         advantage = ppo.advantages(
-            reward, value, follows, torch.stack(kept["ended"]), settings.gamma, settings.gae_lambda
+            reward,
+            value[:-1],
+            self._follows(steps, value[1:].clone()),
+            torch.from_numpy(np.stack([step.moved.ended for step in steps])).float(),
+            settings.gamma,
+            settings.gae_lambda,
         )
         return ppo.Samples(
             obs=z,
             decision=decision,
             log_prob=ppo.log_prob(networks.mean(z), networks.log_std, decision),
             advantage=((advantage - advantage.mean()) / (advantage.std() + 1e-8)).flatten(),
-            value_target=(advantage + value).flatten(),
+            value_target=(advantage + value[:-1]).flatten(),
         )
+
+    def _follows(self, steps: "list[_Step]", value: Tensor) -> Tensor:
+        """The values (T, N) of what followed: of the next step; 0 after a fall; where cut, of the episode's own end."""
+        mean, std = self.statistics.mean.float(), self.statistics.std.float()
+        for t, moved in enumerate(step.moved for step in steps):
+            if moved.ended.any():
+                last = normalised(moved.last[moved.ended, : self.opponent.sensors], mean, std)
+                lasting = torch.from_numpy(~moved.terminal[moved.ended]).float()
+                value[t, moved.ended] = self.networks.judged(last) * lasting
+        return value
+
+    def _scaled(self, moves: list[Moved]) -> Tensor:
+        """−r (T, N) by the spread of its discounted sums so far."""
+        sums = []
+        for moved in moves:
+            self._discounted = self._discounted * self.settings.gamma - moved.reward
+            sums.append(self._discounted)
+            self._discounted = np.where(moved.ended, 0, self._discounted)
+        self._returns.add(torch.from_numpy(np.concatenate(sums))[:, None])
+        reward = torch.from_numpy(-np.stack([moved.reward for moved in moves]))
+        return (reward / self._returns.std).clamp(-CLIP, CLIP).float()
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides how the run goes on, after an iteration."""
@@ -171,6 +177,16 @@ class Training:
     def close(self) -> None:
         """Give the simulator back."""
         self._simulator.close()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Step:
+    """One step of all rows: true obs (N, S), the same normalised, the decisions (N, D), and what came of them."""
+
+    obs: Tensor
+    z: Tensor
+    decision: Tensor
+    moved: Moved
 
 
 class _Chance:

@@ -7,8 +7,8 @@ from microbench.adversaries.ppo import Settings
 DEFAULT = Settings()
 VARIANTS: tuple[Settings, ...] = (
     DEFAULT,
-    replace(DEFAULT, lr=3e-4),
-    replace(DEFAULT, log_std=-0.5),
+    replace(DEFAULT, lr=1e-3),
+    replace(DEFAULT, log_std=0.5),
     replace(DEFAULT, entropy=1e-3),
 )
 

@@ -13,7 +13,7 @@ from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import after
 from microbench.checkpoints.record import Checkpoint, Source, identity
 from microbench.checkpoints.statistics import Statistics, read_statistics
-from microbench.checkpoints.task_of import find_env_id
+from microbench.checkpoints.task_of import actuator_box, find_env_id
 from microbench.errors import UserError
 
 
@@ -32,7 +32,7 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
         state_value=found.value,
         obs_scale=_units(found, choices, stats),
         obs_bounds=None if stats is None else stats.bounds,
-        action_box=found.box if found.squash == "none" else (center - half, center + half),
+        action_box=_action_box(found, center, half, env_id),
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
     )
@@ -96,6 +96,13 @@ def _box(found: Found, choices: Choices) -> tuple[Tensor, Tensor]:
         return (high + low) / 2, (high - low) / 2
     choices.inferred["max-action"] = "1: the file does not say; --max-action for another"
     return torch.zeros(found.action_size), torch.ones(found.action_size)
+
+
+def _action_box(found: Found, center: Tensor, half: Tensor, env_id: str) -> tuple[Tensor, Tensor] | None:
+    """Lowest and highest action (A,) that an actuator takes; None if neither the policy nor the task says it."""
+    if found.squash != "none":
+        return center - half, center + half
+    return found.box if found.box is not None or not env_id else actuator_box(env_id)
 
 
 def _given_statistics(choices: Choices) -> Statistics | None:

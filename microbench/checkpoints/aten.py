@@ -4,6 +4,7 @@ Every entry is differentiable, or works with numbers; there is none that reads, 
 a mode of training is taken in the mode of evaluation or refused.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from microbench.checkpoints.content import Strange
 
 Operator = Callable[..., Any]
 FLOATS = (5, 6, 7, 15)  # TorchScript's numbers of float16, float32, float64 and bfloat16
-MOST_INT = 2**63
+MOST_INT, MOST_MADE = 2**63, 2**20
 
 
 def _arithmetic(of: Callable[[Any, Any], Any]) -> Operator:
@@ -101,6 +102,17 @@ def _softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     return torch.softmax(x, dim)
 
 
+def _filled(value: float) -> Operator:
+    """A tensor of a size, all floats, whatever type and place are named."""
+
+    def make(sizes: list[int], *_: Any, **__: Any) -> Tensor:
+        if math.prod(sizes) > MOST_MADE:
+            raise ValueError("a tensor larger than a policy's")
+        return torch.full(sizes, value)
+
+    return make
+
+
 def _same(x: Any, *_: Any, **__: Any) -> Any:
     """Also `detach`: an attacker who has the file is not stopped by a gradient that was cut off."""
     return x
@@ -175,6 +187,8 @@ OPERATORS: Mapping[str, Operator] = {
     **{name: torch.reshape for name in ("view", "reshape")},
     "expand": lambda x, sizes, **_: x.expand(sizes),
     "expand_as": lambda x, y: x.expand_as(y),
+    "zeros": _filled(0.0),
+    "ones": _filled(1.0),
     "zeros_like": lambda x, *_, **__: torch.zeros_like(x),
     "ones_like": lambda x, *_, **__: torch.ones_like(x),
     "sum": _sum,

@@ -53,7 +53,7 @@ FAMILIES: Mapping[str, Reader] = {
     "expert": Reader(detect=expert.detect, read=expert.read, about="openai/imitation .h5 files and expert .pkl files"),
     "state-dict": Reader(detect=state_dict.detect, read=state_dict.read, about="single-file TD3 and SAC actors"),
     "torchscript": Reader(detect=torchscript.detect, read=torchscript.read, about="policies saved by torch.jit.save"),
-    "onnx": Reader(detect=onnx_files.detect, read=onnx_files.read, about="ONNX policies (extra onnx)"),
+    "onnx": Reader(detect=onnx_files.detect, read=onnx_files.read, about="policies exported as ONNX"),
 }
 """Foreign families; the first whose `detect` is true reads a file."""
 

@@ -8,16 +8,27 @@ import attacks
 from attacks import Attack, Target
 from attacks.target import GRADIENTS
 
-WAYS_OUT: Mapping[str, str] = {
-    GRADIENTS: "it needs gradients, which this policy does not give: use random, or min-q if there is a critic",
-    "critic": "it needs a critic Q(s, a), which the file does not have: use action-diff",
-    "critics": "it needs several critics Q(s, a), which the file does not have: use min-q or action-diff",
-    "state_value": "it needs a value V(s), which the file does not have: use min-q or action-diff",
-    "distribution": "it needs a distribution of actions, and this policy has none: use action-diff",
-    "obs_bounds": "it needs the range of the data's observations: give the dataset with --obs-stats FILE.hdf5",
-    "action_box": "it needs the range of actions, which the file does not say: use targeted(action=1), or pgd",
+WHAT: Mapping[str, str] = {
+    GRADIENTS: "gradients",
+    "critic": "a critic Q(s, a)",
+    "critics": "several critics Q(s, a)",
+    "state_value": "a value V(s)",
+    "distribution": "a distribution of actions",
+    "obs_bounds": "the range of the data's observations",
+    "action_box": "the range of actions",
 }
-"""What an attack may need of a target (`attacks.needs_of`) → what to say where it is not there."""
+"""What an attack may need of a target (`attacks.needs_of`), in words."""
+
+WAYS_OUT: Mapping[str, str] = {
+    GRADIENTS: "which this policy does not give: use random, or min-q if there is a critic",
+    "critic": "which the file does not have: use action-diff",
+    "critics": "which the file does not have: use min-q or action-diff",
+    "state_value": "which the file does not have: use min-q or action-diff",
+    "distribution": "and this policy has none: use action-diff",
+    "obs_bounds": "which is not known: give the dataset with --obs-stats FILE.hdf5",
+    "action_box": "which the file does not say: use targeted(action=1), or pgd",
+}
+"""The same → what to say where it is not there."""
 
 
 def has_gradients(target: Target) -> bool:
@@ -36,10 +47,17 @@ def missing(attack: Attack, target: Target) -> str:
     """
     for need in attacks.needs_of(attack, target):
         if not (has_gradients(target) if need == GRADIENTS else getattr(target, need) is not None):
-            return WAYS_OUT[need]
+            return f"it needs {WHAT[need]}, {WAYS_OUT[need]}"
     return ""
 
 
 def servable(target: Target, table: Mapping[str, Attack] = attacks.ATTACKS) -> dict[str, str]:
     """Every built-in attack and what is missing for it."""
     return {name: missing(attack, target) for name, attack in table.items()}
+
+
+def needing(table: Mapping[str, Attack] = attacks.ATTACKS) -> dict[str, list[str]]:
+    """What an attack may need, in words → the names of those that cannot do without, whatever the policy."""
+    bare = Target(policy=lambda obs: obs, obs_scale={})
+    needs = {name: attacks.needs_of(attack, bare) for name, attack in table.items()}
+    return {what: [name for name, own in needs.items() if need in own] for need, what in WHAT.items()}

@@ -1,14 +1,16 @@
-"""ONNX files: the graph by the package `onnx` (an extra), its operators by functions of ours that give gradients.
+"""ONNX files: a graph of operators, read by its published numbers of fields and evaluated by functions with gradients.
 
-The package only parses. Nothing is loaded from beside the file, and what a tensor says of its size must be there.
+The fields are those of onnx.proto (IR version 3 and later). Nothing is loaded from beside the file, and what a tensor
+says of its size must be there.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from microbench.checkpoints.content import Content, Strange
@@ -16,13 +18,63 @@ from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.onnx_graph import Graph, Node, evaluate, needed
 from microbench.checkpoints.programs import Program, Settle
 from microbench.checkpoints.programs import found as program_found
-from microbench.errors import UserError
+from microbench.checkpoints.protobuf import Reader, Table
 
-MOST_BYTES = 2**25  # parsed, a file can be many times as large
 MOST_NODES, MOST_DIMENSIONS = 5000, 8
 OLDEST_OPSET = 9  # before, operators were broadcast by rules of their own
-PLAIN = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8"}  # TensorProto.DataType of what policies are made of
-FIELDS = {1: "float_data", 6: "int32_data", 7: "int64_data", 9: "int32_data", 11: "double_data"}
+OURS = ("", "ai.onnx")  # the domain of the standard's operators
+TYPES = {
+    1: "<f4",
+    6: "<i4",
+    7: "<i8",
+    9: "?",
+    10: "<f2",
+    11: "<f8",
+}  # TensorProto.DataType of what policies are made of
+TENSOR: Table = {
+    1: ("dims", "int"),
+    2: ("data_type", "int"),
+    4: ("float_data", "float"),
+    5: ("int32_data", "int"),
+    7: ("int64_data", "int"),
+    8: ("name", "text"),
+    9: ("raw_data", "bytes"),
+    10: ("double_data", "double"),
+    13: ("external_data", "bytes"),
+    14: ("data_location", "int"),
+}
+ATTRIBUTE: Table = {
+    1: ("name", "text"),
+    2: ("f", "float"),
+    3: ("i", "int"),
+    4: ("s", "text"),
+    5: ("t", TENSOR),
+    7: ("floats", "float"),
+    8: ("ints", "int"),
+    20: ("type", "int"),
+}
+NODE: Table = {
+    1: ("input", "text"),
+    2: ("output", "text"),
+    4: ("op_type", "text"),
+    5: ("attribute", ATTRIBUTE),
+    7: ("domain", "text"),
+}
+SHAPE: Table = {1: ("dim", {1: ("dim_value", "int")})}
+VALUE: Table = {1: ("name", "text"), 2: ("type", {1: ("tensor_type", {2: ("shape", SHAPE)})})}
+GRAPH: Table = {
+    1: ("node", NODE),
+    5: ("initializer", TENSOR),
+    11: ("input", VALUE),
+    12: ("output", VALUE),
+    15: ("sparse_initializer", "bytes"),
+}
+MODEL: Table = {
+    2: ("producer_name", "text"),
+    3: ("producer_version", "text"),
+    7: ("graph", GRAPH),
+    8: ("opset_import", {1: ("domain", "text"), 2: ("version", "int")}),
+}
 
 
 def detect(content: Content) -> bool:
@@ -31,17 +83,16 @@ def detect(content: Content) -> bool:
 
 
 def read(content: Content, choices: Choices) -> Found:
-    """The graph as a policy: one input, and the first output that is an action.
+    """The graph as a policy: one input, and the first output that can be an action.
 
     Raises:
-        UserError: `onnx` is not installed, or the file is too large.
         ValueError: it is no model, or refers to another file.
         Strange: it has operators or inputs that are not known here.
     """
-    graph = parse(content)
-    (name, size), *others = graph.inputs.items()
-    if others:
+    graph = parse(content.raw)
+    if len(graph.inputs) != 1:
         raise Strange(f"{len(graph.inputs)} inputs where a policy has one")
+    ((name, size),) = graph.inputs.items()
     nodes = needed(graph)
 
     def run(obs: Tensor, settle: Settle | None) -> list[Tensor]:
@@ -53,88 +104,95 @@ def read(content: Content, choices: Choices) -> Found:
     return program_found("onnx", program, choices)
 
 
-def parse(content: Content) -> Graph:
+def parse(raw: bytes) -> Graph:
     """The graph of a file, all floats as float32."""
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise UserError(
-            f"{content.path} is ONNX, and the package that parses it is not installed; install the extra: "
-            f"microbench-rl[onnx]."
-        ) from error
-    if len(content.raw) > MOST_BYTES:
-        raise UserError(
-            f"{content.path} is ONNX of more than {MOST_BYTES >> 20} MiB; expected a policy below that size."
-        )
-    try:
-        model = onnx.ModelProto.FromString(content.raw)
-    except DecodeError as error:
-        raise ValueError("no ONNX model") from error
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET or len(model.graph.node) > MOST_NODES or model.graph.sparse_initializer:
-        raise ValueError(f"a graph of opset {opset} with {len(model.graph.node)} operators")
-    stored = {tensor.name: tensor_of(tensor) for tensor in model.graph.initializer}
+    model = Reader().message(memoryview(raw), MODEL)
+    (graph,) = model["graph"]
+    opset = max(
+        (last(entry, "version", 0) for entry in model["opset_import"] if last(entry, "domain", "") in OURS), default=0
+    )
+    if opset < OLDEST_OPSET or len(graph["node"]) > MOST_NODES or graph["sparse_initializer"]:
+        raise ValueError(f"a graph of opset {opset} with {len(graph['node'])} operators")
+    stored = {last(tensor, "name", ""): tensor_of(tensor) for tensor in graph["initializer"]}
+    inputs = {last(entry, "name", ""): _sizes(entry) for entry in graph["input"]}
     return Graph(
-        nodes=[_node(node) for node in model.graph.node],
+        nodes=[_node(node) for node in graph["node"]],
         stored=stored,
-        inputs={entry.name: _sensors(entry) for entry in model.graph.input if entry.name not in stored},
-        output=_action(model.graph.output),
-        producer=f"{model.producer_name:.30} {model.producer_version:.20}".strip(),
+        inputs={name: sizes[1] if len(sizes) == 2 else 0 for name, sizes in inputs.items() if name not in stored},
+        output=_action(graph["output"]),
+        producer=" ".join(text[:30] for text in (*model["producer_name"], *model["producer_version"])),
     )
 
 
-def _node(node: Any) -> Node:
-    kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    settings = {entry.name: _setting(entry) for entry in node.attribute}
-    return Node(kind=kind[:80], inputs=list(node.input), outputs=list(node.output), settings=settings)
+def last(message: Mapping[str, list[Any]], name: str, default: Any) -> Any:
+    """A field that is given once: the last one counts."""
+    return message[name][-1] if message[name] else default
 
 
-def _setting(entry: Any) -> Any:
+def _node(node: Mapping[str, list[Any]]) -> Node:
+    kind, domain = last(node, "op_type", ""), last(node, "domain", "")
+    settings = {last(entry, "name", ""): _setting(entry) for entry in node["attribute"]}
+    name = kind if domain in OURS else f"{domain}.{kind}"
+    return Node(kind=name[:80], inputs=node["input"], outputs=node["output"], settings=settings)
+
+
+def _setting(entry: Mapping[str, list[Any]]) -> Any:
     """An attribute: a number, a text, a tensor, a list of numbers; others are None, and no operator here has them."""
-    if entry.type == 3:
-        return entry.s.decode("ascii", "replace")
-    if entry.type == 4:
-        return tensor_of(entry.t)
-    if entry.type in (6, 7):
-        return list(entry.floats if entry.type == 6 else entry.ints)
-    return {1: entry.f, 2: entry.i}.get(entry.type)
+    kind = last(entry, "type", 0)
+    if kind == 1:
+        return float(_joined(entry["f"])[-1]) if entry["f"] else 0.0
+    if kind in (2, 3):
+        return last(entry, "i", 0) if kind == 2 else last(entry, "s", "")
+    if kind == 4:
+        return tensor_of(entry["t"][-1])
+    if kind == 6:
+        return _joined(entry["floats"]).tolist()
+    return entry["ints"] if kind == 7 else None
 
 
-def _sensors(entry: Any) -> int:
-    """The last of two dimensions of an input, 0 if it does not say."""
-    dims = entry.type.tensor_type.shape.dim
-    return int(dims[1].dim_value) if len(dims) == 2 else 0
+def _sizes(entry: Mapping[str, list[Any]]) -> list[int]:
+    """The dimensions of an input or output, 0 where one is free; none if it has no shape."""
+    for name in ("type", "tensor_type", "shape"):
+        if not entry[name]:
+            return []
+        entry = entry[name][-1]
+    return [last(dim, "dim_value", 0) for dim in entry["dim"]]
 
 
-def _action(outputs: Sequence[Any]) -> str:
-    """The first output of floats with two dimensions; what else there is (values, likelihoods) is not evaluated."""
-    matrices = [entry.name for entry in outputs if len(entry.type.tensor_type.shape.dim) == 2]
-    return str(next(iter(matrices), outputs[0].name))
+def _action(outputs: Sequence[Mapping[str, list[Any]]]) -> str:
+    """The first output with two dimensions; what else there is (values, likelihoods) is not evaluated."""
+    matrices = [entry for entry in outputs if len(_sizes(entry)) == 2]
+    return str(last((matrices or outputs)[0], "name", ""))
 
 
-def tensor_of(proto: Any) -> Tensor:
+def tensor_of(tensor: Mapping[str, list[Any]]) -> Tensor:
     """A stored tensor, floats as float32.
 
     Raises:
         ValueError: it lies in another file, is of another type, is not finite, or has fewer numbers than it says.
     """
-    kind, shape = PLAIN.get(proto.data_type), tuple(proto.dims)
-    if proto.data_location or proto.external_data:
+    kind, shape = TYPES.get(last(tensor, "data_type", 0)), tensor["dims"]
+    if last(tensor, "data_location", 0) or tensor["external_data"]:
         raise ValueError("a tensor that lies in another file")
     if kind is None or len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
         raise ValueError("a tensor of a type or shape that no policy has")
-    values = np.frombuffer(proto.raw_data, f"<{kind}") if proto.raw_data else _listed(proto, kind)
+    values = np.frombuffer(tensor["raw_data"][-1], kind) if tensor["raw_data"] else _listed(tensor, kind)
     if len(values) != math.prod(shape):
         raise ValueError("a tensor whose numbers do not fit its shape")
-    made = torch.from_numpy(values.astype(np.float32 if kind[0] == "f" else kind).reshape(shape).copy())
+    made = torch.from_numpy(values.astype(np.float32 if "f" in kind else kind.lstrip("<")).reshape(shape).copy())
     if made.ndim and made.is_floating_point() and not bool(torch.isfinite(made).all()):
         raise ValueError("a tensor that is not finite")
     return made
 
 
-def _listed(proto: Any, kind: str) -> Any:
-    field = FIELDS.get(proto.data_type)
-    if field is None:  # float16 as the bits of integers
-        return np.array(proto.int32_data, np.uint16).view("<f2")
-    return np.array(getattr(proto, field)).astype(kind)
+def _listed(tensor: Mapping[str, list[Any]], kind: str) -> NDArray[Any]:
+    """The numbers where they are not raw: by type, in fields of their own."""
+    if kind in ("<f4", "<f8"):
+        return _joined(tensor["float_data" if kind == "<f4" else "double_data"])
+    if kind == "<f2":  # as the bits of integers
+        return np.array(tensor["int32_data"], np.int64).astype(np.uint16).view("<f2")
+    return np.array(tensor["int64_data" if kind == "<i8" else "int32_data"], np.int64).astype(kind)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)

@@ -53,6 +53,12 @@ def found(family: str, program: Program, choices: Choices) -> Found:
     if choices.overrides.activation is not None:
         raise UserError(f"{choices.path} says its own activation; leave --activation out.")
     size, number, actions = _sizes(program, choices)
+    task = TASKS.get(choices.overrides.env_id or "")
+    if task is not None and actions != task.action_size:
+        raise UserError(
+            f"{choices.path} is a program that gives {actions} numbers, {task.env_id} takes {task.action_size}; "
+            f"wrap it as a module:callable that gives actions."
+        )
     network = _by_rows(_chosen(program, number), size, actions)
     norm, beside = _normalisation(choices)
     choices.inferred["output"] = _output(program.names, number)

@@ -1,7 +1,13 @@
 """Which task a policy is of: what the file names, its sizes, or the user's word; never a guess."""
 
+from functools import cache
+
+import torch
+from torch import Tensor
+
 from microbench.checkpoints.found import Found
 from microbench.errors import UserError
+from microbench.simulators.models import nominal_model
 from microbench.tasks import TASKS
 
 
@@ -15,6 +21,16 @@ def tasks_of(obs_size: int, action_size: int) -> list[str]:
 def robot_of(env_id: str) -> str:
     """'Walker2d-v4' → 'Walker2d'."""
     return env_id.rpartition("-v")[0]
+
+
+@cache
+def actuator_box(env_id: str) -> tuple[Tensor, Tensor] | None:
+    """Lowest and highest action (A,) of a task with physics of its own; None for others."""
+    task = TASKS.get(env_id)
+    if task is None or task.physics is None:
+        return None
+    low, high = torch.from_numpy(nominal_model(task).actuator_ctrlrange).float().unbind(1)
+    return low.clone(), high.clone()
 
 
 def find_env_id(name: str, found: Found, said: str | None) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def read(content: Content, choices: Choices) -> Found:
 
     def run(obs: Tensor, settle: Settle | None) -> list[Any]:
         made = machine.run(module, obs, settle)
-        return made if isinstance(made, list) else [made]
+        return list(made) if isinstance(made, (list, tuple)) else [made]
 
     name = module.origin.rpartition(".")[2]
     sizes = {size for tensor in tensors for size in tensor.shape}

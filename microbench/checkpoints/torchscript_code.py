@@ -6,7 +6,7 @@ nothing may be decided by the numbers in a tensor, so that all observations go t
 """
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,12 +15,19 @@ from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS, Operator
 from microbench.checkpoints.content import Strange
 from microbench.checkpoints.pickles import Stub
 from microbench.checkpoints.programs import Settle
+from microbench.checkpoints.torchscript_names import (
+    BUILT_IN,
+    Expression,
+    Frame,
+    dotted,
+    item,
+    never,
+    stored,
+    variable,
+)
 from microbench.checkpoints.torchscript_text import Texts
 
 MOST_DEPTH, MOST_STATEMENTS = 60, 4000
-Frame = dict[str, Any]
-Expression = Callable[[Frame], Any]
-NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 GOES_ON = object()  # what a statement gives that returns nothing
 
 
@@ -89,13 +96,13 @@ class Machine:
             return self._decision(node)
         if isinstance(node, ast.Pass):
             return lambda frame: GOES_ON
-        return _never(f"the statement {type(node).__name__.lower()}")
+        return never(f"the statement {type(node).__name__.lower()}")
 
     def _assignment(self, target: ast.expr, value: Expression) -> Expression:
         targets = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
         names = [part.id for part in targets if isinstance(part, ast.Name)]
         if len(names) != len(targets):
-            return _never("an assignment to something other than names")
+            return never("an assignment to something other than names")
 
         def assign(frame: Frame) -> Any:
             made = value(frame)
@@ -122,7 +129,7 @@ class Machine:
             value = node.value
             return lambda frame: value
         if isinstance(node, ast.Name):
-            return _variable(node.id)
+            return variable(node.id)
         if isinstance(node, (ast.List, ast.Tuple)):
             parts = [self._expression(part) for part in node.elts]
             return lambda frame: [part(frame) for part in parts]
@@ -133,20 +140,20 @@ class Machine:
             return self._attribute(node)
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
             whole, index = self._expression(node.value), self._expression(node.slice)
-            return lambda frame: _item(whole(frame), index(frame))
+            return lambda frame: item(whole(frame), index(frame))
         if isinstance(node, ast.Call):
             return self._call(node)
-        return _never(f"the construct {type(node).__name__.lower()}")
+        return never(f"the construct {type(node).__name__.lower()}")
 
     def _attribute(self, node: ast.Attribute) -> Expression:
-        root, path = _dotted(node)
+        root, path = dotted(node)
         if root == "CONSTANTS":
             constant = self._constants[int(node.attr.removeprefix("c"))]
             return lambda frame: self._settled(constant)
         if root == "__torch__":
             return lambda frame: self._function(path)
         whole, name = self._expression(node.value), node.attr
-        return lambda frame: self._settled(_stored(whole(frame), name))
+        return lambda frame: self._settled(stored(whole(frame), name))
 
     def _call(self, node: ast.Call) -> Expression:
         if isinstance(node.func, ast.Name) and node.func.id in ("annotate", "unchecked_cast", "uninitialized"):
@@ -155,7 +162,7 @@ class Machine:
         given = [self._expression(part) for part in node.args]
         named = {part.arg: self._expression(part.value) for part in node.keywords if part.arg}
         if len(named) != len(node.keywords):
-            return _never("a call with unpacked arguments")
+            return never("a call with unpacked arguments")
         if not named:
             return lambda frame: function(frame)(*[part(frame) for part in given])
         return lambda frame: function(frame)(
@@ -164,7 +171,7 @@ class Machine:
 
     def _callee(self, node: ast.expr) -> Expression:
         """What a call calls: an operator, a function of the texts, a method, or one of four built-in names."""
-        root, path = _dotted(node)
+        root, path = dotted(node)
         if root in ("torch", "ops"):
             operator = self._operator(path.rpartition(".")[2])
             return lambda frame: operator
@@ -205,63 +212,3 @@ class Machine:
         if isinstance(value, (list, tuple)):
             return [self._settled(part) for part in value]
         return self._settle(value) if isinstance(value, Tensor) else value
-
-
-def _dotted(node: ast.expr) -> tuple[str, str]:
-    """The first word of `a.b.c` and all of it; empty if it is no such chain."""
-    words: list[str] = []
-    while isinstance(node, ast.Attribute):
-        words.append(node.attr)
-        node = node.value
-    return (node.id, ".".join([node.id, *reversed(words)])) if words and isinstance(node, ast.Name) else ("", "")
-
-
-def _never(what: str) -> Expression:
-    """Refused when it is reached: torch's own functions have loops in branches that no policy takes."""
-
-    def reached(frame: Frame) -> Any:
-        raise Strange(what)
-
-    return reached
-
-
-def _variable(name: str) -> Expression:
-    def find(frame: Frame) -> Any:
-        if name in frame:
-            return frame[name]
-        if name not in NUMBERS:
-            raise Strange(f"the name {name:.60}")
-        return NUMBERS[name]
-
-    return find
-
-
-def _stored(module: Any, name: str) -> Any:
-    if not isinstance(module, Stub) or not isinstance(module.state, dict) or name not in module.state:
-        raise Strange(f"the attribute {name:.60}")
-    return module.state[name]
-
-
-def _item(whole: Any, index: Any) -> Any:
-    if not isinstance(whole, list) or not isinstance(index, int):
-        raise Strange("an index into something that is no list")
-    return whole[index]
-
-
-def _number(of: Callable[[Any], Any]) -> Operator:
-    """A conversion of numbers; of a tensor's only where it is an integer, which no observation is."""
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_meta or value.numel() != 1):
-            raise Strange("a decision by the numbers in a tensor")
-        return of(value)
-
-    return convert
-
-
-BUILT_IN: dict[str, Operator] = {
-    "int": _number(int),
-    "float": _number(float),
-    "bool": _number(bool),
-    "getattr": _stored,
-}

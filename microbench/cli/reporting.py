@@ -82,17 +82,19 @@ def inspect(
 
 
 def list_names() -> None:
-    """List attacks, perturbations, algorithms, critics, families and tasks."""
+    """List attacks and what they need, perturbations, algorithms, critics, families and tasks."""
     import attacks
     import perturbations
     from microbench.algorithms import ALGORITHMS
     from microbench.checkpoints import FAMILIES
+    from microbench.checkpoints.offers import needing
     from microbench.critics import METHODS
     from microbench.tasks import TASKS
     from reports.worst import WORST
 
     tables: dict[str, Any] = {
-        "attacks": [*attacks.ATTACKS, WORST],
+        "attacks": [*attacks.ATTACKS, *attacks.REFERENCES, WORST],
+        **{f"attacks that need {what}": names for what, names in needing().items()},
         "perturbations": perturbations.PERTURBATIONS,
         "algorithms": ALGORITHMS,
         "critics": METHODS,

@@ -98,7 +98,7 @@ def printed(path: Path, origin: Origin, *, as_json: bool) -> str:
         f"{report['ranking_error']:.2f}; its worst action does "
         f"{report['damage']:.0%} of the possible damage",
     ]
-    return "\n".join([*lines, *([f"warning: a poor critic: {warning}; do not trust its attacks."] if warning else [])])
+    return "\n".join([*lines, *([f"warning: a poor critic: {warning}; its attacks prove nothing."] if warning else [])])
 
 
 def _method(options: CriticOptions) -> Method:

@@ -20,7 +20,7 @@ from microbench.plan import Episode
 from microbench.workers import evaluate_episodes
 from reports.results import read
 from reports.worst import WORST
-from reports.writer import Writer
+from reports.writer import Writer, remove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
     """Run all stages; returns what identifies their rows in results.csv, in order, and what the stages tell.
 
     results.json says `about`, what the stages tell, and how many seconds it took; while a stage runs whose rows do not
-    say all by themselves, that its command is unfinished.
+    say all by themselves, that its command is unfinished. Earlier rows of such a stage are taken out before.
 
     Raises:
         ValueError: as `evaluate_episodes`, or files of an earlier evaluation that are damaged.
@@ -57,7 +57,8 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
             return pd.concat(keys, ignore_index=True), ended.value
         keys.append(identify(how.checkpoint, how.conditions, stage.episodes))
         left = _left(stage, how, keys[-1])  # in any case: damage is told before the work
-        if stage.told:
+        if stage.told:  # from here on rows of these names are those of what is told
+            remove(identify(how.checkpoint, how.conditions, left), how.results)
             record.tell({**about, **stage.told, "seconds": _since(began), "unfinished": True})
         _run(replace(stage, episodes=left), how)
         rows = planned_rows(read(how.results), keys[-1])

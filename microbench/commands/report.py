@@ -62,10 +62,15 @@ def printed(
 ) -> str:
     """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
     if as_json:
-        cells = json.loads(reports.summarize(results).to_json(orient="records", double_precision=15))
+        cells, gaps = (
+            json.loads(table.to_json(orient="records", double_precision=15))
+            for table in (reports.summarize(results), reports.gap_numbers(results))
+        )
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "notes": reports.notes(results), "failed": list(failed), "files": where}
-        return json.dumps(told | ({"eps50": list(eps50)} if eps50 else {}), indent=2)
+        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(results), "failed": list(failed), "files": where}
+        single = json.loads(reports.sensor_numbers(results).to_json(orient="records", double_precision=15))
+        told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
+        return json.dumps(told, indent=2)
     found = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
         reports.markdown(results)

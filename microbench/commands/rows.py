@@ -33,7 +33,7 @@ def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episo
         | {"episode": episode.number, "eval_seed": episode.seed}
         for episode in planned
     ]
-    return pd.DataFrame(rows)[list(KEY)].astype({"train_seed": "Int64"})
+    return pd.DataFrame(rows, columns=list(KEY)).astype({"train_seed": "Int64"})
 
 
 def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) -> list[Episode]:

@@ -4,7 +4,7 @@
 is the checkpoint's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +33,7 @@ class Judge:
     env_id: str
     victim: str
     critic: Critic
+    critics: Callable[[Tensor, Tensor], Tensor] | None = None
     origin: Origin | None = None
 
     @property
@@ -87,13 +88,19 @@ def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
             env_id=stored.origin.env_id,
             victim=stored.origin.victim,
             critic=stored.critic,
+            critics=stored.critic.members if stored.origin.fit.members > 1 else None,
             origin=stored.origin,
         )
     policy = load(path, Overrides(env_id=env_id) if start[8:10] != b'{"' else Overrides())
     if policy.target.critic is None:
         raise UserError(f"{path} is a policy without a critic; fit one to it with `microbench critic`.")
     return Judge(
-        path=path, sha256=policy.sha256, env_id=policy.env_id, victim=policy.sha256, critic=policy.target.critic
+        path=path,
+        sha256=policy.sha256,
+        env_id=policy.env_id,
+        victim=policy.sha256,
+        critic=policy.target.critic,
+        critics=policy.target.critics,
     )
 
 
@@ -112,8 +119,8 @@ def _check_sizes(found: Judge, task: Task, target: Target) -> None:
 
 
 def judged_by(target: Target, found: Judge) -> Target:
-    """The target with that critic in place of its own."""
-    return replace(target, critic=found.critic)
+    """The target with that critic in place of its own, and its members, if it has several, in place of theirs."""
+    return replace(target, critic=found.critic, critics=found.critics)
 
 
 def asks_critic(attack: Attack, target: Target) -> bool:
@@ -125,9 +132,12 @@ def asks_critic(attack: Attack, target: Target) -> bool:
         asked.append(True)
         return action.sum(-1)
 
+    def spies(state: Tensor, action: Tensor) -> Tensor:
+        return torch.stack([spy(state, action), spy(state, action)])
+
     threat = Threat(eps=1e-3, scale=torch.ones_like(obs[0]), unit="raw")
     try:
-        attack(replace(target, critic=spy), obs, threat, Noise.from_seeds([0]))
+        attack(replace(target, critic=spy, critics=spies), obs, threat, Noise.from_seeds([0]))
     except ValueError:
         return True
     return bool(asked)

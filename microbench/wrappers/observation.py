@@ -26,7 +26,8 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
 
     After `reset(seed=…)` an episode is the evaluator's of that seed, bit for bit, if the actions are; after a `reset`
     without a seed the attack draws on from where it was. `info["clean_obs"]` is the true observation. The budget is
-    enforced here, not by the attack. An observation that is not finite is not attacked.
+    enforced here, not by the attack. An observation that is not finite is not attacked. Whether a learned adversary is
+    one of this policy is not checked: a target has no file.
 
     Args:
         env: observations (S,) in a `Box`.
@@ -34,7 +35,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         attack: as `--attack` on the command line.
         eps: the budget, in `unit` and in the `norm` linf or l2.
         unit: dataset-std, policy-norm, raw or range, as far as the target offers it.
-        norm: linf or l2.
+        norm: linf or l2, or `linf,in-range` to stay within the range of the data.
 
     Raises:
         UserError: observations that are no vectors of the target's size, or an attack that needs a simulator.

@@ -3,7 +3,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from attacks import Objective, Target, action_difference, action_kl, value
+from attacks import (
+    Objective,
+    Target,
+    action_difference,
+    action_kl,
+    q_first,
+    q_mean,
+    q_min,
+    q_std,
+    state_value,
+    value,
+)
 from attacks.objectives import default
 from tests.attacks.toys import ACTIONS, SENSORS, Networks, gaussian_target, network, observations
 
@@ -14,6 +25,25 @@ def test_value_by_hand() -> None:
         policy=lambda obs: obs @ torch.tensor([[1.0], [2.0]]), critic=lambda obs, a: obs[:, 0] * a[:, 0], obs_scale={}
     )
     assert value(target, torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 1.0]])).tolist() == [9.0]
+
+
+def test_reductions_of_an_ensemble_by_hand() -> None:
+    # π(s) = s and Q_k(s, a) = k·a for k = 1, 2, 6: at ŝ = 2 they are 2, 4 and 12.
+    prices = torch.tensor([[1.0], [2.0], [6.0]])
+    target = Target(policy=lambda obs: obs, critics=lambda obs, action: prices @ action.T, obs_scale={})
+    obs, seen = torch.zeros(1, 1), torch.full((1, 1), 2.0)
+    found = {objective.__name__: float(objective(target, obs, seen)) for objective in (q_first, q_min, q_mean, q_std)}
+    # std: the deviations from 6 are −4, −2 and 6, of mean square 56/3.
+    assert found == pytest.approx({"q_first": 2, "q_min": 2, "q_mean": 6, "q_std": -((56 / 3) ** 0.5)})
+    with pytest.raises(ValueError, match=r"must return \(K, B\) with B = 1, not \(1,\)"):
+        q_mean(Target(policy=lambda obs: obs, critics=lambda obs, action: action[:, 0], obs_scale={}), obs, seen)
+
+
+def test_state_value_judges_what_is_shown() -> None:
+    target = Target(policy=lambda obs: obs, state_value=lambda obs: 3 * obs[:, 0], obs_scale={})
+    assert state_value(target, torch.ones(1, 1), torch.full((1, 1), 5.0)).tolist() == [15.0]
+    with pytest.raises(ValueError, match=r"has no such network; use --attack min-q"):
+        state_value(Target(policy=torch.tanh, obs_scale={}), torch.ones(1, 1), torch.ones(1, 1))
 
 
 def test_action_difference_by_hand() -> None:
@@ -41,12 +71,14 @@ def test_default_is_value_if_there_is_a_critic() -> None:
     assert default(Networks().target(critic=False)) is action_difference
 
 
-@pytest.mark.parametrize("objective", [value, action_difference, action_kl])
+@pytest.mark.parametrize("objective", [value, q_first, q_mean, q_min, q_std, state_value, action_difference, action_kl])
 def test_gradients_agree_with_finite_differences(objective: Objective) -> None:
     actor, critic = network(SENSORS, ACTIONS, 1).double(), network(SENSORS + ACTIONS, 1, 2).double()
     target = Target(
         policy=lambda obs: torch.tanh(actor(obs)),
         critic=lambda obs, action: critic(torch.cat([obs, action], -1)).squeeze(-1),
+        critics=lambda obs, action: critic(torch.cat([obs, action], -1)).squeeze(-1) * torch.tensor([[1.0], [-2.0]]),
+        state_value=lambda obs: actor(obs)[:, 0],
         distribution=lambda obs: Normal(actor(obs), torch.exp(0.1 * actor(obs))),
         obs_scale={},
     )

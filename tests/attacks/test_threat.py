@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,3 +196,94 @@ def test_hidden_sensors_do_not_count_towards_the_dimension_of_the_l2_ball() -> N
     drawn = Threat(eps=0.5, scale=scale, norm="l2").sample(torch.zeros(1, 4), noise(1), 40_000)[0]
     radius = (drawn[:, [0, 2]] / (0.5 * scale[[0, 2]])).norm(dim=-1)
     assert radius.median() == pytest.approx(0.5 ** (1 / 2), abs=0.01)
+
+
+# Within the range of the data
+
+
+def bounded(eps: float | Tensor = 0.3, norm: str = "linf", low: float = -0.5, high: float = 0.4) -> Threat:
+    return replace(threat(eps, norm=norm), low=torch.full((SENSORS,), low), high=torch.full((SENSORS,), high))
+
+
+def test_bounds_cut_what_is_shown_and_never_the_truth() -> None:
+    ball = Threat(eps=1.0, scale=torch.ones(4), low=torch.zeros(4), high=torch.ones(4))
+    obs = torch.tensor([[0.5, 2.0, -3.0, 0.9]])
+    # 2 lies above the range: it may come back by the budget, and not go farther out. −3 likewise.
+    up, down = (ball.project(obs, obs + sign * 9) for sign in (1, -1))
+    torch.testing.assert_close(up, torch.tensor([[1.0, 2.0, -2.0, 1.0]]))
+    torch.testing.assert_close(down, torch.tensor([[0.0, 1.0, -3.0, 0.0]]))
+    assert ball.project(obs, obs).equal(obs)
+    assert ball.inside(obs, obs).all()
+
+
+def test_one_bound_alone_will_do() -> None:
+    ball = Threat(eps=1.0, scale=torch.ones(1), low=torch.zeros(1))
+    obs = torch.tensor([[0.5]])
+    assert ball.project(obs, obs - 9).item() == 0
+    assert ball.project(obs, obs + 9).item() == 1.5
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(2), torch.full((SENSORS,), torch.nan)])
+def test_wrong_bounds_are_refused(bad: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"low and high must be numbers, one per sensor: shape \(5,\)"):
+        replace(threat(), low=bad)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_inside_notices_what_is_beyond_a_bound_by_a_thousandth(norm: str) -> None:
+    ball = Threat(eps=9.0, scale=torch.ones(2), norm="l2" if norm == "l2" else "linf", high=torch.ones(2))
+    obs = torch.tensor([[0.0, 0.0]]).expand(3, 2)
+    seen = torch.tensor([[1.0, 0.5], [1.001, 0.5], [-5.0, 1.0]])
+    assert ball.inside(obs, seen).tolist() == [True, False, True]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    eps=st.one_of(st.just(0.0), st.floats(1e-6, 10)),
+    scale=st.lists(st.one_of(st.just(0.0), st.floats(0.05, 12)), min_size=SENSORS, max_size=SENSORS),
+    size=st.sampled_from([1e-3, 1.0, 1e3]),
+    ends=st.tuples(st.floats(-2, 2), st.floats(-2, 2)),
+    norm=st.sampled_from(NORMS),
+    seed=st.integers(0, 10_000),
+)
+def test_every_projection_and_sample_is_inside_the_bounds_too(
+    eps: float, scale: list[float], size: float, ends: tuple[float, float], norm: str, seed: int
+) -> None:
+    low, high = (torch.full((SENSORS,), size * end) for end in sorted(ends))
+    ball = Threat(eps=eps, scale=torch.tensor(scale), norm="l2" if norm == "l2" else "linf", low=low, high=high)
+    obs = observations(3, seed) * size
+    seen = ball.project(obs, obs + 10 * observations(3, seed + 1))
+    drawn = ball.sample(obs, noise(3, seed), 4)
+    for points in (seen, *drawn.unbind(1), ball.project(obs, ball.boundary(obs, seen))):
+        assert ball.inside(obs, points).all()
+        assert ((points >= torch.minimum(low, obs)) & (points <= torch.maximum(high, obs))).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_projection_within_bounds_is_the_nearest_point(norm: str) -> None:
+    """Against a solver that knows nothing of balls: the distance of no feasible point is smaller."""
+    ball = replace(bounded(0.7, norm=norm), scale=torch.tensor([0.5, 1.0, 2.0, 1.0, 1.0]))
+    obs, wanted = observations(40), observations(40) + 2 * observations(40, seed=1)
+    found = ball.project(obs, wanted)
+    distance = ((found - wanted) / ball.scale).norm(dim=-1)
+    rivals = ball.sample(obs, noise(40), 300)  # (B, N, S)
+    toward = found.unsqueeze(1) + torch.rand(40, 300, 1, generator=torch.Generator().manual_seed(0)) * (
+        rivals - found.unsqueeze(1)
+    )  # the set is convex: these are feasible, and many are near
+    nearest = ((toward - wanted.unsqueeze(1)) / ball.scale).norm(dim=-1).amin(1)
+    assert (nearest >= distance - 1e-5).all()
+
+
+def test_the_projection_onto_a_ball_within_a_box_by_hand() -> None:
+    # (3, 4) with room 1 for the first: the first stops at 1, the other takes what the radius 2 leaves, √3.
+    ball = Threat(eps=2.0, scale=torch.ones(2), norm="l2", high=torch.tensor([1.0, 9.0]))
+    seen = ball.project(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]))
+    torch.testing.assert_close(seen, torch.tensor([[1.0, 3**0.5]]))
+
+
+def test_uniform_within_bounds_is_uniform_in_what_is_left_of_the_box() -> None:
+    ball = Threat(eps=1.0, scale=torch.ones(1), low=torch.tensor([-0.2]))
+    drawn = ball.sample(torch.zeros(1, 1), noise(1), 40_000).flatten()
+    assert drawn.min() >= -0.2
+    assert drawn.mean() == pytest.approx(0.4, abs=0.01)
+    assert drawn.var() == pytest.approx(1.2**2 / 12, rel=0.03)

@@ -72,7 +72,8 @@ def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
     if algorithm == "ars":
         return {"action_net.weight": weights(obs, ACTIONS, names=["a"])["a.weight"]}
     made = mlp(obs=obs, names=("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"))
-    return made | {"log_std": torch.full((ACTIONS,), -1.0)}
+    value = ("mlp_extractor.value_net.0", "mlp_extractor.value_net.2", "value_net")
+    return made | mlp(actions=1, obs=obs, names=value, seed=5) | {"log_std": torch.full((ACTIONS,), -1.0)}
 
 
 def renormalised(tensors: dict[str, Tensor], prefix: str, widths: dict[int, int]) -> dict[str, Tensor]:

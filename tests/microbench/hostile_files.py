@@ -281,6 +281,7 @@ def texts(canary: Path) -> Iterator[tuple[str, str]]:
     yield "walrus", "return (y := x)"
     yield "forever", "return (self).forward(x, )"
     yield "wider", "return torch.expand(x, [99999999999, 2, 11])"
+    yield "zeros", "return torch.zeros([99999999999, 11])"
     yield "outer", "_0 = torch.reshape(x, [-1, 1])\n" + "_0 = torch.matmul(_0, torch.t(_0))\n" * 30 + "return _0"
     yield "doubling", "_0 = x\n" + "_0 = torch.cat([_0, _0], 1)\n" * 60 + "return _0"
     yield "number", "_0 = 9\n" + "_0 = torch.mul(_0, _0)\n" * 40 + "return torch.mul(x, _0)"
@@ -325,7 +326,7 @@ def programs(canary: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def graphs() -> Iterator[tuple[str, bytes]]:
-    """ONNX files that refer to others, exhaust, or are no policies; without the package all are refused anyway."""
+    """ONNX files that refer to others, exhaust, or are no policies; most are made by the package `onnx`."""
     yield "onnx-fields.onnx", b"\x08\x08\x12\x07pytorch" + b"\x3a\x7f" + bytes(40)
     yield "onnx-deep.onnx", b"\x08\x08" + _nested(300)
     if not files.HAS_ONNX:

@@ -150,12 +150,12 @@ def test_critics_are_written_into_texts_side_by_side(target: Target) -> None:
 
 def test_which_attacks_ask_a_critic(target: Target) -> None:
     asking = {name for name in attacks.ATTACKS if asks_critic(attacks.ATTACKS[name], replace(target, critic=None))}
-    assert {"fgsm", "pgd", "min-q"} <= asking
-    assert asking & {"random", "action-diff"} == set()
+    assert {"fgsm", "pgd", "pgd-restarts", "min-q", "min-q-mixed", "q-mean", "q-std", "targeted"} <= asking
+    assert asking & {"random", "random-corner", "action-diff", "action-kl", "compat:sa-ppo-mad"} == set()
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd", "min-q"])
-def test_A16_the_critic_that_is_named_is_the_one_that_is_asked(name: str, tmp_path: Path, target: Target) -> None:
+def test_a16_the_critic_that_is_named_is_the_one_that_is_asked(name: str, tmp_path: Path, target: Target) -> None:
     """Two critics that want opposite actions: the attack follows the one in its text, whatever it has itself."""
     files = {sign: written(tmp_path / f"{sign}.safetensors", sign) for sign in (1.0, -1.0)}
     obs = torch.randn(16, 11, generator=torch.Generator().manual_seed(0)) / 3

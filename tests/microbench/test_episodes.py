@@ -262,9 +262,8 @@ def test_actions_do_not_depend_on_the_grouping(hidden: tuple[int, ...], sizes: t
                 assert np.array_equal(piece, together[start : start + rows]), (rows, start)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
-    """With real networks, an actor and two critics, each row alone, in threes and all together."""
+def real_target() -> Target:
+    """Real networks, an actor and two critics, and everything that an attack may need."""
     agent = make_agent(2, 1, AgentConfig(hidden=(32, 32)), ALGORITHMS["sac"], seed=0, device=torch.device("cpu"))
     agent.actor.requires_grad_(False)
     agent.critics.requires_grad_(False)
@@ -274,7 +273,7 @@ def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
         mean, log_std = agent.actor.head(obs)
         return Normal(mean, log_std.exp())
 
-    real = Target(
+    return Target(
         policy=agent.actor,
         critic=lambda obs, action: agent.critics(obs, action).amin(0),
         critics=agent.critics,
@@ -284,6 +283,12 @@ def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
         obs_bounds=(-100 * torch.ones(2), 100 * torch.ones(2)),
         action_box=(-one, one),
     )
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_do_not_depend_on_the_grouping(name: str) -> None:
+    """Each row alone, in threes and all together."""
+    real = real_target()
     lengths = [5, 2, 7, 3, 4, 6, 1, 5, 5, 2, 4]
 
     def returns(start: int, stop: int) -> list[float]:

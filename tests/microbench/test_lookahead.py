@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import reports
 from attacks import ATTACKS, Memory, Noise, Oracle, Target, Threat, World
 from attacks.oracle import Constant, directions
 from microbench.attacking import Conditions
@@ -24,10 +25,10 @@ from microbench.plan import CLEAN, Cell, Episode, plan_episodes
 from microbench.recording import record
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import find_task
-from tests.microbench.small_run import write_policy
+from tests.microbench.small_run import Shell, write_policy
 
 HOPPER = Conditions(env_id="Hopper-v4")
-SMALL = "oracle(candidates=4,horizon=3)"
+SMALL = "oracle(candidates=3,horizon=2)"
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def returns(checkpoint: Checkpoint, attack: Any, eps: float, seeds: tuple[int, .
 
 def test_rows_are_the_same_however_they_are_cut(checkpoint: Checkpoint) -> None:
     cells = [Cell(attack=SMALL, eps=eps, perturbation="mass", factor=1.2) for eps in (0.1, 0.3)]
-    episodes = plan_episodes(cells, 2, 0)
+    episodes = plan_episodes(cells, 1, 0)
     together = evaluate_chunk(checkpoint, HOPPER, tuple(episodes))
     alone = [evaluate_chunk(checkpoint, HOPPER, (episode,)) for episode in reversed(episodes)]
     pd.testing.assert_frame_equal(together, pd.concat(alone[::-1], ignore_index=True), check_exact=True)
@@ -170,6 +171,21 @@ def test_a_recorded_episode_is_the_measured_one(checkpoint: Checkpoint) -> None:
     shown = record(checkpoint, HOPPER, cell, seed=4)
     measured = evaluate_chunk(checkpoint, HOPPER, (Episode(cell=cell, number=0, seed=4),))
     assert shown.row["return"] == measured["return"].iloc[0]
+
+
+def test_a_table_says_how_far_an_attack_is_from_it(checkpoint: Checkpoint) -> None:
+    cells = [CLEAN, Cell(attack="fgsm", eps=0.3), Cell(attack=SMALL, eps=0.3)]
+    clean, fgsm, oracle = (run(checkpoint, cell, episodes=2) for cell in cells)
+    (gap,) = reports.gap_numbers(pd.concat([clean, fgsm, oracle], ignore_index=True)).to_dict("records")
+    assert (gap["attack"], gap["oracle"], gap["n"]) == ("fgsm", SMALL, 2)
+    assert gap["gap"] == pytest.approx((fgsm["score"] - oracle["score"]).mean())
+
+
+def test_the_command_line_refuses_in_a_sentence(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    late = ("--perturbation", "latency=1", "--eps", 0.3, "--attack", SMALL, "--quiet", "--workers", 1)
+    assert Shell(monkeypatch, capsys)("perturb", checkpoint.path, *late, "--out", tmp_path).is_one_sentence
 
 
 def test_worlds_that_cannot_be_copied_are_refused_in_a_sentence(checkpoint: Checkpoint, tmp_path: Path) -> None:

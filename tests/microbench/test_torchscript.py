@@ -80,6 +80,34 @@ class Many(nn.Module):
         return y + y.mean(1, keepdim=True)
 
 
+class Structured(nn.Module):
+    """What scripting makes of Python: modules in a list, a second method, defaults, an assertion, parts of tuples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.first = nn.Linear(OBS, 2 * ACTIONS)
+        self.more = nn.ModuleList([nn.Linear(2 * ACTIONS, 2 * ACTIONS), nn.Linear(2 * ACTIONS, 2 * ACTIONS)])
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x * 2
+
+    def forward(self, x: Tensor, deterministic: bool = True) -> Tensor:
+        mean = self.first(x).chunk(2, -1)[0]
+        h = self.first(x)
+        for module in self.more:
+            h = torch.relu(module(h))
+        mean = mean + h.split(3, -1)[1] if deterministic else mean + torch.randn_like(mean)
+        assert mean.shape[1] == 3
+        return torch.tanh(mean) + self.both(mean)[1] + torch.zeros(x.shape[0], 3) - torch.ones(1, 3)
+
+
+@pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
+def test_structures_of_real_programs_are_followed(tmp_path: Path, kind: str) -> None:
+    content = files.torchscript(kind, Structured)
+    same(load(write(tmp_path / "p", content)), content, 3 * SEEN)
+
+
 @pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
 def test_operators_of_real_exports_are_torchs(tmp_path: Path, kind: str) -> None:
     content = files.torchscript(kind, Many)
@@ -148,6 +176,16 @@ def test_several_sizes_ask_for_the_task(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="takes 3, 4, 11, 17 observations; say with --env"):
         load(path)
     assert load(path, Overrides(env_id="Hopper-v4")).target.policy(SEEN).equal(SEEN[:, :3].tanh())
+
+
+def test_numbers_that_are_no_actions_are_told(tmp_path: Path) -> None:
+    content = files.script("return torch.linear(x, self.weight)", weight=torch.ones(2 * ACTIONS, OBS))
+    path = write(tmp_path / "p", content)
+    with pytest.raises(UserError, match="11 observations and 6 actions, which no known task has"):
+        load(path)
+    with pytest.raises(UserError, match="gives 6 numbers, Hopper-v4 takes 3; wrap it") as caught:
+        load(path, Overrides(env_id="Hopper-v4"))
+    assert one_line(caught.value)
 
 
 def test_overrides_that_mean_nothing_are_told_and_others_hold(tmp_path: Path) -> None:

@@ -183,6 +183,18 @@ def test_whatever_was_interrupted_goes_on_to_the_same_table(runs: Path, shell: S
         assert told(out) == told(Path("straight"))
 
 
+def test_rows_of_an_earlier_choice_are_gone_before_a_new_one_is_told(runs: Path, shell: Shell, tmp_path: Path) -> None:
+    """Otherwise a command that is killed while it replaces them leaves rows of two attacks under one name."""
+    command, out = ("attack", "--attack", "worst", *FEW, runs), tmp_path / "again"
+    shell(*command, "--out", out)
+    expected = (out / "results.csv").read_bytes()
+    run_killed_at(8, *command, "--out", out, cwd=tmp_path)  # five chunks, the rows taken out, the choice told
+    assert WORST not in set(reports.read(out / "results.csv")["attack"])
+    assert [run.get("unfinished") for run in json.loads((out / "results.json").read_text())["runs"]] == [None, True]
+    assert shell(*command, "--out", out, "--resume").code == 0
+    assert (out / "results.csv").read_bytes() == expected
+
+
 def test_rows_of_another_choice_are_measured_again(runs: Path, shell: Shell) -> None:
     """Their key is the same, so only the JSON beside them tells whose they are."""
     command = ("attack", "--attack", "worst", *FEW[:-2], "--runs", runs, "--resume")

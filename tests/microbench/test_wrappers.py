@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -232,7 +233,7 @@ def test_gymnasium_finds_nothing_but_that_they_are_wrappers(checkpoint: Checkpoi
 
 
 @pytest.mark.parametrize("kind", ["attacked", "perturbed"])
-def test_E7_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: str) -> None:
+def test_e7_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: str) -> None:
     env = attacked(checkpoint, make_env("Hopper-v4")) if kind == "attacked" else perturbed(make_env("Hopper-v4"))
     obs, info = env.reset(seed=0)
     assert obs in env.observation_space
@@ -277,3 +278,15 @@ def test_rendering_shows_the_perturbed_world(tmp_path: Path) -> None:
     renderer = env.unwrapped.mujoco_renderer
     assert renderer.model is env.unwrapped.model
     assert renderer.data is env.unwrapped.data
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```", readme.read_text("utf-8"), re.M | re.S)
+    (tmp_path / "runs" / "latest").mkdir(parents=True)
+    write_policy(tmp_path / "runs" / "latest" / "policy.safetensors")
+    monkeypatch.chdir(tmp_path)
+    made: dict[str, Any] = {}
+    exec(compile(example, str(readme), "exec"), made)
+    assert (made["obs"] != made["info"]["clean_obs"]).any()
+    assert made["info"]["perturbation"].startswith("mass=")

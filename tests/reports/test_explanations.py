@@ -7,7 +7,7 @@ from reports.remarks import notes
 from tests.reports.study import study
 
 
-@pytest.mark.parametrize("flag", ["nan-action", "no-op-cell", "unstable-physics"])
+@pytest.mark.parametrize("flag", ["nan-action", "no-op-cell", "unstable-physics", "zero-gradient", "loss-order"])
 def test_a_flag_says_when_it_is_raised_and_what_to_do(flag: str) -> None:
     found = of_flag(flag)
     assert found is not None
@@ -27,7 +27,8 @@ def test_a_flag_of_somebody_elses_has_no_explanation() -> None:
 
 def test_a_note_is_found_by_what_its_heading_quotes() -> None:
     found = of_note(
-        "micro: pgd eps 0.2 hurts less than eps 0.1, by 3.0 points: a larger budget allows all that a smaller one does"
+        "micro: pgd eps 0.2 hurts less than eps 0.1, by 3.0 points: a larger budget allows all that a smaller one "
+        "does, so do not read this as robustness (return-rises)."
     )
     assert found is not None
     assert found.heading.startswith("“hurts less than eps …")

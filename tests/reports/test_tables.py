@@ -161,7 +161,7 @@ def test_a_search_that_loses_to_noise_is_called_out() -> None:
     (note,) = said(weak, "hurts less than random noise")
     assert note == (
         "micro: min-q eps 0.1 hurts less than random noise of the same size, by 15.0 points [15.0, 15.0]: its search "
-        "fails on this policy, so the row is no evidence of robustness."
+        "fails on this policy, so the row is no evidence of robustness (blackbox-beats-whitebox)."
     )
     strong = table(episodes(TEN), noise, moved(-30.0, attack="min-q", eps=0.1))
     assert said(strong, "random") == []
@@ -183,10 +183,19 @@ def test_noise_of_another_size_is_no_yardstick() -> None:
     assert not said(frame, "hurts less")
 
 
+def test_noise_on_all_sensors_is_no_yardstick_for_one() -> None:
+    """An attack on one sensor may do less than noise on all of them, and is only compared with noise on that one."""
+    noise, one = moved(-20.0, attack="random", eps=0.1), moved(-5.0, attack="pgd(steps=5)@2", eps=0.1)
+    assert said(table(episodes(TEN), noise, one), "random") == []
+    own = moved(-10.0, attack="random@2", eps=0.1)
+    assert said(table(episodes(TEN), noise, one, own), "pgd(steps=5)@2 eps 0.1 hurts less than random noise")
+
+
 def test_a_larger_budget_that_hurts_less_is_called_out() -> None:
     frame = table(episodes(TEN), moved(-20.0, attack="fgsm", eps=0.1), moved(-10.0, attack="fgsm", eps=0.2))
     (note,) = said(frame, "hurts less than eps 0.1")
     assert note.startswith("micro: fgsm eps 0.2 hurts less than eps 0.1, by 10.0 points")
+    assert note.endswith("(return-rises).")
     falling = table(episodes(TEN), moved(-10.0, attack="fgsm", eps=0.1), moved(-20.0, attack="fgsm", eps=0.2))
     assert not said(falling, "hurts less than eps")
 
@@ -238,6 +247,8 @@ def test_a_budget_of_nothing_must_give_the_clean_returns() -> None:
     assert not said(same, "changes nothing")
     assert not said(same, "nothing can be said")
     other = table(episodes(TEN), *(moved(0.0, **changes) for changes in nothing))
+    names = [note.rpartition(" ")[2] for note in said(other, "although it changes nothing")]
+    assert names == ["(eps0-mismatch).", "(nominal-mismatch)."]
     assert [note.split(" differs")[0] for note in said(other, "although it changes nothing")] == [
         "micro: fgsm eps 0",
         "micro: mass 1",

@@ -173,6 +173,15 @@ def test_a_stronger_attack_that_had_no_part_in_the_choice_is_told() -> None:
     assert "which was chosen without it" not in said(measured(other, about=took_part))
 
 
+def test_a_choice_that_was_luck_is_told() -> None:
+    """20 ± 0.5 on the first episodes, 30 on fresh ones, while the runner-up has 21 ± 0.5."""
+    table_of = [CLEAN, SEARCHED, block(30.0, N, attack="worst", eps=0.1)]
+    note = "fgsm eps 0.1, pgd eps 0.1 lies below worst eps 0.1 with its whole interval, so the choice was luck"
+    assert note in said(study(table(*table_of), TOLD))
+    near = [CLEAN, SEARCHED, block(21.5, N, attack="worst", eps=0.1)]
+    assert "was luck" not in said(study(table(*near), {"runs": [{"worst": [choice(mean_returns={"fgsm": 1.0})]}]}))
+
+
 def test_what_nobody_tells_and_what_was_passed_over_are_notes() -> None:
     assert "nobody tells which attack worst eps 0.1 is" in said(measured(about=None))
     other = {"runs": [{"worst": [choice(checkpoint="b" * 64)]}]}
