@@ -28,7 +28,7 @@ class Oracle:
     half of the other candidates are changes at the edge of the ball, the same at every step, which are kept up; the
     rest are fresh points of the ball, after which the first cheap attack goes on. A copy whose episode ends earns
     nothing more; for one that goes on, the value of the undisturbed action is added: by the mean of several critics,
-    else by the critic if there is one. What shows later than the horizon, such as a fall that is being prepared, is left
+    else by the critic if there is one. What shows later than the horizon, such as a fall being prepared, is left
     to that judgement, so that a short horizon can be weaker than a cheap attack (docs/results.md).
 
     So the oracle takes one step of policy improvement over the cheap attacks, the constant changes and the clean run at
