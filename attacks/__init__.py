@@ -111,11 +111,6 @@ ATTACKS: dict[str, Attack] = {
     **COMPAT,
 }
 
-REFERENCES: dict[str, Attack] = {
-    "oracle": Oracle(cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "min-q", "action-diff"))),
-}
-"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
-
 BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
 """What an evaluation runs if no attack is named: one row for each idea."""
 
@@ -131,6 +126,13 @@ SUITE: tuple[str, ...] = (
     "v-min",
 )
 """Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
+
+REFERENCES: dict[str, Attack] = {
+    "oracle": Oracle(
+        cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "q-mean", "min-q", "action-diff", "targeted"))
+    ),
+}
+"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
 
 
 def resolve(text: str) -> Attack:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attacks.noise import Noise
-from attacks.objectives import value
+from attacks.objectives import Objective, q_mean, value
 from attacks.search import loss
 from attacks.target import GRADIENTS, Target
 from attacks.threat import Threat
@@ -27,7 +27,9 @@ class Oracle:
     steps: after the clean point the policy is left alone; after the proposal of a cheap attack that attack goes on;
     half of the other candidates are changes at the edge of the ball, the same at every step, which are kept up; the
     rest are fresh points of the ball, after which the first cheap attack goes on. A copy whose episode ends earns
-    nothing more; for one that goes on, the critic's value of the undisturbed action is added if there is a critic.
+    nothing more; for one that goes on, the value of the undisturbed action is added: by the mean of several critics,
+    else by the critic if there is one. What shows later than the horizon, such as a fall being prepared, is left
+    to that judgement, so that a short horizon can be weaker than a cheap attack (docs/results.md).
 
     So the oracle takes one step of policy improvement over the cheap attacks, the constant changes and the clean run at
     once (rollout: Bertsekas, Tsitsiklis and Wu 1997; over several base policies: Chang, Givan and Chong 2004). If
@@ -36,13 +38,15 @@ class Oracle:
 
     candidates  changes at the edge (corners, for linf) and fresh points together
     horizon     steps of the world that are tried
-    bootstrap   whether the critic judges what comes after the horizon
+    bootstrap   whether critics judge what comes after the horizon
+    judge       by which objective they do, q_mean or value if left out
     cheap       attacks whose proposals are tried; those that the target cannot serve are left out
     """
 
     candidates: int = 32
     horizon: int = 10
     bootstrap: bool = True
+    judge: Objective | None = None
     cheap: tuple[Attack, ...] = ()
 
     def __post_init__(self) -> None:
@@ -71,8 +75,15 @@ class Oracle:
         copies = Copies(fork=world.fork(candidates.shape[1]), target=target, goes_on=goes_on, plan=plan)
         row = torch.arange(len(obs)).repeat_interleave(candidates.shape[1])
         threats, noises = threat.rows(row), noise.copies(candidates.shape[1])
-        paid = copies.tried(candidates.flatten(0, 1), threats, noises, self.horizon, bootstrap=self.bootstrap)
+        paid = copies.tried(candidates.flatten(0, 1), threats, noises, self.horizon, self._judge_of(target))
         return candidates[torch.arange(len(obs)), paid.reshape(len(obs), -1).argmin(1)]
+
+    def _judge_of(self, target: Target) -> Objective | None:
+        if not self.bootstrap or self.judge is not None:
+            return self.judge if self.bootstrap else None
+        if target.critics is not None:
+            return q_mean
+        return None if target.critic is None else value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,8 +95,8 @@ class Copies:
     goes_on: Sequence[Attack]
     plan: Tensor
 
-    def tried(self, seen: Tensor, threat: Threat, noise: Noise, steps: int, *, bootstrap: bool) -> Tensor:
-        """What the world pays (B·N,) in so many steps, of which the first shows seen (B·N, S) to the policy."""
+    def tried(self, seen: Tensor, threat: Threat, noise: Noise, steps: int, judge: Objective | None) -> Tensor:
+        """What the world pays (B·N,) in so many steps, the first of which shows seen (B·N, S), and judge's rest."""
         paid = torch.zeros(len(seen), dtype=torch.float64)
         for left in reversed(range(steps)):
             obs, reward, alive = self.fork.step(seen)
@@ -93,8 +104,8 @@ class Copies:
             if not left or not alive.any():
                 break
             seen = self._shown(obs, alive, threat, noise)
-        if bootstrap and self.target.critic is not None and alive.any():
-            paid[alive] += loss(value, self.target, obs[alive], obs[alive]).double().nan_to_num()
+        if judge is not None and alive.any():
+            paid[alive] += loss(judge, self.target, obs[alive], obs[alive]).double().nan_to_num()
         return paid
 
     def _shown(self, obs: Tensor, alive: Tensor, threat: Threat, noise: Noise) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks import ATTACKS, REFERENCES, Noise, Oracle, Target, Threat, World
+from attacks import ATTACKS, REFERENCES, Noise, Oracle, Target, Threat, World, value
 from attacks.oracle import Constant, directions
 from tests.attacks.toys import noise, observations, threat
 
@@ -79,6 +79,20 @@ def test_the_critic_judges_what_comes_after_the_horizon() -> None:
     assert seen_by(oracle, Ledge(START), START, fears_the_ledge).tolist() == (START - 1).tolist()
     without = Oracle(horizon=1, candidates=4, bootstrap=False)
     assert bool((seen_by(without, Ledge(START), START, fears_the_ledge) > START).all())
+
+
+def test_several_critics_judge_by_their_mean_unless_another_judge_is_named() -> None:
+    """Their mean fears the ledge, their own reduction the other side."""
+    both = Target(
+        policy=GREEDY.policy,
+        critic=lambda obs, action: -10 * action[:, 0],
+        critics=lambda obs, action: torch.stack([5 * action[:, 0], 15 * action[:, 0]]),
+        obs_scale={"raw": torch.ones(1)},
+    )
+    oracle = Oracle(horizon=1, candidates=4)
+    assert seen_by(oracle, Ledge(START), START, both).tolist() == (START - 1).tolist()
+    named = Oracle(horizon=1, candidates=4, judge=value)
+    assert seen_by(named, Ledge(START), START, both).tolist() == (START + 1).tolist()
 
 
 def test_an_episode_that_ended_has_no_value_after_it() -> None:
