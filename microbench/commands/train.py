@@ -107,7 +107,8 @@ def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions
     """Drive the runs from epoch to epoch; what is on the disk is always a whole epoch."""
     by_training = {id(run.training): run for run in runs}
     show = _Show()
-    storable = train_together([run.training for run in runs], partial(_evaluate, task), show)
+    listeners = [partial(show, f"seed {run.seed}, " if len(runs) > 1 else "") for run in runs]
+    storable = train_together([run.training for run in runs], partial(_evaluate, task), listeners)
     config = runs[0].training.config
     for run in runs:
         if not run.training.fitted:
@@ -126,13 +127,13 @@ class _Show:
 
     tracker: Tracker
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, whose: str, event: Event) -> None:
         if isinstance(event, FitEpoch):
             self.tracker.advance_to(event.epoch, f"holdout MSE {float(event.holdout.mean()):.4f}")
         elif isinstance(event, Updates):
             self.tracker.advance_to(event.done)
         elif "score" in event.row:
-            self.tracker.line(f"epoch {event.epoch}: normalized score {event.row['score']:.1f}")
+            self.tracker.line(f"{whose}epoch {event.epoch}: normalized score {event.row['score']:.1f}")
 
 
 def _store(run: _Run, dataset: Dataset, options: TrainOptions) -> None:

@@ -72,3 +72,12 @@ def test_seeds_that_are_none_are_told(seeds: str, hopper_file: Path, tmp_path: P
     assert said.is_one_sentence
     assert f"--seeds {seeds}" in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_are_told_with_their_seed(hopper_file: Path, tmp_path: Path, shell: Shell) -> None:
+    said = shell(*train_arguments(hopper_file, tmp_path / "out", steps=10, evaluate_every=1), "--seeds", "3,1")
+    told = [line for line in said.err.splitlines() if "normalized score" in line]
+    assert [line.split(":")[0] for line in told] == ["seed 3, epoch 1", "seed 1, epoch 1"]
+    assert [line for line in said.out.splitlines() if line.startswith("policy:")] == [
+        f"policy: {tmp_path / 'out' / f'hopper_tiny-micro-s{seed}' / 'policy.safetensors'}" for seed in (3, 1)
+    ]

@@ -19,7 +19,7 @@ def several(*seeds: int, **changes: Any) -> list[Training]:
 
 
 def finish_together(runs: list[Training], listen: Any = ignore) -> list[Training]:
-    for _ in train_together(runs, score, listen):
+    for _ in train_together(runs, score, [listen] * len(runs)):
         pass
     return runs
 
@@ -69,7 +69,7 @@ def copy_of(run: Training, seed: int) -> Training:
 def test_runs_go_on_from_wherever_each_was_stored(cut: int) -> None:
     """Cut in a fit, between the two, and where one run has been stored an epoch earlier than the other."""
     runs, stored = several(0, 1), {}
-    states = train_together(runs, score, ignore)
+    states = train_together(runs, score, [ignore, ignore])
     for _ in range(cut):
         run = next(states)
         seed = runs.index(run)
@@ -86,3 +86,11 @@ def test_runs_of_different_progress_are_brought_to_the_same_end() -> None:
     before = {key: value.clone() for key, value in numbers(ahead).items()}
     finish_together([ahead, *several(1)])
     assert all(before[key].equal(value) for key, value in numbers(ahead).items())
+
+
+def test_every_run_has_its_own_listener() -> None:
+    heard: list[list[Event]] = [[], []]
+    for _ in train_together(runs := several(0, 1), score, [heard[0].append, heard[1].append]):
+        pass
+    for run, events in zip(runs, heard, strict=True):
+        assert [event.row for event in events if isinstance(event, EpochEnd)] == run.log
