@@ -21,7 +21,7 @@ WHAT: Mapping[str, str] = {
 
 WAYS_OUT: Mapping[str, str] = {
     GRADIENTS: "which this policy does not give: use random, or min-q if there is a critic",
-    "critic": "which the file does not have: use action-diff",
+    "critic": "which the file does not have: fit one with `microbench critic`, or use action-diff",
     "critics": "which the file does not have: use min-q or action-diff",
     "state_value": "which the file does not have: use min-q or action-diff",
     "distribution": "and this policy has none: use action-diff",
