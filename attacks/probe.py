@@ -13,12 +13,16 @@ from attacks.noise import Noise
 from attacks.objectives import STATIONARY_AT_CLEAN, Objective, action_difference
 from attacks.search import loss, loss_and_gradient
 from attacks.target import Target
+from attacks.targeted import target_distance
 from attacks.threat import Threat
 
 POINTS = 16
 """Random points of a probe, at most: the black box has about the evaluations of FGSM, and fewer than a descent."""
 
 POINTS_PER_STEP = 8  # a gradient costs about three evaluations, and FGSM asks for three objectives beside it
+
+NOT_ALONE: frozenset[Objective] = frozenset({target_distance})
+"""Objectives that judge by columns which only their attack puts beside an observation: nothing can be asked of them."""
 
 
 @runtime_checkable
@@ -60,9 +64,9 @@ class Probe:
 
 
 def probe(follower: Follower, target: Target, obs: Tensor, seen: Tensor, threat: Threat, noise: Noise) -> Probe | None:
-    """Look beside the attack's choice seen (B, S) for obs (B, S); None if it has no objective on this target."""
+    """Look beside the attack's choice seen (B, S) for obs (B, S); None without an objective that can be asked alone."""
     objective = follower.objective_for(target)
-    if objective is None:
+    if objective is None or objective in NOT_ALONE:
         return None
     points = _points(obs, threat, noise, min(POINTS, POINTS_PER_STEP * follower.steps))  # (B, N, S)
     is_distance = objective in STATIONARY_AT_CLEAN

@@ -203,8 +203,19 @@ def gains(spent: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["ours", "against", "times as fast"])
 
 
-def peak_memory() -> str:
-    """Largest resident memory of this process so far."""
+def peak_memory(options: argparse.Namespace, task: Task, config: TrainConfig) -> str:
+    """Largest resident memory after a few updates and as many rollouts as the model buffer holds, of one side alone."""
+    learn: Callable[[], object]
+    imagine: Callable[[], object]
+    if options.reference:
+        made = reference.make(options.reference, random_data(task, 20_000), config)
+        learn, imagine = made.update, made.imagine
+    else:
+        training = ready(task, "micro", config)
+        learn, imagine = (lambda: update(training)), (lambda: training.batch(0))
+    with kernel(not options.reference):
+        for run in [imagine] * (config.retain - 1) + [learn] * 3:
+            run()
     unit = 1 if platform.system() == "Darwin" else 1024
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20:,.0f} MiB"
 
@@ -222,7 +233,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--kernel", choices=("fast", "default"), default="fast", help="float32 products of ours")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for one thread on a busy machine")
     parser.add_argument("--reference", type=Path, help="a checkout of the MICRO authors' code")
-    parser.add_argument("--memory", action="store_true", help="after one round of MICRO or the reference alone: peak")
+    parser.add_argument("--memory", action="store_true", help="only the peak of ours or of the reference")
     return parser.parse_args()
 
 
@@ -237,7 +248,12 @@ def main() -> None:
         rollout_batch=options.rollout_batch,
     )
     task = TASKS[SIZES[options.task_sizes]]
-    parts = [] if options.memory and options.reference else our_parts(task, config, options.paired_samples)
+    if options.memory:
+        print(
+            f"peak memory of {'the reference' if options.reference else 'ours'}: {peak_memory(options, task, config)}"
+        )
+        return
+    parts = our_parts(task, config, options.paired_samples)
     parts += reference_parts(options.reference, task, config) if options.reference else []
     print(
         f"{options.task_sizes} sizes ({task.obs_size}, {task.action_size}), batch {config.batch}, real_ratio "
@@ -245,10 +261,6 @@ def main() -> None:
         f"rollout {config.rollout_batch:,} × {config.rollout_length}; {options.rounds} rounds, {options.threads} "
         f"thread(s), {options.clock} time, torch {torch.__version__}, faster kernel {options.kernel == 'fast'}\n"
     )
-    if options.memory:
-        measure([part for part in parts if MICRO in part.name or ROLLOUT in part.name], 1)
-        print(f"peak memory of {'the reference' if options.reference else 'ours'}: {peak_memory()}")
-        return
     spent = measure(parts, options.rounds, fast=options.kernel == "fast", clock=CLOCKS[options.clock])
     print(table(spent, flops(parts)).to_markdown(disable_numparse=True))
     if options.reference:

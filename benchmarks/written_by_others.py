@@ -2,10 +2,10 @@
 
     python -m benchmarks.written_by_others --sources FOLDER
 
-Compared are actions, values of critics and, where they can be asked for, standard deviations, on random observations
-and actions. Stable-Baselines3, sb3-contrib and d3rlpy are used where they are installed; FOLDER may hold checkouts of
-CORL, OfflineRL-Kit and cleanrl, whose code is then executed. What is missing is said. Nothing of this is needed by the
-package itself.
+Compared are actions, values of critics and, where they can be asked for, of states and standard deviations, on random
+observations and actions. Stable-Baselines3, sb3-contrib and d3rlpy are used where they are installed; FOLDER may hold
+checkouts of CORL, OfflineRL-Kit and cleanrl, whose code is then executed. What is missing is said. Nothing of this is
+needed by the package itself.
 """
 
 import argparse
@@ -35,7 +35,12 @@ WRITERS: dict[str, tuple[Callable[[Path, Path | None], Iterator[Written]], tuple
     "TorchScript and ONNX": (programs.written, programs.PACKAGES, ""),
 }
 ROWS = 64
-TOLERANCES = (1e-5, 3e-5, 1e-5)  # of actions, values and spreads; values add up hundreds of inputs in single precision
+TOLERANCES = (
+    1e-5,
+    3e-5,
+    1e-5,
+    1e-5,
+)  # of actions, Q, V and spreads; values add up hundreds of inputs in single precision
 
 
 def lacking(packages: tuple[str, ...], source: str, sources: Path | None) -> str:
@@ -53,9 +58,9 @@ def line(written: Written) -> tuple[str, bool, list[float | None]]:
     except UserError as error:
         right = bool(written.refusal) and written.refusal in str(error)
         told = str(error).removeprefix(str(written.path)).strip()
-        return f"| {written.name} | refused{'' if right else f': {told}'} | – | – |", right, []
+        return f"| {written.name} | refused{'' if right else f': {told}'} | – | – | – |", right, []
     if written.policy is None:
-        return f"| {written.name} | read, though it should be refused | – | – |", False, []
+        return f"| {written.name} | read, though it should be refused | – | – | – |", False, []
     found = differences(checkpoint, written)
     right = all(far is None or far <= most for far, most in zip(found, TOLERANCES, strict=True))
     return f"| {written.name} | {' | '.join(map(cell, found))} |", right, found
@@ -69,8 +74,8 @@ def cell(far: float | None) -> str:
 def compared(name: str, sources: Path | None) -> tuple[str, int]:
     """Print the rows of one writer; return its line of the summary, and how many readers disagree."""
     write, packages, _ = WRITERS[name]
-    print(f"\n| {name} | action differs by | value by | spread by |\n|---|---|---|---|")
-    wrong, count, largest = 0, 0, [[0.0], [0.0], [0.0]]
+    print(f"\n| {name} | action differs by | Q by | V by | spread by |\n|---|---|---|---|---|")
+    wrong, count, largest = 0, 0, [[0.0], [0.0], [0.0], [0.0]]
     with tempfile.TemporaryDirectory() as folder:
         for written in write(Path(folder), sources):
             told, right, found = line(written)
@@ -89,7 +94,7 @@ def version(package: str) -> str:
 
 
 def differences(checkpoint: Checkpoint, written: Written) -> list[float | None]:
-    """The largest of actions, of values and of standard deviations; None where neither side has any."""
+    """The largest of actions, of Q, of V and of standard deviations; None where neither side has any."""
     assert written.policy is not None
     rng, target = np.random.default_rng(7), checkpoint.target
     obs = rng.normal(0, 1.5, (ROWS, len(target.scale("raw")))).astype(np.float32)
@@ -100,6 +105,8 @@ def differences(checkpoint: Checkpoint, written: Written) -> list[float | None]:
         made: list[float | None] = [difference(target.policy(seen).clamp(-written.box, written.box).numpy(), theirs)]
         value = None if target.critic is None else target.critic(seen, torch.from_numpy(action)).numpy()
         made.append(both(value, None if written.critic is None else written.critic(obs, action)))
+        state = None if target.state_value is None or written.state is None else target.state_value(seen).numpy()
+        made.append(both(state, None if written.state is None else written.state(obs)))
         spread = None if written.spread is None else target.require_distribution()(seen).stddev.numpy()
         made.append(both(spread, None if written.spread is None else written.spread(obs)))
     return made
@@ -133,8 +140,8 @@ def main() -> None:
         told, disagreeing = compared(name, arguments.sources)
         summary.append(told)
         wrong += disagreeing
-    print("\n| written by | files | action differs by at most | value by | spread by | disagreements |")
-    print("|---|---|---|---|---|---|\n" + "\n".join(summary))
+    print("\n| written by | files | action differs by at most | Q by | V by | spread by | disagreements |")
+    print("|---|---|---|---|---|---|---|\n" + "\n".join(summary))
     sys.exit(bool(wrong))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from microbench.adversaries.learned import Learned
-from microbench.attacking import Conditions, attacked
+from microbench.attacking import Conditions, attacked, ball
 from microbench.checkpoints import Checkpoint
 from microbench.disturbed import Disturbances
 from microbench.environment import registered
@@ -45,7 +45,7 @@ def evaluate_chunk(
     seeds = [episode.seed for episode in chunk]
     under = attacked(checkpoint.target, task, conditions, cells)
     if isinstance(under.attack, Learned):
-        under.attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
+        under.attack.check(checkpoint.sha256, conditions.unit, ball(conditions.norm)[0])
     untouched = make_simulator(task, [at.model for at in worlds])
     with closing(watched(untouched)) as simulator, one_thread():
         noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]

@@ -35,7 +35,9 @@ def one(folder: Path, kind: str, name: str, names: dict[str, Any], envs: Any, bo
         agent: Any = disturbed(names["Agent"](envs))
         torch.save(agent.state_dict(), path)
         spread = quiet(lambda obs: agent.actor_logstd.exp().expand(len(obs), -1))
-        return Written(name=name, path=path, policy=quiet(agent.actor_mean), spread=spread, said=said, box=box)
+        state = quiet(lambda obs: agent.critic(obs)[:, 0])
+        act = quiet(agent.actor_mean)
+        return Written(name=name, path=path, policy=act, state=state, spread=spread, said=said, box=box)
     actor: Any = disturbed(names["Actor"](envs))
     if kind == "sac":  # the file saves nothing; people save the actor
         torch.save(actor.state_dict(), path)

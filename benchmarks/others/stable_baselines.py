@@ -63,7 +63,20 @@ def one(folder: Path, kind: str, env_id: str, box: float, settings: dict[str, An
 
     critic = value if hasattr(model, "critic") else None
     said = Overrides(env_id=env_id)
-    return Written(name=name, path=path, policy=act, critic=critic, spread=spread_of(model), said=said, box=box)
+    spread, state = spread_of(model), state_of(model)
+    return Written(name=name, path=path, policy=act, critic=critic, state=state, spread=spread, said=said, box=box)
+
+
+def state_of(model: Any) -> Any:
+    """Obs → V(s), of PPO and its like."""
+    if not hasattr(model.policy, "predict_values"):
+        return None
+
+    def value(obs: Rows) -> Any:
+        with torch.no_grad():
+            return model.policy.predict_values(tensor(obs))[:, 0]
+
+    return value
 
 
 def spread_of(model: Any) -> Any:

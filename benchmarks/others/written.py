@@ -21,6 +21,7 @@ class Written:
 
     policy  obs → action (B, A), cut to the box (low, high)
     critic  obs, action → value (B,), None where there is none
+    state   obs → value of the state (B,), None where there is none
     spread  obs → standard deviation (B, A), None where there is none
     refusal  words that the file must be refused with, empty if it must be read
     """
@@ -29,6 +30,7 @@ class Written:
     path: Path
     policy: Callable[[Rows], Any] | None = None
     critic: Callable[[Rows, Rows], Any] | None = None
+    state: Callable[[Rows], Any] | None = None
     spread: Callable[[Rows], Any] | None = None
     said: Overrides = NONE
     box: float = 1.0

@@ -39,9 +39,20 @@ def show(target: Target, obs: Tensor, decision: Tensor, threat: Threat, noise: N
     without budget after the row's own, as memory does.
     """
     rows, actions = torch.arange(len(obs)).repeat(2), decision.shape[1]
-    wide = replace(threat, scale=torch.cat([threat.scale, threat.scale.new_zeros(actions)])).rows(rows)
+    wide = _widened(threat, actions).rows(rows)
     clean = torch.cat([obs, decision], 1)
     start = torch.cat([torch.cat([threat.sample(obs, noise, 1)[:, 0], decision], 1), clean])
     ends, losses = Descend(steps=STEPS).descend(misdirection(actions), target, clean[rows], start, wide)
     (one, other), (loss, other_loss) = ends[:, :-actions].chunk(2), losses.chunk(2)
     return threat.project(obs, torch.where((loss <= other_loss)[:, None], one, other))
+
+
+def _widened(threat: Threat, columns: int) -> Threat:
+    """The threat with so many columns more, which have no budget and no bounds."""
+    scale, free = threat.scale, threat.scale.new_full((columns,), torch.inf)
+    return replace(
+        threat,
+        scale=torch.cat([scale, scale.new_zeros(columns)]),
+        low=None if threat.low is None else torch.cat([threat.low, -free]),
+        high=None if threat.high is None else torch.cat([threat.high, free]),
+    )

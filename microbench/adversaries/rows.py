@@ -60,7 +60,7 @@ class Rows:
         everybody = np.arange(len(action))
         self._actions[self._age, everybody] = action
         state, reward, terminated, cut = self._simulator.step(action, everybody)
-        last = torch.cat([_as_tensor(state), memory], 1)
+        last = torch.cat([_as_tensor(state), memory], 1) if memory.shape[1] else _as_tensor(state)
         known &= np.isfinite(reward) & np.isfinite(last.numpy()).all(1)
         if not known.all():
             reward, last = np.where(known, reward, 0), last.nan_to_num(0, 0, 0)

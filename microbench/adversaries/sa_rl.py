@@ -9,8 +9,9 @@ from attacks import Noise, Target, Threat
 def show(target: Target, obs: Tensor, decision: Tensor, threat: Threat, noise: Noise) -> Tensor:
     """Seen (B, S + H) = s + eps·scale·clip(ν, ±1) for decisions ν (B, S), put into the ball.
 
-    S sensors, H memory of a recurrent victim, which stays as it is.
+    S sensors, H memory of a recurrent victim, which stays as it is. A box without bounds holds it already, and
+    training spares the projection.
     """
     still = obs.new_zeros(len(obs), obs.shape[1] - decision.shape[1])
-    push = torch.cat([decision.clamp(-1, 1), still], 1)
-    return threat.project(obs, obs + threat.half_width.to(obs) * push)
+    pushed = obs + threat.half_width.to(obs) * torch.cat([decision.clamp(-1, 1), still], 1)
+    return pushed if threat.norm == "linf" and not threat.bounded else threat.project(obs, pushed)

@@ -7,6 +7,7 @@ follows from (seed, number of the iteration), so that a run that goes on from a 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,12 @@ class _Chance:
         streams = np.random.SeedSequence((seed, iteration)).spawn(2 + rows)
         self.torch = torch.Generator().manual_seed(int(streams[0].generate_state(1, np.uint64)[0] >> 1))
         self.numpy = np.random.default_rng(streams[1])
-        self.noise = Noise([np.random.default_rng(stream) for stream in streams[2:]])
+        self._rows = streams[2:]
+
+    @cached_property
+    def noise(self) -> Noise:
+        """The attack's, of which not every method asks anything."""
+        return Noise([np.random.default_rng(stream) for stream in self._rows])
 
 
 def untouched(task: Task, rows: int) -> RestartingSimulator:

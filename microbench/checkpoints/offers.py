@@ -21,7 +21,7 @@ WHAT: Mapping[str, str] = {
 
 WAYS_OUT: Mapping[str, str] = {
     GRADIENTS: "which this policy does not give: use random, or min-q if there is a critic",
-    "critic": "which the file does not have: use action-diff",
+    "critic": "which the file does not have: fit one with `microbench critic`, or use action-diff",
     "critics": "which the file does not have: use min-q or action-diff",
     "state_value": "which the file does not have: use min-q or action-diff",
     "distribution": "and this policy has none: use action-diff",
@@ -46,6 +46,8 @@ def missing(attack: Attack, target: Target) -> str:
     Attacks of others are judged by what they say themselves (`attacks.needs_of`).
     """
     for need in attacks.needs_of(attack, target):
+        if need not in WHAT:
+            return f"it says that it needs {need!r}; expected some of {', '.join(WHAT)}"
         if not (has_gradients(target) if need == GRADIENTS else getattr(target, need) is not None):
             return f"it needs {WHAT[need]}, {WAYS_OUT[need]}"
     return ""

@@ -138,7 +138,8 @@ def _stages(
     opening.check_attacks(checkpoint, task, cells)
     suite: list[str] = []
     if WORST in named:
-        suite = worst.suite_of(cells, opening.servable_suite(checkpoint, task, options.critics))
+        able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
+        suite = worst.suite_of(cells, able)
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:

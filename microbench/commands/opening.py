@@ -1,7 +1,7 @@
 """Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,19 @@ def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *,
     return [cell for cell in cells if cell.attack not in left_out]
 
 
-def servable_suite(checkpoint: Checkpoint, task: Task, critics: Sequence[str]) -> list[str]:
-    """The attacks of `worst` that this policy can serve, those that ask a critic once for each of these critics."""
+def servable_suite(
+    checkpoint: Checkpoint, task: Task, critics: Sequence[str], named: Collection[str], *, quiet: bool
+) -> list[str]:
+    """The attacks of `worst` that this policy can serve, those that ask a critic once for each of these critics.
+
+    Of the usual ones that are missing, and that nobody has named, it is said why.
+    """
     cells = with_critics([Cell(attack=name, eps=1.0) for name in attacks.SUITE], critics, checkpoint.target)
-    return [cell.attack for cell in cells if not lacking(checkpoint, task, cell.attack)]
+    why = {cell.attack: lacking(checkpoint, task, cell.attack) for cell in cells}
+    for name, reason in why.items():
+        if reason and name in attacks.BARE and name not in named:
+            say(f"{name} is left out of worst: {reason}.", quiet=quiet)
+    return [name for name, reason in why.items() if not reason]
 
 
 def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> None:

@@ -122,6 +122,12 @@ def test_attacks_without_gradients_are_not_followed() -> None:
     assert not isinstance(lambda target, obs, threat, noise: obs, Follower)
 
 
+def test_an_objective_of_further_columns_is_not_asked() -> None:
+    """Towards an action: which one it is stands beside the observation, where only the attack puts it."""
+    obs = observations(3)
+    assert probe(followed(ATTACKS["targeted"]), Networks().target(), obs, obs, threat(), noise(3)) is None
+
+
 # ---- what is concluded
 
 

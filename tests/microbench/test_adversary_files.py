@@ -91,6 +91,18 @@ def test_a_batch_is_its_rows_and_stays_in_the_ball(method: str, decisions: int, 
         assert torch.equal(alone[0], seen[row])
 
 
+@pytest.mark.parametrize(("method", "decisions"), [("sa-rl", S), ("pa-ad", 2)])
+def test_what_is_shown_stays_in_the_range_of_the_data_where_that_is_asked(method: str, decisions: int) -> None:
+    attack = Learned(path=Path("a"), stored=stored(method, decisions))
+    obs = torch.randn(40, S, generator=torch.Generator().manual_seed(3)).clamp(-0.9, 0.9)
+    free = Threat(eps=1.0, scale=SCALE, unit="raw")
+    bounded = Threat(eps=1.0, scale=SCALE, unit="raw", low=torch.full((S,), -1.0), high=torch.full((S,), 1.0))
+    seen = attack(target(), obs, bounded, Noise.from_seeds(range(40)))
+    assert bool(bounded.inside(obs, seen).all())
+    assert bool((seen.abs() <= 1).all())
+    assert bool((attack(target(), obs, free, Noise.from_seeds(range(40))).abs() > 1).any())
+
+
 @pytest.mark.parametrize(
     ("victim", "unit", "norm", "words"),
     [

@@ -10,9 +10,9 @@ import torch
 
 from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS, pa_ad, ppo
-from microbench.adversaries.rows import FIRST_SEED, Rows
+from microbench.adversaries.rows import FIRST_SEED, Moved, Rows
 from microbench.adversaries.statistics import normalised
-from microbench.adversaries.training import Opponent, Training
+from microbench.adversaries.training import Opponent, Training, _Step
 from microbench.adversaries.tries import DEFAULT, VARIANTS, planned
 from microbench.evaluate import one_thread
 from microbench.simulate import make_simulator, nominal_model
@@ -159,6 +159,34 @@ def test_running_episodes_are_taken_up_in_the_real_simulator() -> None:
         moved = [each.step(each.obs, rng) for each, rng in zip((one, other), rngs, strict=True)]
         assert np.array_equal(moved[0].reward, moved[1].reward)
         assert torch.equal(one.obs, other.obs)
+
+
+def test_a_cut_episode_counts_the_value_of_its_own_last_state_and_a_fall_nothing() -> None:
+    """Row 0 runs on, row 1 falls, row 2 is cut: V'(0) is that of the next step, V'(1) = 0, V'(2) = V(its last obs)."""
+    training = made(bandit.opponent(), steps=256)
+    last = torch.arange(3 * bandit.SENSORS).float().view(3, -1) / 10
+    ended, terminal = np.array([False, True, True]), np.array([False, True, False])
+    moved = Moved(reward=np.zeros(3), last=last, terminal=terminal, ended=ended)
+    nothing = torch.zeros(3, bandit.SENSORS)
+    step = _Step(obs=nothing, z=nothing, decision=nothing, moved=moved)
+    with torch.no_grad():
+        found = training._follows([step], torch.tensor([[7.0, 8.0, 9.0]]))[0]
+        own = training.networks.judged(last)[2]
+    assert found.tolist() == [7.0, 0.0, own.item()]
+
+
+def test_rewards_are_what_the_victim_loses_in_spreads_of_their_discounted_sums() -> None:
+    """γ = 0.5, two steps of two rows, the second row ends: sums (−2, −4) and (−1 − 2, −6 − 0), by hand."""
+    training = made(bandit.opponent(), steps=256, settings=replace(SMALL, rows=2, gamma=0.5))
+    nothing, no = torch.zeros(2, 1), np.array([False, False])
+    moves = [
+        Moved(reward=np.array([2.0, 4.0]), last=nothing, terminal=no, ended=np.array([False, True])),
+        Moved(reward=np.array([2.0, 6.0]), last=nothing, terminal=no, ended=no),
+    ]
+    spread = np.std([-2.0, -4.0, -3.0, -6.0])
+    found = training._scaled(moves)
+    assert found.numpy() == pytest.approx(np.array([[-2.0, -4.0], [-2.0, -6.0]]) / spread)
+    assert training._discounted.tolist() == [-3.0, -6.0]
 
 
 def test_rows_start_anew_at_once_with_seeds_of_their_own() -> None:

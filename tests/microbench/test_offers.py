@@ -1,5 +1,6 @@
 """What files offer an attacker beside the policy, and what is said of what they do not."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks import ATTACKS, Target, resolve
+from attacks import ATTACKS, Noise, Target, Threat, resolve
 from attacks.objectives import NEEDS
 from attacks.target import GRADIENTS
 from microbench.attacking import find_attack
@@ -164,10 +165,6 @@ def full(**without: Any) -> Target:
 def test_what_is_missing_is_told_before_and_refused_when_it_runs(
     name: str, without: dict[str, Any], sentence: str
 ) -> None:
-    import re
-
-    from attacks import Noise, Threat
-
     attack, target = find_attack(name), full(**without)
     assert re.search(sentence, missing(attack, target))
     assert missing(attack, full()) == ""
@@ -175,10 +172,30 @@ def test_what_is_missing_is_told_before_and_refused_when_it_runs(
         attack(target, torch.zeros(2, OBS), Threat(eps=0.1, scale=torch.ones(OBS)), Noise.from_seeds([0, 1]))
 
 
+class Greedy:
+    """Anybody's attack, which says what it needs."""
+
+    wanted: tuple[str, ...] = ("state_value",)
+
+    @classmethod
+    def needs(cls, target: Target) -> tuple[str, ...]:
+        return cls.wanted
+
+    def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
+        return obs
+
+
+def test_anybodys_attack_may_say_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing(Greedy(), full()) == ""
+    assert missing(Greedy(), full(state_value=None)).startswith("it needs a value V(s)")
+    monkeypatch.setattr(Greedy, "wanted", ("luck",))
+    assert missing(Greedy(), full()).startswith("it says that it needs 'luck'; expected some of gradients, critic")
+
+
 def test_what_needs_nothing_or_can_do_without_is_served() -> None:
     bare = Target(policy=lambda obs: torch.tanh(obs[:, :ACTIONS]), obs_scale={"raw": torch.ones(OBS)})
     served = {name for name, why in servable(bare).items() if not why and not name.startswith("compat:")}
     assert served == {"random", "random-corner", "random-gaussian", "fgsm", "pgd", "pgd-restarts", "action-diff"}
     assert missing(resolve("targeted(action=0)"), bare) == ""
-    assert missing(resolve("microbench.checkpoints.offers:missing"), bare) == ""  # anybody's is not judged
+    assert missing(resolve("microbench.checkpoints.offers:missing"), bare) == ""  # anybody's that does not say
     assert GRADIENTS in WAYS_OUT

@@ -1,17 +1,22 @@
 """The self-checks of an evaluation: when they look, that they change nothing, and what they say of whole episodes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import reports
 from attacks import ATTACKS, Attack, Descend, Memory, Noise, Target, Threat, value
 from microbench import probing
+from microbench.attacking import Conditions
 from microbench.episodes import Episodes, run_episodes
-from microbench.evaluate import one_thread
+from microbench.evaluate import evaluate_chunk, one_thread
+from microbench.plan import Cell, plan_episodes
+from tests.microbench.small_run import write_policy
 from tests.microbench.test_episodes import Scripted, real_target
 
 LONG = 65  # steps, with probes at 0, 4, 8, 16, 32 and 64
@@ -131,3 +136,13 @@ def test_a_memory_is_no_sensor() -> None:
     target = Target(policy=act, critic=lambda obs, action: action.sum(-1), obs_scale={}, memory=memory)
     threat = Threat(eps=torch.tensor([[0.5]]), scale=torch.tensor([1.0, 1.0, 0.0]))
     assert run_episodes(target, Scripted([LONG]), [0], ATTACKS["pgd"], threat).flags == (("zero-gradient",),)
+
+
+def test_a_flag_reaches_the_rows_and_the_page_explains_it(tmp_path: Path) -> None:
+    """A policy whose actions are saturated everywhere, attacked through all of the evaluator."""
+    checkpoint = write_policy(tmp_path / "policy.safetensors")
+    saturated = replace(checkpoint.target, policy=lambda obs: torch.tanh(obs[:, :3] + 50))
+    cells = plan_episodes([Cell(attack="pgd", eps=0.1)], 3, seed=0)
+    rows = evaluate_chunk(replace(checkpoint, target=saturated), Conditions(env_id="Hopper-v4"), tuple(cells))
+    assert rows["flags"].tolist() == ["zero-gradient"] * 3
+    assert "had nothing to follow" in reports.html_page(rows)
