@@ -47,9 +47,12 @@ main()
 """
 
 
-def run_killed_at(rename: int, *arguments: object, cwd: Path) -> None:
-    """Run a command that dies when a file is complete beside its place and about to be moved there."""
-    command = [sys.executable, "-c", KILLED_AT.replace("WHEN", str(rename)), *map(str, arguments)]
+def run_killed_at(rename: int, *arguments: object, cwd: Path, before: str = "") -> None:
+    """Run a command that dies when a file is complete beside its place and about to be moved there.
+
+    `before` is Python that is run first.
+    """
+    command = [sys.executable, "-c", before + KILLED_AT.replace("WHEN", str(rename)), *map(str, arguments)]
     ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert ran.returncode == -signal.SIGKILL, ran
 
