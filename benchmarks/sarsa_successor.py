@@ -1,0 +1,74 @@
+"""What the shuffled successors of the published Robust Sarsa code cost its attack: both critics against one policy.
+
+    python -m benchmarks.sarsa_successor RUN --eps 0.1
+
+Prints returns of `pgd` led by a critic whose steps are followed by their true successors, and by one whose steps are
+followed by other steps of the same episodes, drawn at random. With `--steps 1` the first is the control of every fit:
+a critic that has learned nothing.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from attacks import ATTACKS, Target, Threat
+from microbench.checkpoints import load
+from microbench.commands.opening import unit_of
+from microbench.critics import METHODS, Fit, FittedCritic, fit
+from microbench.critics.judging import on_policy
+from microbench.critics.rollouts import roll_out
+from microbench.critics.steps import Steps
+from microbench.episodes import run_episodes
+from microbench.evaluate import one_thread
+from microbench.kernels import fast_float32_matmul
+from microbench.runs import find_policy
+from microbench.simulate import make_simulator, nominal_model
+from microbench.tasks import Task, find_task
+
+FIRST_SEED = 1_000_000
+
+
+def shuffled(steps: Steps) -> Steps:
+    """Every step followed by any other: what was done there comes along."""
+    order = torch.randperm(len(steps), generator=torch.Generator().manual_seed(0))
+    return replace(steps, next_obs=steps.obs[order], next_executed=steps.action[order])
+
+
+def returns(target: Target, task: Task, threat: Threat, episodes: int) -> np.ndarray:
+    simulator = make_simulator(task, [nominal_model(task)] * episodes)
+    found = run_episodes(target, simulator, range(episodes), ATTACKS["pgd"], threat).returns
+    simulator.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--eps", type=float, required=True)
+    parser.add_argument("--rollouts", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--episodes", type=int, default=20)
+    said = parser.parse_args()
+    checkpoint = load(find_policy(said.checkpoint, Path("runs")))
+    task, target, unit = find_task(checkpoint.env_id), checkpoint.target, unit_of(checkpoint, None)
+    threat = Threat(eps=said.eps, scale=target.scale(unit), unit=unit)
+    config, method = Fit(steps=said.steps), METHODS["robust-sarsa"]
+    print(f"{checkpoint.env_id}, pgd at {said.eps:g} {unit}, {said.episodes} episodes, {said.steps} updates")
+    print("| successor | R² | return |\n|---|---|---|")
+    with one_thread(), fast_float32_matmul():
+        steps = roll_out(target, task, range(FIRST_SEED, FIRST_SEED + said.rollouts), method.noise)
+        held_out = roll_out(target, task, range(FIRST_SEED // 2, FIRST_SEED // 2 + 20))
+        for name, made in (("true", steps), ("shuffled", shuffled(steps))):
+            box = torch.ones(task.action_size)
+            critic: FittedCritic = fit(made, method, config, low=-box, high=box)
+            earned = returns(replace(target, critic=critic), task, threat, said.episodes)
+            error = earned.std(ddof=1) / len(earned) ** 0.5
+            r2 = on_policy(critic, held_out, config.gamma)["r2"]
+            print(f"| {name} | {r2:.2f} | {earned.mean():.0f} ± {error:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
