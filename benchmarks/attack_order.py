@@ -1,0 +1,101 @@
+"""Clean > random > action-diff > worst: whether attacks come in the order of their strength, policy by policy.
+
+    python -m benchmarks.attack_order CHECKPOINTS --run runs/latest --out runs/order --episodes 50
+
+CHECKPOINTS is as in benchmarks.foreign_checkpoints. For every policy a critic is fitted (`microbench critic`) and an
+adversary trained (`microbench adversary`) unless its file is in --out already; then `microbench attack` runs `random`,
+`action-diff` and `worst`, whose suite the critic and the adversary belong to. An order holds where the 95 % intervals
+of two neighbours do not overlap.
+"""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+import reports
+
+ORDER = ("none", "random", "action-diff", "worst")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A policy file below CHECKPOINTS (None: that of --run), its task and the budget it is published with."""
+
+    name: str
+    file: str | None
+    env_id: str
+    eps: float
+    unit: str = "policy-norm"
+
+
+POLICIES = (
+    Policy(name="run", file=None, env_id="Hopper-v4", eps=0.2, unit="dataset-std"),
+    Policy(name="hopper", file="sa_ppo/Hopper/model-ppo-hopper-best.model", env_id="Hopper-v4", eps=0.075),
+    Policy(
+        name="halfcheetah", file="atla/PPO/HalfCheetah/model-ppo-halfcheetah.model", env_id="HalfCheetah-v4", eps=0.15
+    ),
+    Policy(name="walker2d", file="sb3/Walker2d/ppo-Walker2d-v3.zip", env_id="Walker2d-v4", eps=0.05),
+)
+
+
+def microbench(*arguments: object) -> None:
+    """Run one command of the command line in a process of its own."""
+    subprocess.run([sys.executable, "-m", "microbench", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
+def measure(policy: Policy, file: Path, out: Path, episodes: int) -> pd.DataFrame:
+    """Score and interval of every attack, in the order of `ORDER`."""
+    common = (file, "--env", policy.env_id, "--quiet")
+    budget = ("--eps", policy.eps, "--unit", policy.unit)
+    critic, adversary = (out / f"{policy.name}-{what}.safetensors" for what in ("fqe", "sa-rl"))
+    if not critic.exists():
+        microbench("critic", *common, "--out", critic)
+    if not adversary.exists():
+        microbench("adversary", *common, *budget, "--seed", 0, "--out", adversary)
+    attacks: list[object] = [part for name in ORDER[1:] for part in ("--attack", name)]
+    attacks += ["--attack", f"adversary:{adversary}", "--critic", critic, "--episodes", episodes]
+    critics = ["--critic", "own"] if policy.file is None else []
+    microbench("attack", *common, *budget, *attacks, *critics, "--out", out / policy.name)
+    results = reports.read(out / policy.name / "results.csv")
+    summary = reports.summarize(results).set_index("attack")
+    return summary.loc[list(ORDER), ["n", "mean", "low", "high"]].assign(chosen=_chosen(out / policy.name))
+
+
+def _chosen(folder: Path) -> str:
+    """What `worst` was, as the report says."""
+    table = pd.read_csv(folder / "report" / "table.csv")
+    return str(table.loc[table["attack"] == "worst", "chosen"].iloc[0])
+
+
+def main() -> None:
+    """Print a row per policy."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("--only", nargs="*", choices=[policy.name for policy in POLICIES])
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(
+        "| policy | eps | clean | random | action-diff | worst | chosen | in order |\n|---|---|---|---|---|---|---|---|"
+    )
+    for policy in POLICIES:
+        if options.only and policy.name not in options.only:
+            continue
+        file = options.run if policy.file is None else options.folder / policy.file
+        rows = measure(policy, file, options.out, options.episodes)
+        cells = [f"{row['mean']:.1f} [{row['low']:.1f}, {row['high']:.1f}]" for _, row in rows.iterrows()]
+        apart = [weaker["low"] > stronger["high"] for (_, weaker), (_, stronger) in pairwise(rows.iterrows())]
+        order = "yes" if all(apart) else f"{sum(apart)} of {len(apart)}"
+        where = f"`{policy.file or 'the run'}` | {policy.eps} {policy.unit}"
+        print(f"| {where} | {' | '.join(cells)} | {rows['chosen'].iloc[0]} | {order} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
