@@ -11,6 +11,7 @@ import argparse
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import pandas as pd
@@ -57,15 +58,16 @@ def learner(runs: list[Training], *, together: bool) -> Callable[[int], None]:
 
 
 def work(pipe: Connection, env_id: str, config: TrainConfig, seeds: Sequence[int], together: bool) -> None:
-    """A process: so many updates for every number it is sent, until that is 0."""
+    """A process: so many updates for every number it is sent."""
     torch.set_num_threads(1)
     with fast_float32_matmul():
         learn = learner(make_runs(env_id, config, seeds), together=together)
         learn(2)
         pipe.send(True)
-        while updates := pipe.recv():
-            learn(updates)
-            pipe.send(True)
+        with suppress(EOFError):  # the program has ended
+            while True:
+                learn(pipe.recv())
+                pipe.send(True)
 
 
 def in_processes(env_id: str, config: TrainConfig, seeds: int, cores: int, *, together: bool) -> Callable[[int], None]:
