@@ -10,6 +10,8 @@ from torch import Tensor
 import attacks
 from attacks import Attack, Target, Threat
 from attacks.language import parse
+from microbench.adversaries.learned import Learned
+from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
 from microbench.critics.choosing import Judge, asks_critic, judge, judged_by, named, split
 from microbench.errors import UserError, unknown_name
@@ -68,6 +70,12 @@ def find_attack(text: str) -> Attack:
     if text.startswith(PREFIX):
         return load_adversary(Path(text.removeprefix(PREFIX)))
     return attacks.resolve(str(split(parse(text))[0]))
+
+
+def check_victim(attack: Attack | None, checkpoint: Checkpoint, conditions: Conditions) -> None:
+    """Raise UserError for an adversary of ours that was trained against another policy, or in another unit or norm."""
+    if isinstance(attack, Learned):
+        attack.check(checkpoint.sha256, conditions.unit, ball(conditions.norm)[0])
 
 
 def sensors_of(text: str) -> tuple[str, ...]:

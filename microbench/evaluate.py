@@ -6,8 +6,7 @@ from contextlib import closing, contextmanager
 import pandas as pd
 import torch
 
-from microbench.adversaries.learned import Learned
-from microbench.attacking import Conditions, attacked, ball
+from microbench.attacking import Conditions, attacked, check_victim
 from microbench.checkpoints import Checkpoint
 from microbench.disturbed import Disturbances
 from microbench.environment import registered
@@ -44,8 +43,7 @@ def evaluate_chunk(
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
     under = attacked(checkpoint.target, task, conditions, cells)
-    if isinstance(under.attack, Learned):
-        under.attack.check(checkpoint.sha256, conditions.unit, ball(conditions.norm)[0])
+    check_victim(under.attack, checkpoint, conditions)
     untouched = make_simulator(task, [at.model for at in worlds])
     with closing(watched(untouched)) as simulator, one_thread():
         noticed = [signals(at, simulator, i, under.target, conditions.unit, seeds[i]) for i, at in enumerate(worlds)]

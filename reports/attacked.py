@@ -16,6 +16,11 @@ def parted(attack: str) -> tuple[str, str]:
     return (found["name"], found["sensors"]) if found else (attack, "")
 
 
+def is_oracle(attack: str) -> bool:
+    """Whether the attack is the oracle, which looks into the simulator."""
+    return re.fullmatch(r"oracle(\(.*\))?", parted(attack)[0], re.DOTALL) is not None
+
+
 def names_of(attacks: pd.Series) -> pd.Series:
     """The attacks without their sensors."""
     return attacks.map({attack: parted(attack)[0] for attack in attacks.unique()}).astype(object)

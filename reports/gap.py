@@ -1,10 +1,9 @@
 """How far every attack is from what the oracle of the same budget finds: the attack gap."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
+from reports.attacked import is_oracle, sensors_of
 from reports.means import Interval
 from reports.names import number
 from reports.pairing import paired_cells
@@ -15,8 +14,6 @@ CAPTION = (
     "interval as above]. 0 is as strong as the oracle; the share is the attack's part of what the oracle takes."
 )
 
-ORACLE = re.compile(r"oracle(\(.*\))?(?:@(?P<sensors>[^()@]+))?", re.DOTALL)
-SENSORS = re.compile(r".*@(?P<sensors>[^()@]+)", re.DOTALL)
 BUDGET = ["policy", "eps", "unit", "norm", "perturbation", "factor"]
 
 NO_NUMBER = "–"
@@ -56,7 +53,8 @@ def gap_table(results: Results) -> pd.DataFrame:
 def _pairs(summary: pd.DataFrame) -> list[tuple[int, int]]:
     """The cells of an attack and of an oracle with the same budget, world and sensors."""
     attacked = summary[(summary["attack"] != "none") & (summary["eps"] > 0)]
-    named = attacked.assign(sensors=attacked["attack"].map(_sensors), is_oracle=attacked["attack"].map(_is_oracle))
+    oracles = attacked["attack"].map(is_oracle).astype(bool)
+    named = attacked.assign(sensors=sensors_of(attacked["attack"]), is_oracle=oracles)
     return sorted(
         (int(attack), int(oracle))
         for _, alike in named.groupby([*BUDGET, "sensors"], sort=False)
@@ -102,13 +100,3 @@ def _text(row: pd.Series) -> dict[str, str]:
         "than the oracle": row["reading"],
         "n": str(row["n"]),
     }
-
-
-def _is_oracle(attack: str) -> bool:
-    return ORACLE.fullmatch(attack) is not None
-
-
-def _sensors(attack: str) -> str:
-    """The only sensors that an attack may touch, as its text names them; empty for all."""
-    found = None if attack.startswith("adversary:") else SENSORS.fullmatch(attack)
-    return found["sensors"] if found else ""

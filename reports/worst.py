@@ -4,13 +4,12 @@ They are those of the attack that was the strongest on other episodes, measured 
 noisy means is too low, the mean of what it chose is not. Which attack that was stands in the JSON beside the results.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from reports.attacked import parted
+from reports.attacked import is_oracle, parted
 
 WORST = "worst"
 """What results call the strongest attack of a suite, measured again."""
@@ -18,12 +17,10 @@ WORST = "worst"
 CELL = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor")
 """What tells for which cell an attack was chosen."""
 
-_ORACLE = re.compile(r"oracle([(@].*)?", re.DOTALL)
-
 
 def stands_apart(attack: str) -> bool:
     """Whether this attack never counts as the worst: `@…` closes sensors, and `oracle` looks into the simulator."""
-    return bool(parted(attack)[1] or _ORACLE.fullmatch(attack))
+    return bool(parted(attack)[1]) or is_oracle(attack)
 
 
 def candidates(conditions: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
-from microbench.tasks import Task, find_task
+from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.worlds import effects
 from reports.results import RESULTS
@@ -107,7 +107,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
     cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
-    cells, suite, stages = _stages(checkpoint, task, cells, options)
+    cells, suite, stages = _stages(checkpoint, conditions, cells, options)
     critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
@@ -126,16 +126,16 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
 
 
 def _stages(
-    checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], options: EvaluateOptions
+    checkpoint: Checkpoint, conditions: Conditions, cells: Sequence[Cell], options: EvaluateOptions
 ) -> tuple[list[Cell], list[str], Stages]:
     """The cells that this policy can serve, the suite of `worst`, and how all is measured.
 
     Raises UserError as `opening.check_attacks`.
     """
-    named = {cell.attack for cell in cells}
+    task, named = find_task(conditions.env_id), {cell.attack for cell in cells}
     if options.skip_unservable:
         cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
-    opening.check_attacks(checkpoint, task, cells)
+    opening.check_attacks(checkpoint, task, conditions, cells)
     suite: list[str] = []
     if WORST in named:
         able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)

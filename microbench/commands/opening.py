@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attacks
-from microbench.attacking import Conditions, find_attack, judge_of, with_critics
+from microbench.attacking import Conditions, check_victim, find_attack, judge_of, with_critics
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
@@ -92,7 +92,7 @@ def servable_suite(
     return [name for name, reason in why.items() if not reason]
 
 
-def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> None:
+def check_attacks(checkpoint: Checkpoint, task: Task, conditions: Conditions, cells: Sequence[Cell]) -> None:
     """Raise UserError for an attack that was asked for and cannot be served."""
     for name in dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST)):
         why = lacking(checkpoint, task, name)
@@ -100,6 +100,7 @@ def check_attacks(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell]) -> 
             raise UserError(f"{name} cannot attack {checkpoint.path}: {why}.")
         if judge_of(name, task, checkpoint.target) and not asks_critic(find_attack(name), checkpoint.target):
             raise UserError(f"{name} names a critic and asks none; leave the setting critic out.")
+        check_victim(find_attack(name), checkpoint, conditions)
 
 
 def judges(checkpoint: Checkpoint, task: Task, texts: Sequence[str], *, quiet: bool) -> dict[str, dict[str, Any]]:
