@@ -19,6 +19,7 @@ from reports.grids import ADDED, is_composition
 from reports.names import number
 from reports.sensors import elsewhere
 from reports.summary import Results, study, summarize
+from reports.worst import WORST
 
 Kind = Literal["eps", "factor"]
 
@@ -141,10 +142,7 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
         if kind == "factor" and row["attack"] == "none":  # then a unit is that of disturbed sensors, if any
             shared = [name for name in shared if name not in budget]
         same = (summary[shared] == row[shared]).all(axis=1)
-        place = adversaries.index(name)
-        look = {
-            "color": f"C{place % 7}",
-            "marker": MARKERS[place % len(MARKERS)],
+        look = _colour(adversaries.index(name), row["attack"]) | {
             "linestyle": STROKES[policies.index(row["policy"]) % len(STROKES)],
             "label": f"{row['policy']}: {name}" if len(policies) > 1 else name,
         }
@@ -154,6 +152,13 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
             start = (start.iloc[:0] if composed else start).assign(factor=row["nominal"])
         lines.append(_Line(name=look["label"], scale=_scale(row, kind), points=points, start=start, look=look))
     return lines
+
+
+def _colour(place: int, attack: str) -> dict[str, Any]:
+    """The worst is black and on top; no two of the others have the same colour and marker."""
+    if attack == WORST:
+        return {"color": "black", "marker": "D", "linewidth": 2.2, "zorder": 3}
+    return {"color": f"C{place % 7}", "marker": MARKERS[(place + place // 7) % len(MARKERS)]}
 
 
 def _scale(row: pd.Series, kind: Kind) -> str:

@@ -206,3 +206,13 @@ def test_disturbed_sensors_are_drawn_from_the_clean_score() -> None:
     noisy = [episodes([40.0, 41.0], perturbation="sensor-noise", factor=f, nominal=0.0) for f in (0.1, 0.2)]
     (axes,) = degradation_plot(table(episodes(CLEAN), *noisy), "factor").axes
     assert axes.get_lines()[0].get_xdata().tolist() == [0.0, 0.1, 0.2]  # type: ignore[union-attr]  # an array
+
+
+def test_many_attacks_can_be_told_apart_and_the_worst_stands_out() -> None:
+    names = [f"attack-{number}" for number in range(20)]
+    frame = table(episodes(CLEAN), *(attacked(0.1, 3.0, attack=name) for name in [*names, "worst"]))
+    drawn = lines(degradation_plot(pd.concat([frame, table(attacked(0.2, 5.0))], ignore_index=True)).axes[0])
+    looks = [(str(drawn[name].get_color()), str(drawn[name].get_marker())) for name in names]
+    assert len(set(looks)) == len(names)
+    assert drawn["worst"].get_color() == "black"
+    assert drawn["worst"].get_zorder() > max(drawn[name].get_zorder() for name in names)
