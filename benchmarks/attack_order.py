@@ -40,6 +40,19 @@ POLICIES = (
         name="halfcheetah", file="atla/PPO/HalfCheetah/model-ppo-halfcheetah.model", env_id="HalfCheetah-v4", eps=0.15
     ),
     Policy(name="walker2d", file="sb3/Walker2d/ppo-Walker2d-v3.zip", env_id="Walker2d-v4", eps=0.05),
+    Policy(name="ant", file="atla/PPO/Ant/model-ppo-ant.model", env_id="AntContactForces-v4", eps=0.15),
+    Policy(
+        name="walker2d-sappo",
+        file="atla/SAPPO/Walker2d/model-sappo-convex-walker.model",
+        env_id="Walker2d-v4",
+        eps=0.05,
+    ),
+    Policy(
+        name="walker2d-lstm",
+        file="atla/LSTM-PPO/Walker2d/model-lstm-ppo-walker.model",
+        env_id="Walker2d-v4",
+        eps=0.05,
+    ),
 )
 
 
@@ -63,7 +76,10 @@ def measure(policy: Policy, file: Path, out: Path, episodes: int) -> pd.DataFram
     microbench("attack", *common, *budget, *attacks, *critics, "--out", out / policy.name)
     results = reports.read(out / policy.name / "results.csv")
     summary = reports.summarize(results).set_index("attack")
-    return summary.loc[list(ORDER), ["n", "mean", "low", "high"]].assign(chosen=_chosen(out / policy.name))
+    returns = results.loc[results["attack"] == "worst", "return"]
+    left = f"{returns.mean():.0f} ± {returns.sem():.0f}"
+    table = summary.loc[list(ORDER), ["n", "mean", "low", "high"]]
+    return table.assign(chosen=_chosen(out / policy.name), left=left)
 
 
 def _chosen(folder: Path) -> str:
@@ -94,7 +110,10 @@ def main() -> None:
         apart = [weaker["low"] > stronger["high"] for (_, weaker), (_, stronger) in pairwise(rows.iterrows())]
         order = "yes" if all(apart) else f"{sum(apart)} of {len(apart)}"
         where = f"`{policy.file or 'the run'}` | {policy.eps} {policy.unit}"
-        print(f"| {where} | {' | '.join(cells)} | {rows['chosen'].iloc[0]} | {order} |", flush=True)
+        print(
+            f"| {where} | {' | '.join(cells)} | {rows['left'].iloc[0]} | {rows['chosen'].iloc[0]} | {order} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
