@@ -76,8 +76,8 @@ def measure(policy: Policy, file: Path, out: Path, episodes: int) -> pd.DataFram
     microbench("attack", *common, *budget, *attacks, *critics, "--out", out / policy.name)
     results = reports.read(out / policy.name / "results.csv")
     summary = reports.summarize(results).set_index("attack")
-    returns = results.loc[results["attack"] == "worst", "return"]
-    left = f"{returns.mean():.0f} ± {returns.sem():.0f}"
+    returns = results.loc[results["attack"] == "worst", "return"].to_numpy()
+    left = f"{returns.mean():.0f} ± {returns.std(ddof=1) / len(returns) ** 0.5:.0f}"
     table = summary.loc[list(ORDER), ["n", "mean", "low", "high"]]
     return table.assign(chosen=_chosen(out / policy.name), left=left)
 
