@@ -61,25 +61,26 @@ def microbench(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "microbench", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
-def measure(policy: Policy, file: Path, out: Path, episodes: int) -> pd.DataFrame:
+def measure(policy: Policy, file: Path, out: Path, episodes: int, times: float) -> pd.DataFrame:
     """Score and interval of every attack, in the order of `ORDER`."""
     common = (file, "--env", policy.env_id, "--quiet")
-    budget = ("--eps", policy.eps, "--unit", policy.unit)
+    budget = ("--eps", policy.eps * times, "--unit", policy.unit)
+    folder = out / f"{policy.name}-x{times:g}"
     critic, adversary = (out / f"{policy.name}-{what}.safetensors" for what in ("fqe", "sa-rl"))
     if not critic.exists():
         microbench("critic", *common, "--out", critic)
     if not adversary.exists():
-        microbench("adversary", *common, *budget, "--seed", 0, "--out", adversary)
+        microbench("adversary", *common, "--eps", policy.eps, "--unit", policy.unit, "--seed", 0, "--out", adversary)
     attacks: list[object] = [part for name in ORDER[1:] for part in ("--attack", name)]
     attacks += ["--attack", f"adversary:{adversary}", "--critic", critic, "--episodes", episodes]
     critics = ["--critic", "own"] if policy.file is None else []
-    microbench("attack", *common, *budget, *attacks, *critics, "--out", out / policy.name)
-    results = reports.read(out / policy.name / "results.csv")
+    microbench("attack", *common, *budget, *attacks, *critics, "--out", folder)
+    results = reports.read(folder / "results.csv")
     summary = reports.summarize(results).set_index("attack")
     returns = results.loc[results["attack"] == "worst", "return"].to_numpy()
     left = f"{returns.mean():.0f} ± {returns.std(ddof=1) / len(returns) ** 0.5:.0f}"
     table = summary.loc[list(ORDER), ["n", "mean", "low", "high"]]
-    return table.assign(chosen=_chosen(out / policy.name), left=left)
+    return table.assign(chosen=_chosen(folder), left=left)
 
 
 def _chosen(folder: Path) -> str:
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("--times", type=float, default=1.0, help="budgets so many times as large as the table's")
     parser.add_argument("--only", nargs="*", choices=[policy.name for policy in POLICIES])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -105,11 +107,11 @@ def main() -> None:
         if options.only and policy.name not in options.only:
             continue
         file = options.run if policy.file is None else options.folder / policy.file
-        rows = measure(policy, file, options.out, options.episodes)
+        rows = measure(policy, file, options.out, options.episodes, options.times)
         cells = [f"{row['mean']:.1f} [{row['low']:.1f}, {row['high']:.1f}]" for _, row in rows.iterrows()]
         apart = [weaker["low"] > stronger["high"] for (_, weaker), (_, stronger) in pairwise(rows.iterrows())]
         order = "yes" if all(apart) else f"{sum(apart)} of {len(apart)}"
-        where = f"`{policy.file or 'the run'}` | {policy.eps} {policy.unit}"
+        where = f"`{policy.file or 'the run'}` | {policy.eps * options.times:g} {policy.unit}"
         print(
             f"| {where} | {' | '.join(cells)} | {rows['left'].iloc[0]} | {rows['chosen'].iloc[0]} | {order} |",
             flush=True,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from reports.means import Floats, mean_intervals
-from reports.scores import bootstrap_interval
+from reports.numbers.means import Floats, mean_intervals
+from reports.numbers.scores import bootstrap_interval
 
 SHAPES = ("normal", "skewed", "falls 30 %", "falls 10 %")
 STUDIES = (

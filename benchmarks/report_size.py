@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import reports
-from reports.schema import SCHEMA
+from reports.rows.schema import SCHEMA
 
 EPISODES = 100
 RUNS = 5

@@ -18,7 +18,7 @@ from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
 from microbench.tasks import Task
-from reports.worst import WORST
+from reports.numbers.worst import WORST
 
 IN_RANGE = "in-range"
 

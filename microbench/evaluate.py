@@ -17,7 +17,7 @@ from microbench.plan import Chunk
 from microbench.simulate import Simulator, make_simulator
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.worlds import signals, world
-from reports.results import SCHEMA
+from reports.rows.results import SCHEMA
 
 CLAIM_TOLERANCE = 0.05  # of a claimed return: what other versions of MuJoCo change
 

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
-from reports.files import replace
+from reports.rows.files import replace
 
 POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"

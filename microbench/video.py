@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from microbench.drawing import Frames
 from microbench.errors import UserError
-from reports.files import replace
+from reports.rows.files import replace
 
 KINDS = (".gif", ".mp4")
 BAR = 48

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.bootstrap import BOOTSTRAP_SEED
-from reports.means import Floats
-from reports.names import condition_name
-from reports.provenance import runs_of, settings
-from reports.scores import paired_difference
-from reports.statistics import mean
-from reports.summary import CONDITION, prepare
-from reports.verdict import changes_something
+from reports.numbers.bootstrap import BOOTSTRAP_SEED
+from reports.numbers.means import Floats
+from reports.numbers.names import condition_name
+from reports.numbers.provenance import runs_of, settings
+from reports.numbers.scores import paired_difference
+from reports.numbers.statistics import mean
+from reports.numbers.summary import CONDITION, prepare
+from reports.words.verdict import changes_something
 
 LEVEL = 0.05
 """A loss counts as significant below this corrected p."""

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from reports.compare import Comparison
-from reports.verdict import interval
+from reports.words.verdict import interval
 
 
 def comparison_markdown(comparison: Comparison) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.names import condition_name
-from reports.summary import Results, prepare, study, summarize
+from reports.numbers.names import condition_name
+from reports.numbers.summary import Results, prepare, study, summarize
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
 """Keys by which a gate chooses its conditions, all that agree in every key it has."""

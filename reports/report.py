@@ -4,10 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reports import budgets, compact, curves, files, gap, heatmaps, pivots, plots, sensor_bars, sensors, tables
-from reports.grids import families
-from reports.page import html_page
-from reports.summary import Results, study, summarize
+from reports.figures import curves, heatmaps, plots, sensor_bars
+from reports.numbers import budgets, gap, sensors
+from reports.numbers.grids import families
+from reports.numbers.summary import Results, study, summarize
+from reports.page.html import html_page
+from reports.rows import files
+from reports.tables import compact, pivots, robustness
+from reports.tables.formats import to_csv, to_latex, to_markdown
+from reports.words.remarks import notes
 
 FORMATS = ("png", "svg")
 ENDINGS = ("png", "svg", "pdf")
@@ -34,7 +39,7 @@ def write_report(
     folder, given = Path(folder), study(results, sidecar)
     texts = {
         "table.md": markdown(given, sidecar),
-        "table.csv": tables.to_csv(summarize(given)),
+        "table.csv": to_csv(summarize(given)),
         "table.tex": latex(given),
     }
     for name, text in texts.items():
@@ -55,23 +60,23 @@ def write_report(
 def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
     given = study(results, sidecar)
-    text = tables.to_markdown(tables.robustness_table(given), tables.caption(given))
+    text = to_markdown(robustness.robustness_table(given), robustness.caption(given))
     halving = budgets.budget_table(given)
     if len(halving):
-        text += "\n" + tables.to_markdown(halving, budgets.CAPTION)
+        text += "\n" + to_markdown(halving, budgets.CAPTION)
     single = sensors.sensor_table(given)
     if len(single):
-        text += "\n" + tables.to_markdown(single, sensors.CAPTION)
+        text += "\n" + to_markdown(single, sensors.CAPTION)
     gaps = gap.gap_table(given)
     if len(gaps):
-        text += "\n" + tables.to_markdown(gaps, gap.CAPTION)
+        text += "\n" + to_markdown(gaps, gap.CAPTION)
     together = pivots.family_table(given)
     if len(together):
-        text += "\n" + tables.to_markdown(together, pivots.OVERVIEW)
+        text += "\n" + to_markdown(together, pivots.OVERVIEW)
     for family in families(summarize(given)):
         if family.axes:
-            text += "\n" + tables.to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
-    found = tables.notes(given)
+            text += "\n" + to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
+    found = notes(given)
     if found:
         text += "\n" + "".join(f"- {note}\n" for note in found)
     if sidecar:
@@ -90,8 +95,8 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 def latex(results: Results) -> str:
     """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
     given = study(results)
-    caption = tables.caption(given)
+    caption = robustness.caption(given)
     found = [(caption, table) for table in compact.paper_tables(given).values()]
     found += [(sensors.CAPTION, sensors.sensor_table(given))]
     found += [(gap.CAPTION, gap.gap_table(given))]
-    return "\n".join(tables.to_latex(table, caption) for caption, table in found if len(table))
+    return "\n".join(to_latex(table, caption) for caption, table in found if len(table))

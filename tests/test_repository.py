@@ -82,8 +82,8 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
     names = set(wheel.namelist())
     wanted = {path.relative_to(ROOT).as_posix() for path in sources()}
     wanted |= {f"{package}/py.typed" for package in PACKAGES}
-    wanted |= {"microbench/presets.toml", "reports/figure.mplstyle", "reports/flags.md"}
-    wanted |= {f"reports/page.{kind}" for kind in ("html", "css", "js")}
+    wanted |= {"microbench/presets.toml", "reports/figures/figure.mplstyle", "reports/words/flags.md"}
+    wanted |= {f"reports/page/page.{kind}" for kind in ("html", "css", "js")}
     wanted |= {f"microbench/data/files/{bundled.file}" for bundled in BUNDLED.values()}
     assert wanted - names == set()
     assert not [name for name in names if "test" in name or name.endswith(".pyc")]
@@ -205,7 +205,7 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    modules = [ROOT / "reports" / f"{name}.py" for name in ("remarks", "suspicions", "choosing")]
+    modules = [ROOT / "reports" / "words" / f"{name}.py" for name in ("remarks", "suspicions", "choosing")]
     constants = [constant for path in modules for constant in constants_of(path)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10

@@ -80,7 +80,7 @@ def attack(
     from microbench.commands import evaluate as command
     from microbench.commands.eps50 import FIRST, MOST
     from microbench.plan import CLEAN
-    from reports.worst import WORST
+    from reports.numbers.worst import WORST
 
     if not (eps or eps50):
         raise UserError(

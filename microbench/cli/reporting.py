@@ -90,7 +90,7 @@ def list_names() -> None:
     from microbench.checkpoints.offers import needing
     from microbench.critics import METHODS
     from microbench.tasks import TASKS
-    from reports.worst import WORST
+    from reports.numbers.worst import WORST
 
     tables: dict[str, Any] = {
         "attacks": [*attacks.ATTACKS, *attacks.REFERENCES, WORST],

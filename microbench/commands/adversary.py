@@ -28,7 +28,7 @@ from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task, one_thread
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import find_task, normalized_score
-from reports.means import mean_interval
+from reports.numbers.means import mean_interval
 
 STORE_EVERY = 60.0  # seconds
 EPISODES = 50  # of the final measurement: those of `microbench attack --episodes 50`

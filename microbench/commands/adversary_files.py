@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from microbench.errors import UserError
-from reports.files import replace
+from reports.rows.files import replace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import reports
 from microbench.commands.report import results_file
 from reports.comparison_text import sentences
-from reports.provenance import read_sidecars
+from reports.numbers.provenance import read_sidecars
 
 
 def compare(a: Path, b: Path) -> reports.Comparison:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from microbench.commands.stages import Stage, Stages
 from microbench.plan import CLEAN, Cell
-from reports.budgets import budget_numbers, curve_of
-from reports.halving import Step, next_step
-from reports.names import number, short
+from reports.numbers.budgets import budget_numbers, curve_of
+from reports.numbers.halving import Step, next_step
+from reports.numbers.names import number, short
 
 FIRST = 0.1
 """The first budget where none is given."""

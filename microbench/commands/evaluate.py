@@ -25,9 +25,9 @@ from microbench.plan import Cell, plan_episodes
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.worlds import effects
-from reports.results import RESULTS
-from reports.summary import Study, study
-from reports.worst import WORST
+from reports.numbers.summary import Study, study
+from reports.numbers.worst import WORST
+from reports.rows.results import RESULTS
 
 
 @dataclass(frozen=True, kw_only=True)

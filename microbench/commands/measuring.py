@@ -18,9 +18,9 @@ from microbench.commands.stages import Record, Stage, Stages
 from microbench.commands.worst import is_current
 from microbench.plan import Episode
 from microbench.workers import evaluate_episodes
-from reports.results import read
-from reports.worst import WORST
-from reports.writer import Writer, remove
+from reports.numbers.worst import WORST
+from reports.rows.results import read
+from reports.rows.writer import Writer, remove
 
 
 @dataclass(frozen=True, kw_only=True)

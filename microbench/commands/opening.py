@@ -17,7 +17,7 @@ from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
 from microbench.tasks import Task, find_task
-from reports.worst import WORST
+from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
 UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for

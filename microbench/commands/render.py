@@ -22,10 +22,10 @@ from microbench.plan import CLEAN, Cell
 from microbench.recording import Recording, record
 from microbench.tasks import Task, find_task
 from microbench.video import beside, captioned, check_kind, save
-from reports.names import condition_name
-from reports.results import RESULTS, read
-from reports.schema import KEY
-from reports.worst import WORST
+from reports.numbers.names import condition_name
+from reports.numbers.worst import WORST
+from reports.rows.results import RESULTS, read
+from reports.rows.schema import KEY
 
 SIZE = 360
 """Pixels of a picture, in width and height."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import reports
 from microbench.commands.eps50 import sentence
-from reports.provenance import read_sidecars
-from reports.results import RESULTS
-from reports.summary import Results, Study
+from reports.numbers.provenance import read_sidecars
+from reports.numbers.summary import Results, Study
+from reports.rows.results import RESULTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.evaluate import flag_mismatch
 from microbench.plan import Episode
-from reports.provenance import read_sidecars
-from reports.results import read
-from reports.schema import KEY
-from reports.writer import Writer, move_last
+from reports.numbers.provenance import read_sidecars
+from reports.rows.results import read
+from reports.rows.schema import KEY
+from reports.rows.writer import Writer, move_last
 
 
 def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
-    """The identifying columns (reports.schema.KEY) of every planned row, in order."""
+    """The identifying columns (reports.rows.schema.KEY) of every planned row, in order."""
     common = {
         "algorithm": checkpoint.algorithm,
         "dataset": checkpoint.dataset,

@@ -10,8 +10,8 @@ import pandas as pd
 
 from microbench.commands.rows import past_runs
 from microbench.plan import Episode
-from reports.files import alone, replace
-from reports.results import as_json
+from reports.rows.files import alone, replace
+from reports.rows.results import as_json
 
 
 @dataclass(frozen=True, kw_only=True)

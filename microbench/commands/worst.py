@@ -15,9 +15,9 @@ import pandas as pd
 from microbench.commands.stages import Stage, Stages
 from microbench.errors import UserError
 from microbench.plan import CLEAN, Cell, Episode, plan_episodes
-from reports.schema import EXCUSES
-from reports.scores import paired_difference
-from reports.worst import CELL, WORST, choices, stands_apart
+from reports.numbers.scores import paired_difference
+from reports.numbers.worst import CELL, WORST, choices, stands_apart
+from reports.rows.schema import EXCUSES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from microbench.critics.fitting import Fit
 from microbench.critics.judging import poor
 from microbench.critics.values import FittedCritic
 from microbench.errors import UserError
-from reports.files import replace
+from reports.rows.files import replace
 
 FAMILY = "microbench-critic"
 FORMAT = 1

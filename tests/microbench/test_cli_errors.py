@@ -253,7 +253,7 @@ def test_a_full_disk_while_training(runs: Path, hopper_file: Path, shell: Shell,
             no_space()
         files_replace(path, content)
 
-    from reports.files import replace as files_replace
+    from reports.rows.files import replace as files_replace
 
     with monkeypatch.context() as patch:
         patch.setattr("microbench.runs.replace", second_epoch)

@@ -21,7 +21,7 @@ from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, Episode, plan_episodes
 from microbench.tasks import find_task, normalized_score
-from reports.results import SCHEMA, check
+from reports.rows.results import SCHEMA, check
 from tests.microbench.small_run import write_policy
 
 HOPPER = Conditions(env_id="Hopper-v4")

@@ -29,7 +29,7 @@ ATTACK = ("attack", "--eps", "0.1", "--episodes", 10, "--attack", "random", "--a
 KILLED_AT = """
 import os, signal
 from microbench.cli import main
-from reports import writer
+from reports.rows import writer
 
 writer.EVERY = 0  # every chunk at once
 

@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(f"reports.files.os.{call}", full)
+    monkeypatch.setattr(f"reports.rows.files.os.{call}", full)
     with pytest.raises(OSError, match="No space left"):
         folder.store({"epoch": 4})
     assert contents(folder.path) == before

@@ -18,7 +18,7 @@ from microbench.errors import UserError
 from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
 from microbench.workers import evaluate_episodes, processes
 from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
-from reports.schema import KEY
+from reports.rows.schema import KEY
 from tests.microbench.small_run import policy_bytes, write_policy
 
 HOPPER = Conditions(env_id="Hopper-v4")

@@ -20,7 +20,7 @@ from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import TASKS
 from microbench.worlds import effects, world
 from perturbations import PERTURBATIONS
-from reports.schema import SCHEMA
+from reports.rows.schema import SCHEMA
 from tests.microbench.small_run import write_policy
 
 HOPPER = TASKS["Hopper-v4"]

@@ -16,7 +16,7 @@ from microbench.checkpoints import load
 from microbench.commands import worst
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
-from reports.worst import WORST
+from reports.numbers.worst import WORST
 from tests.microbench.small_run import Shell
 from tests.microbench.test_resume import run_killed_at
 from tests.reports.rows import episodes, table

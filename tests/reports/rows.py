@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reports import results
+from reports.rows import results
 
 
 def row(**changes: object) -> dict[str, object]:

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import reports
-from reports import bootstrap, statistics
-from reports.budgets import budget_numbers, budget_table, halving_budgets
+from reports.numbers import bootstrap, statistics
+from reports.numbers.budgets import budget_numbers, budget_table, halving_budgets
 from tests.reports.rows import episodes, table
 
 EPS = np.array([0.0, 0.1, 0.2])

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from reports import bulk, parsing
-from reports.packing import unpacked
-from reports.schema import SCHEMA, check
+from reports.rows import bulk, parsing
+from reports.rows.packing import unpacked
+from reports.rows.schema import SCHEMA, check
 from tests.reports.rows import episodes, row, table
 
 GOOD = table(

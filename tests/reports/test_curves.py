@@ -14,8 +14,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.curves import STYLE, degradation_plot, save
-from reports.summary import summarize
+from reports.figures.curves import STYLE, degradation_plot, save
+from reports.numbers.summary import summarize
 from tests.reports.rows import episodes, table
 
 CLEAN = [80.0, 82.0, 78.0]

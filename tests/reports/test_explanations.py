@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports.explanations import explanations, of_flag, of_note
-from reports.remarks import notes
+from reports.words.explanations import explanations, of_flag, of_note
+from reports.words.remarks import notes
 from tests.reports.study import study
 
 

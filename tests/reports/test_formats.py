@@ -10,10 +10,10 @@ import pytest
 
 import reports
 from reports import report
-from reports.compact import paper_tables, policy_table, turned
-from reports.formats import LONG, to_html, to_latex, to_markdown
-from reports.ranking import leaders
-from reports.summary import Study
+from reports.numbers.ranking import leaders
+from reports.numbers.summary import Study
+from reports.tables.compact import paper_tables, policy_table, turned
+from reports.tables.formats import LONG, to_html, to_latex, to_markdown
 from tests.reports.rows import episodes, table
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,7 @@ import pytest
 
 import reports
 from microbench.commands.report import printed
-from reports.gap import CAPTION, gap_numbers, gap_table
+from reports.numbers.gap import CAPTION, gap_numbers, gap_table
 from reports.report import latex
 from tests.reports.rows import episodes, table
 from tests.reports.study import study

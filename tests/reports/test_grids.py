@@ -13,10 +13,12 @@ from matplotlib.patches import Rectangle
 from numpy.testing import assert_array_equal
 
 import reports
-from reports import curves, grids, heatmaps, pivots
-from reports.grids import Family, families
-from reports.names import condition_name
-from reports.summary import summarize
+from reports.figures import curves, heatmaps
+from reports.numbers import grids
+from reports.numbers.grids import Family, families
+from reports.numbers.names import condition_name
+from reports.numbers.summary import summarize
+from reports.tables import pivots
 from tests.reports.rows import episodes, table
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.halving import RESOLUTION, Step, next_step
+from reports.numbers.halving import RESOLUTION, Step, next_step
 
 N = 10
 EXACT = np.zeros(N)

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose
 from scipy import optimize, stats
 
 from benchmarks import coverage
-from reports import means, statistics
-from reports.columns import statistics_of
-from reports.means import mean_interval, mean_intervals
+from reports.numbers import means, statistics
+from reports.numbers.columns import statistics_of
+from reports.numbers.means import mean_interval, mean_intervals
 
 TEN = [9.0, 1.0, 4.0, 2.0, 3.0, 8.0, 5.0, 7.0, 6.0, 10.0]
 

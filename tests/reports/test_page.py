@@ -9,8 +9,8 @@ import pytest
 
 import reports
 from benchmarks.browser import Page, browser, find_chromium
-from reports.page import typeset
-from reports.pictures import LARGEST_SVG
+from reports.figures.pictures import LARGEST_SVG
+from reports.page.html import typeset
 from tests.reports.rows import episodes, table
 from tests.reports.study import HOSTILE, SIDECAR, study
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from reports.pairing import paired_cells
-from reports.scores import paired_difference
-from reports.summary import Study
+from reports.numbers.pairing import paired_cells
+from reports.numbers.scores import paired_difference
+from reports.numbers.summary import Study
 from tests.reports.rows import episodes, table
 
 

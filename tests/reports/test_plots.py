@@ -9,8 +9,8 @@ import pytest
 from matplotlib.axes import Axes
 
 import reports
-from reports.plots import distribution_plot, ladder_plot, plots, profile_plot
-from reports.summary import summarize
+from reports.figures.plots import distribution_plot, ladder_plot, plots, profile_plot
+from reports.numbers.summary import summarize
 from tests.reports.rows import episodes, table
 
 CLEAN = [70.0, 80.0, 90.0, 84.0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import provenance
+from reports.numbers import provenance
 from tests.reports.study import SIDECAR
 
 RUNS = provenance.runs_of(SIDECAR)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import reports
-from reports import files, parsing, results, writer
+from reports.rows import files, parsing, results, writer
 from tests.reports.rows import episodes, row, table
 
 
@@ -266,7 +266,7 @@ def test_append_adds_to_what_another_writer_wrote_in_between(path: Path, monkeyp
 KILLED = """
 import os, sys
 import pandas as pd
-from reports import results
+from reports.rows import results
 path, moment = sys.argv[1:]
 def die(*_):
     os._exit(9)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import bootstrap, scores, statistics
-from reports.scores import (
+from reports.numbers import bootstrap, scores, statistics
+from reports.numbers.scores import (
     Floats,
     Interval,
     Statistic,

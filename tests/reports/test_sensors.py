@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 
 import reports
 from microbench.commands.report import printed
-from reports.attacked import parted
-from reports.sensor_bars import MOST_BARS, sensor_plot, sensor_plots
-from reports.sensors import MOST_ROWS, in_sensors, sensor_numbers, sensor_table
-from reports.summary import summarize
+from reports.figures.sensor_bars import MOST_BARS, sensor_plot, sensor_plots
+from reports.numbers.attacked import parted
+from reports.numbers.sensors import MOST_ROWS, in_sensors, sensor_numbers, sensor_table
+from reports.numbers.summary import summarize
 from tests.reports.rows import episodes, table
 
 CLEAN = [70.0, 80.0, 90.0, 84.0]

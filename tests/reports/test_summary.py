@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from reports.summary import prepare, summarize
+from reports.numbers.summary import prepare, summarize
 from tests.reports.rows import episodes, row, table
 
 

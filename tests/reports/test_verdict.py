@@ -3,7 +3,7 @@
 import pytest
 
 import reports
-from reports.verdict import findings, limits, sentence
+from reports.words.verdict import findings, limits, sentence
 from tests.reports.rows import episodes, table
 
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 import reports
-from reports import plots
-from reports.choosing import choice_table
-from reports.summary import Study, study
-from reports.verdict import findings, sentence
-from reports.worst import candidates, stands_apart
+from reports.figures import plots
+from reports.numbers.summary import Study, study
+from reports.numbers.worst import candidates, stands_apart
+from reports.words.choosing import choice_table
+from reports.words.verdict import findings, sentence
 from tests.reports.rows import episodes, table
 
 N = 12

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import files, results, writer
-from reports.schema import KEY
-from reports.writer import Writer, move_last
+from reports.rows import files, results, writer
+from reports.rows.schema import KEY
+from reports.rows.writer import Writer, move_last
 from tests.reports.rows import episodes, table
 
 

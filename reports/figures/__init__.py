@@ -1,0 +1,1 @@
+"""Numbers as pictures; figure.mplstyle is their one style."""

@@ -1,0 +1,206 @@
+"""Degradation curves: score against eps or factor, with the interval of every point.
+
+Figures are made without pyplot: no window, no choice of backend, nothing left behind in matplotlib's global state.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.numbers.grids import ADDED, is_composition
+from reports.numbers.names import number
+from reports.numbers.sensors import elsewhere
+from reports.numbers.summary import Results, study, summarize
+from reports.numbers.worst import WORST
+from reports.rows import files
+
+Kind = Literal["eps", "factor"]
+
+STYLE: list[str | Path] = ["default", Path(__file__).with_name("figure.mplstyle")]
+"""Matplotlib's defaults come first, so that nobody's own settings change our files."""
+
+WIDE = 3
+"""Panels side by side before the next row begins."""
+
+MARKERS = "osD^vPX"
+STROKES = ("-", "-.", ":")
+DASHES = ("--", (0, (2, 2)), (0, (8, 4)))
+
+UNITS = {
+    "dataset-std": "× dataset std",
+    "policy-norm": "× policy std",
+    "raw": "raw observation",
+    "range": "× data range",
+}
+
+
+def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
+    """Mean against eps, or against factor: one line with its 95 % band per adversary, clean dashed.
+
+    Budgets in different units or norms are different threats and get axes of their own; so do perturbations that are
+    added (wind, latency) beside those that are scaled. Lines start at the same condition without the adversary (eps 0,
+    the factor that changes nothing). A single eps (or factor) gives points with intervals side by side. Points of
+    grids and samples are no curves (see `heat_maps`), nor are attacks on single sensors (see `sensor_plot`). Conditions
+    of an attack and a perturbation together are drawn over factor, and over eps only where no attack stands alone. Raw
+    returns are drawn if a policy has no normalized score.
+
+    Raises:
+        ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
+    """
+    adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
+    summary = summarize(study(results).comparable)
+    chosen = summary[(summary[adversary] != "none") & ~elsewhere(summary)]
+    if chosen.empty:
+        raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
+    if kind == "eps" and (chosen[other] == "none").any():
+        chosen = chosen[chosen[other] == "none"]
+    lines = _lines(chosen, summary, kind)
+    scales = sorted(dict.fromkeys(line.scale for line in lines), key=lambda scale: not scale.startswith(kind))
+    panels = [[line for line in lines if line.scale == scale] for scale in scales]
+    rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
+    longer = max(0, max(len(line.name) for line in lines) - 24)  # a file's name, say, beside which axes need room, too
+    with style.context(STYLE):
+        figure = Figure(figsize=(1.8 + 4.6 * columns + 0.075 * longer, 3.8 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+        for axes in places[len(panels) :]:
+            axes.remove()
+        for axes, panel in zip(places, panels, strict=False):
+            _draw(axes, panel, kind)
+            _draw_clean(axes, summary[summary["block"] == "clean"])
+            axes.set_ylabel(score_label(summary))
+            axes.yaxis.set_tick_params(labelleft=True)
+        drawn = [line for axes in figure.axes for line in axes.get_lines()]
+        drawn.sort(key=lambda line: line.get_color() == "black")  # clean last
+        legend = {str(line.get_label()): line for line in drawn}
+        figure.legend(list(legend.values()), list(legend), loc="outside right upper")
+    return figure
+
+
+def degradation_plots(results: Results) -> dict[str, Figure]:
+    """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
+    given = study(results)
+    alone = summarize(given)[~elsewhere(summarize(given))]
+    kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
+    shown = [kind for kind, column in kinds.items() if (alone[column] != "none").any()]
+    return {f"degradation_{kind}": degradation_plot(given, kind) for kind in shown}
+
+
+def score_label(summary: pd.DataFrame) -> str:
+    """What an axis of means is called."""
+    return "return" if (summary["metric"] == "return").any() else "normalized score (100 = expert)"
+
+
+def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write `<stem>.<format>` for each format, whole or not at all; equal figures give equal bytes."""
+    undated: dict[str, dict[str, str | None]] = {
+        "svg": {"Date": None},
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None},
+    }
+    paths = []
+    for name in formats:
+        buffer = io.BytesIO()
+        with style.context(STYLE):
+            figure.savefig(buffer, format=name, metadata=undated.get(name))
+        paths.append(Path(f"{stem}.{name}"))
+        files.replace(paths[-1], buffer.getvalue())
+    return paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """One adversary against one policy: its conditions, and the one without it as `start` (or no row)."""
+
+    name: str
+    scale: str  # the label of its axis of eps or factors: lines that share it share axes
+    points: pd.DataFrame
+    start: pd.DataFrame
+    look: dict[str, Any]
+
+
+def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Line]:
+    """Colour and marker tell the adversary, the stroke tells the policy."""
+    budget, fixed = ["unit", "norm"], ["perturbation", "factor"]
+    varied = ["attack", *budget] if kind == "eps" else ["perturbation"]
+    fixed = fixed if kind == "eps" else ["attack", "eps", *budget]
+    policies = list(summary["policy"].unique())
+    adversaries: list[str] = []
+    lines = []
+    for _, points in chosen.groupby(["policy", *varied, *fixed], sort=False):
+        row = points.iloc[0]
+        beside = f", {row[fixed[0]]} {'' if kind == 'eps' else 'eps '}{number(row[fixed[1]])}"
+        name = row[varied[0]] + ("" if row[fixed[0]] == "none" else beside)
+        adversaries += [name] if name not in adversaries else []
+        shared = ["policy", *fixed]
+        if kind == "factor" and row["attack"] == "none":  # then a unit is that of disturbed sensors, if any
+            shared = [name for name in shared if name not in budget]
+        same = (summary[shared] == row[shared]).all(axis=1)
+        look = _colour(adversaries.index(name), row["attack"]) | {
+            "linestyle": STROKES[policies.index(row["policy"]) % len(STROKES)],
+            "label": f"{row['policy']}: {name}" if len(policies) > 1 else name,
+        }
+        start = summary[same & (summary[varied[0]] == "none")]
+        if kind == "factor":  # what is composed with fixed parts is still changed by them where its own factor is not
+            composed = is_composition(points["perturbation"]).any()
+            start = (start.iloc[:0] if composed else start).assign(factor=row["nominal"])
+        lines.append(_Line(name=look["label"], scale=_scale(row, kind), points=points, start=start, look=look))
+    return lines
+
+
+def _colour(place: int, attack: str) -> dict[str, Any]:
+    """The worst is black and on top; no two of the others have the same colour and marker."""
+    if attack == WORST:
+        return {"color": "black", "marker": "D", "linewidth": 2.2, "zorder": 3}
+    return {"color": f"C{place % 7}", "marker": MARKERS[(place + place // 7) % len(MARKERS)]}
+
+
+def _scale(row: pd.Series, kind: Kind) -> str:
+    if kind == "eps":
+        return f"eps ({UNITS.get(row['unit'], row['unit'])}, {row['norm']})"
+    if row["nominal"] == 1:
+        return "factor (1 = untouched)"
+    name = row["perturbation"].split(",")[-1].partition("@")[0]
+    unit = f"{ADDED[name]}, " if name in ADDED else ""
+    return f"{name} ({unit}{number(row['nominal'])} = untouched)"
+
+
+def _draw(axes: Axes, lines: list[_Line], kind: Kind) -> None:
+    label = lines[0].scale
+    values = {float(value) for line in lines for value in line.points[kind]}
+    if len(values) == 1:
+        _draw_points(axes, lines)
+        label = label.replace(" (", f" = {number(*values)} (", 1)
+    else:
+        _draw_curves(axes, lines, kind)
+    axes.set_xlabel(label)
+
+
+def _draw_curves(axes: Axes, lines: list[_Line], kind: Kind) -> None:
+    for line in lines:
+        points = pd.concat([line.points, line.start]).drop_duplicates(kind).sort_values(kind)
+        axes.plot(points[kind], points["mean"], **line.look)
+        axes.fill_between(
+            points[kind], points["low"], points["high"], color=line.look["color"], alpha=0.18, linewidth=0
+        )
+
+
+def _draw_points(axes: Axes, lines: list[_Line]) -> None:
+    for x, line in enumerate(lines):
+        point = line.points.iloc[0]
+        axes.plot([x], [point["mean"]], **(line.look | {"linestyle": "none"}))
+        axes.vlines(x, point["low"], point["high"], color=line.look["color"])
+    axes.set_xticks(range(len(lines)), [line.name for line in lines], rotation=0 if len(lines) < 5 else 30)
+    axes.set_xlim(-0.6, len(lines) - 0.4)
+
+
+def _draw_clean(axes: Axes, clean: pd.DataFrame) -> None:
+    for place, (_, row) in enumerate(clean.iterrows()):
+        name = "clean" if len(clean) == 1 else f"{row['policy']}: clean"
+        axes.axhline(row["mean"], color="black", linestyle=DASHES[place % len(DASHES)], linewidth=1, label=name)

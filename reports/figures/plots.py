@@ -1,0 +1,195 @@
+"""Beside curves and heat maps: the ladder of attacks, the distribution of scores, and performance profiles."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.figures.curves import STROKES, STYLE, UNITS, score_label
+from reports.numbers.means import Floats, mean_interval
+from reports.numbers.names import condition_name, number
+from reports.numbers.sensors import in_sensors
+from reports.numbers.statistics import performance_profile
+from reports.numbers.summary import BLOCKS, Results, prepare, study, summarize
+from reports.numbers.worst import WORST, contenders
+
+BUDGET = ["unit", "norm", "eps"]
+
+DOTS = 100
+"""Up to so many episodes are drawn one by one beside their box."""
+
+THRESHOLDS = 101
+"""A profile has a step at every score of an episode, but not at more than so many."""
+
+
+def plots(results: Results) -> dict[str, Figure]:
+    """The figures of this module that these results allow, by file name without ending; raises as `summarize` does."""
+    given = study(results).comparable
+    summary = summarize(given)
+    if summary["mean"].isna().all():
+        return {}
+    figures = {"distribution": distribution_plot(given), "profile": profile_plot(given)}
+    return figures if _rung(summary).empty else figures | {"ladder": ladder_plot(given)}
+
+
+def ladder_plot(results: Results) -> Figure:
+    """Mean under every attack of one budget with its interval, weakest first; clean dashed; one panel per policy.
+
+    `worst` is the lowest rung, wherever its mean lies.
+    The budget is the largest of those with the most attacks; attacks on perturbed robots are not shown.
+
+    Raises:
+        ValueError: there are no two attacks of one budget; or as `summarize`.
+    """
+    summary = summarize(study(results).comparable)
+    rung = _rung(summary)
+    if rung.empty:
+        raise ValueError("there are no two attacks of one budget in these results, so there is no ladder to draw.")
+    order = rung.groupby("attack", sort=False)["mean"].mean().sort_values(kind="stable").index.tolist()
+    policies = rung["policy"].unique().tolist()
+    with style.context(STYLE):
+        order.sort(key=lambda attack: attack != WORST)  # stable: measured on other episodes, it is the lowest rung
+        figure, panels = _panels(policies, len(order), max(map(len, order)))
+        for axes, policy in zip(panels, policies, strict=True):
+            own = rung[rung["policy"] == policy]
+            y = [order.index(attack) for attack in own["attack"]]
+            axes.hlines(y, own["low"], own["high"], color="C0")
+            axes.plot(own["mean"], y, marker="o", color="C0", linestyle="none", label="mean with 95 % interval")
+            _draw_clean(axes, summary[(summary["block"] == "clean") & (summary["policy"] == policy)])
+            axes.set_yticks(range(len(order)), order)
+        unit, norm, eps = rung[BUDGET].iloc[0]
+        title = f"eps {number(eps)} ({UNITS.get(unit, unit)}, {norm})"
+        _finish(figure, panels, policies, f"{score_label(summary)}, {title}")
+    return figure
+
+
+def distribution_plot(results: Results) -> Figure:
+    """Every episode of the telling conditions, with quartiles and the mean; one panel per policy.
+
+    Shown are clean, every attack at its largest budget and the worst condition of every perturbation block. Boxes go
+    from the first to the third quartile, whiskers to the last episode within 1.5 times that length; more than 100
+    episodes are a box without dots. Raises ValueError as `summarize` does.
+    """
+    given = study(results).comparable
+    summary, shown = summarize(given), _telling(summarize(given))
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))[::-1]
+    values = _values(prepare(given), shown)
+    policies = shown["policy"].unique().tolist()
+    with style.context(STYLE):
+        figure, panels = _panels(policies, len(names), max(map(len, names)))
+        for axes, policy in zip(panels, policies, strict=True):
+            for cell, row in shown[shown["policy"] == policy].iterrows():
+                _draw_box(axes, names.index(condition_name(row)), values[str(cell)])
+            axes.set_yticks(range(len(names)), names)
+        _finish(figure, panels, policies, f"{score_label(summary)} of an episode (◇ mean)")
+    return figure
+
+
+def profile_plot(results: Results) -> Figure:
+    """The share of episodes above every score, with pointwise 95 % bands (Agarwal et al. 2021, arXiv:2108.13264).
+
+    Shown are the conditions of `distribution_plot`: colours tell conditions, strokes tell policies. A band is the
+    `mean_interval` of the share; where all episodes or none lie above a score it has no width. Raises ValueError as
+    `summarize` does.
+    """
+    given = study(results).comparable
+    summary, shown = summarize(given), _telling(summarize(given))
+    values, runs = _values(prepare(given), shown), _values(prepare(given), shown, "train_seed")
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))
+    policies = shown["policy"].unique().tolist()
+    every = np.concatenate([values[str(cell)] for cell in shown.index])
+    margin = 0.03 * (every.max() - every.min()) or 1.0
+    ends = every.min() - margin, every.max() + margin
+    with style.context(STYLE):
+        longest = max(map(len, names)) + (max(map(len, policies)) if len(policies) > 1 else 0)
+        figure = Figure(figsize=(6.0 + 0.075 * longest, 3.8), layout="constrained")
+        axes = figure.subplots()
+        for cell, row in shown.iterrows():
+            name = condition_name(row)
+            x, policy = values[str(cell)], row["policy"]
+            scores = _steps(x, *ends)
+            colour = "black" if name == "clean" else f"C{(names.index(name) - 1) % 7}"
+            label = f"{policy}: {name}" if len(policies) > 1 else name
+            stroke = STROKES[policies.index(policy) % len(STROKES)]
+            axes.step(scores, performance_profile(x, scores), color=colour, linestyle=stroke, label=label, where="post")
+            band = _band(x, runs[str(cell)], scores)
+            axes.fill_between(scores, *band, color=colour, alpha=0.13, linewidth=0, step="post")
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel(f"{score_label(summary)} τ")
+        axes.set_ylabel("share of episodes above τ")
+        figure.legend(loc="outside right upper")
+    return figure
+
+
+def _rung(summary: pd.DataFrame) -> pd.DataFrame:
+    """The attacks of the budget that most of them share, the largest if there are several; no rows if none do."""
+    alone = summary[(summary["block"] == "attack") & summary["mean"].notna() & (summary["eps"] > 0)]
+    alone = alone[~in_sensors(summary)[alone.index]]
+    sizes = alone.groupby(BUDGET)["attack"].nunique()
+    if sizes.empty or sizes.max() < 2:
+        return alone.iloc[:0]
+    unit, norm, eps = max(sizes[sizes == sizes.max()].index, key=lambda budget: budget[2])
+    return alone[(alone[BUDGET] == [unit, norm, eps]).all(axis=1)]
+
+
+def _telling(summary: pd.DataFrame) -> pd.DataFrame:
+    """Clean, every attack at its largest budget, the worst of the other blocks; in the order of the summary."""
+    measured = summary[summary["mean"].notna() & ~in_sensors(summary)]
+    chosen = measured[measured["block"] == "clean"].index.tolist()
+    attacks = measured[measured["block"] == "attack"].groupby(["policy", "attack", "unit", "norm"])
+    chosen += attacks["eps"].idxmax().tolist()
+    for block in BLOCKS[2:]:
+        if (measured["block"] == block).any():
+            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["mean"].idxmin().tolist()
+    return measured.loc[sorted(chosen)]
+
+
+def _values(episodes: pd.DataFrame, shown: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
+    own = episodes[episodes["cell"].isin(shown.index) & episodes["value"].notna()]
+    return {str(cell): rows.to_numpy() for cell, rows in own.groupby("cell")[column]}
+
+
+def _panels(policies: list[str], lines: int, longest: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(5.4 + 0.08 * longest, 1.0 + (0.5 + 0.36 * lines) * len(policies)), layout="constrained")
+    return figure, list(figure.subplots(len(policies), 1, squeeze=False, sharex=True)[:, 0])
+
+
+def _finish(figure: Figure, panels: list[Axes], policies: list[str], label: str) -> None:
+    for axes, policy in zip(panels, policies, strict=True):
+        axes.grid(visible=False, axis="y")
+        axes.set_title(policy if len(policies) > 1 else "", fontsize="medium", loc="left")
+        axes.set_ylim(-0.6, len(axes.get_yticks()) - 0.4)
+    figure.supxlabel(label, fontsize="medium")  # longer than the axes where names are long
+    lines = {str(line.get_label()): line for line in panels[0].get_lines() if not str(line.get_label()).startswith("_")}
+    if lines:
+        figure.legend(list(lines.values()), list(lines), loc="outside upper right", ncols=2)
+
+
+def _draw_clean(axes: Axes, clean: pd.DataFrame) -> None:
+    for _, row in clean.iterrows():
+        axes.axvspan(row["low"], row["high"], color="black", alpha=0.08, linewidth=0)
+        axes.axvline(row["mean"], color="black", linestyle="--", linewidth=1, label="clean")
+
+
+def _draw_box(axes: Axes, y: int, x: Floats) -> None:
+    if len(x) <= DOTS:
+        spread = (np.arange(len(x)) * 0.618034 % 1 - 0.5) * 0.5  # even, and the same in every run
+        axes.plot(x, y + spread, marker="o", markersize=3, alpha=0.35, color="C0", linestyle="none")
+    axes.boxplot([x], positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
+                 medianprops={"color": "C1"})  # fmt: skip
+    axes.plot([x.mean()], [y], marker="D", color="white", markeredgecolor="black", linestyle="none")
+
+
+def _steps(x: Floats, low: float, high: float) -> Floats:
+    """Where a profile steps down, between the ends of the axis."""
+    scores = np.unique(x)
+    if len(scores) > THRESHOLDS:
+        scores = np.unique(np.quantile(x, np.linspace(0, 1, THRESHOLDS), method="inverted_cdf"))
+    return np.array([low, *scores, high])
+
+
+def _band(x: Floats, runs: np.ndarray, scores: Floats) -> tuple[Floats, Floats]:
+    ends = [mean_interval((x > score).astype(np.float64), groups=runs.tolist()) for score in scores]
+    low, high = (np.array([getattr(one, end) for one in ends]) for end in ("low", "high"))
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)

@@ -1,0 +1,99 @@
+"""Episodes made ready: which policy and block each belongs to, what it is worth, and one fixed order of cells."""
+
+import numpy as np
+import pandas as pd
+
+from reports.numbers.means import Integers
+from reports.numbers.worst import WORST
+from reports.rows.packing import Marks, contains
+from reports.rows.schema import KEY
+
+CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
+CELL = ["policy", "metric", *CONDITION]
+PAIR = ["policy", "train_seed", "eval_seed", "episode"]
+"""Episodes that agree in these start from the same state, so their difference is the condition's doing."""
+
+IN_UNITS = "sensor-"
+"""Perturbations of this name are measured in the same unit as eps."""
+
+BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
+
+
+def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
+    """What `prepare` returns, of a packed table; raises ValueError where it has no rows."""
+    if episodes.empty:
+        raise ValueError("there are no episodes to report; run an evaluation first.")
+    episodes = _once(episodes)
+    episodes = episodes.assign(policy=_labels(episodes), block=_blocks(episodes))
+    unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
+    raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
+    value = episodes["score"].where(~raw, episodes["return"])
+    metric = pd.Categorical(np.array(["score", "return"], object)).take(raw.to_numpy().astype(np.int64))
+    episodes = _sorted(episodes.assign(metric=metric, value=value.where(np.isfinite(value))))
+    start = episodes.groupby(PAIR, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    clean = np.full(start.max() + 1, np.nan)
+    untouched = (episodes["block"] == "clean").to_numpy()
+    clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
+    return episodes.assign(start=start, clean=clean[start])
+
+
+def _once(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Without units where nothing is measured in one, and without the repetitions that this leaves."""
+    measured = (episodes["attack"] != "none").to_numpy() | contains(episodes["perturbation"], IN_UNITS)
+    budgets = episodes.loc[~measured, ["unit", "norm"]].drop_duplicates()
+    episodes = episodes.assign(**{name: _kept(episodes[name], measured) for name in ("unit", "norm")})
+    return episodes.drop_duplicates(list(KEY)) if len(budgets) > 1 else episodes
+
+
+def _kept(column: pd.Series, there: Marks) -> pd.Series:
+    """A packed column without its text where this is not marked."""
+    if "" not in column.cat.categories:
+        column = column.cat.add_categories("")
+    return column.where(there, "").cat.set_categories(sorted({*column[there].unique(), ""}))
+
+
+def _labels(episodes: pd.DataFrame) -> pd.Series:
+    """What a policy is called: its algorithm, and as much more as is needed to tell the policies apart.
+
+    Two checkpoints that claim one training seed, or have none, are not known to be two runs of one recipe: they are
+    policies of their own.
+    """
+    names = ["algorithm", "dataset", "task", "checkpoint", "train_seed"]
+    code = episodes.groupby(names, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    kinds = episodes[names].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
+    kinds = kinds.astype(dict.fromkeys(names[:-1], object))
+    label = kinds["algorithm"]
+    for name in ("dataset", "task"):
+        if kinds[name].nunique() > 1:
+            label = label + ", " + kinds[name].where(kinds[name] != "", f"no {name}")
+    known = kinds.groupby(label)
+    apart = known["checkpoint"].transform("nunique") > known["train_seed"].transform("nunique").clip(lower=1)
+    label = label.where(~apart, label + " " + kinds["checkpoint"].str[:8])
+    return pd.Series(pd.Categorical(label).take(code), index=episodes.index)
+
+
+def _blocks(episodes: pd.DataFrame) -> pd.Series:
+    attacked, perturbed = episodes["attack"] != "none", episodes["perturbation"] != "none"
+    code = attacked.to_numpy() + 2 * perturbed.to_numpy()
+    return pd.Series(pd.Categorical(np.array(BLOCKS, object)).take(code), index=episodes.index)
+
+
+def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
+    """In the order of cells, then of training seed, seed and episode; only the few cells are sorted by text."""
+    code = episodes.groupby(CELL, sort=False, observed=True).ngroup().to_numpy()
+    heads = heads_of(episodes, np.unique(code, return_index=True)[1])
+    keys = heads[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", "nominal"]].copy()
+    keys.insert(1, "block", heads["block"].map(BLOCKS.index))
+    keys.insert(2, "search", heads["attack"] != "random")  # the yardstick stands above what is measured by it
+    keys.insert(3, "last", heads["attack"] == WORST)
+    cell = np.argsort(keys.sort_values(list(keys.columns)).index.to_numpy())[code]
+    seeds = pd.factorize(episodes["train_seed"], sort=True)[0]
+    numbers = (episodes[name].to_numpy() for name in ("episode", "eval_seed"))
+    order = np.lexsort([*numbers, np.where(seeds < 0, len(seeds), seeds), cell])
+    return episodes.assign(cell=cell).iloc[order].reset_index(drop=True)
+
+
+def heads_of(episodes: pd.DataFrame, rows: Integers) -> pd.DataFrame:
+    """What names the cells of these rows, as plain text and numbers."""
+    heads = episodes[CELL].iloc[rows].reset_index(drop=True)
+    return heads.astype(dict.fromkeys([*CELL[:4], "unit", "norm", "perturbation"], object))

@@ -1,0 +1,93 @@
+"""Attacks on single sensors, side by side: which reading a policy can least afford to get wrong.
+
+A sensor is what stands behind the @ of an attack's text: `thigh_joint`, a group (`velocities`), or several with a +.
+"""
+
+import pandas as pd
+
+from reports.numbers.attacked import names_of, sensors_of
+from reports.numbers.grids import in_families
+from reports.numbers.names import number
+from reports.numbers.summary import Results, study, summarize
+
+NO_CELL = "–"
+THREAT = ["policy", "metric", "name", "eps", "unit", "norm"]
+"""What sensors are compared under: a policy, an attack, and a budget."""
+
+FEWEST = 2
+"""Attacks on sensors are compared where there are so many of one threat; a single one stays a row like any other."""
+
+MOST_ROWS = 40
+"""Sensors of one threat that a table shows, those with the largest drops; table.csv has them all."""
+
+GROUPS = ("positions", "velocities")
+
+CAPTION = (
+    "Sensors: what the attack costs where it may touch these sensors alone: drop of the score below clean over common "
+    "episodes [95 % interval as above], largest first; each sensor has the budget that it has in the whole."
+)
+
+
+def in_sensors(summary: pd.DataFrame) -> pd.Series:
+    """Which conditions of `summarize` are attacks on some sensors, beside others of the same threat."""
+    alone = summary["block"] == "attack"
+    threats = [summary["policy"], names_of(summary["attack"]), *(summary[name] for name in ("eps", "unit", "norm"))]
+    marked = alone & (sensors_of(summary["attack"]) != "")
+    return marked & (marked.groupby(threats).transform("sum") >= FEWEST)
+
+
+def elsewhere(summary: pd.DataFrame) -> pd.Series:
+    """Which conditions have a table and a figure of their own, and so no row: grids, samples, and single sensors."""
+    return in_families(summary) | in_sensors(summary)
+
+
+def sensor_numbers(results: Results) -> pd.DataFrame:
+    """One row per policy, threat and sensor: the drop below clean with interval, and that of the whole observation.
+
+    Columns: policy, metric, attack (without its sensors), eps, unit, norm, sensor, is_group, mean, drop with low and
+    high (paired to clean; positive is a loss), percent, whole (drop of the same attack on all sensors, NaN where it was
+    not evaluated) with low and high, n, flags. Largest drop first within a threat; no rows where none are compared.
+    Raises ValueError as `summarize` does.
+    """
+    summary = summarize(study(results))
+    named = summary.assign(name=names_of(summary["attack"]), sensor=sensors_of(summary["attack"]))
+    own = _dropped(named[in_sensors(summary)], "drop")
+    whole = _dropped(named[(named["block"] == "attack") & (named["sensor"] == "")], "whole")
+    own = own.merge(whole[[*THREAT, "whole", "whole_low", "whole_high"]], on=THREAT, how="left")
+    own["is_group"] = own["sensor"].isin(GROUPS) | own["sensor"].str.contains("+", regex=False)
+    own["percent"] = -own["change_percent"]
+    order = own.groupby(THREAT, sort=False).ngroup()
+    own = own.assign(order=order, rank=own["drop"].fillna(-float("inf"))).sort_values(
+        ["order", "rank", "sensor"], ascending=[True, False, True], kind="stable"
+    )
+    drops = [f"{name}{end}" for name in ("drop", "whole") for end in ("", "_low", "_high")]
+    chosen = ["sensor", "is_group", "mean", *drops[:3], "percent", *drops[3:], "n", "flags"]
+    return own[[*THREAT, *chosen]].rename(columns={"name": "attack"}).reset_index(drop=True)
+
+
+def sensor_table(results: Results) -> pd.DataFrame:
+    """`sensor_numbers` as text cells, without rows if no sensors are compared."""
+    numbers = sensor_numbers(results)
+    threats = ["policy", "attack", "eps", "unit", "norm"]
+    shown = numbers.groupby(threats, sort=False).head(MOST_ROWS)
+    return pd.DataFrame([_text(row) for _, row in shown.iterrows()])
+
+
+def _dropped(conditions: pd.DataFrame, name: str) -> pd.DataFrame:
+    """With the change to clean turned round: a loss of the policy is a positive drop."""
+    ends = {name: "change", f"{name}_low": "change_high", f"{name}_high": "change_low"}
+    return conditions.assign(**{new: -conditions[old] for new, old in ends.items()})
+
+
+def _text(row: pd.Series) -> dict[str, str]:
+    interval = "" if pd.isna(row["drop_low"]) else f" [{row['drop_low']:z.1f}, {row['drop_high']:z.1f}]"
+    percent = "" if pd.isna(row["percent"]) else f", {row['percent']:z.1f} %"
+    return {
+        "policy": row["policy"],
+        "attack": row["attack"],
+        "eps": f"{number(row['eps'])} {row['unit']} {row['norm']}",
+        "sensors": row["sensor"],
+        row["metric"]: (NO_CELL if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
+        "drop": NO_CELL if pd.isna(row["drop"]) else f"{row['drop']:z.1f}{interval}{percent}",
+        "n": str(row["n"]),
+    }

@@ -1,0 +1,163 @@
+"""One HTML file per study: verdict first, then tables, plots, flags, proofs and provenance; it needs nothing else.
+
+Everything is inlined and escaped, and a content security policy forbids the file to load anything or to run any
+script but its own, so a page can be sent by mail or kept beside a paper.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports.figures.pictures import pictures
+from reports.numbers import budgets, gap, provenance, sensors
+from reports.numbers.grids import families
+from reports.numbers.means import LEVEL
+from reports.numbers.names import condition_name
+from reports.numbers.sensors import elsewhere
+from reports.numbers.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.tables.listing import listings
+from reports.tables.pivots import OVERVIEW, family_table, grid_caption, grid_table
+from reports.tables.robustness import caption
+from reports.words import choosing, verdict
+from reports.words.explanations import of_flag, of_note
+from reports.words.remarks import notes
+
+HERE = Path(__file__).parent
+MOST_FINDINGS = 12
+"""Sentences of a verdict; of more budgets the largest are told."""
+
+SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return": "raw return (no reference scores)"}
+
+
+def html_page(
+    results: Results, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
+) -> str:
+    """The page of a results table.
+
+    Args:
+        results: the episodes.
+        sidecar: what produced them, as beside results.csv.
+        plots: file name (`.svg` or `.png`) → content, in the order in which they are shown.
+
+    Raises:
+        ValueError: as `summarize` does.
+    """
+    given, runs = study(results, sidecar), provenance.runs_of(sidecar)
+    episodes, summary = prepare(given), summarize(given)
+    script = (HERE / "page.js").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"prose": _prose, "typeset": typeset}
+    template = environment.from_string((HERE / "page.html").read_text("utf-8"))
+    return template.render(
+        {
+            "style": Markup((HERE / "page.css").read_text("utf-8")),
+            "script": Markup(script),
+            "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            "title": _title(episodes),
+            "measure": " and ".join(SUMMED[name] for name in SUMMED if (summary["metric"] == name).any()),
+            "level": f"{100 * LEVEL:g}",
+            "caption": caption(given),
+            "counts": _counts(episodes, summary),
+            "policies": _policies(summary),
+            "limits": verdict.limits(summary),
+            "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
+            "plots": pictures(plots or {}),
+            "listings": listings(summary[~elsewhere(summary)]),
+            "tables": _tables(given),
+            "flags": _flags(episodes),
+            "checkpoints": provenance.checkpoints(episodes),
+            "effects": provenance.effects(runs),
+            "versions": provenance.version_sets(runs),
+            "commands": provenance.commands(runs),
+            "duration": _duration(provenance.seconds(runs)),
+        }
+    )
+
+
+def typeset(text: object) -> str:
+    """The text with minus signs in place of the hyphens before numbers, and numbers that stay with their units."""
+    minus = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", str(text))
+    return re.sub(r"(?<=\d),? (?=%|−?\d+\.\d+\])", lambda gap: gap[0].replace(" ", "\N{NO-BREAK SPACE}"), minus)
+
+
+def _prose(text: str) -> Markup:
+    """Escaped text in which `code` is code."""
+    parts = re.split(r"`([^`]+)`", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text))
+    marked = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(marked)
+
+
+def _title(episodes: pd.DataFrame) -> str:
+    policies, tasks = episodes["policy"].unique(), episodes["task"].unique()
+    who = ", ".join(policies) if len(policies) <= 3 else f"{len(policies)} policies"
+    return f"{who} on {', '.join(tasks)}" if len(tasks) <= 3 else f"{who} on {len(tasks)} tasks"
+
+
+def _counts(episodes: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, str]]:
+    runs = sorted(set(summary["seeds"]))
+    return [
+        (f"{len(episodes):,}", "episodes"),
+        (str(summary.groupby(CONDITION).ngroups), "conditions"),
+        (str(summary["policy"].nunique()), "policies" if summary["policy"].nunique() > 1 else "policy"),
+        (
+            "–".join(str(n) for n in dict.fromkeys((runs[0], runs[-1]))),
+            "training runs" if runs[-1] > 1 else "training run",
+        ),
+    ]
+
+
+def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    shown = []
+    for policy, own in summary.groupby("policy", sort=False):
+        found = verdict.findings(own)
+        spare = max(0, len(found) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
+        # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
+        tiles = {finding.cell["block"]: finding for finding in found}
+        shown.append(
+            {
+                "name": policy,
+                "sentences": [verdict.sentence(one) for one in [*found[:1], *found[1 + spare :]]],
+                "spare": spare,
+                "tiles": [*tiles.values()],
+            }
+        )
+    return shown
+
+
+def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every flag that fired: its name, episodes, conditions and explanation."""
+    flagged = episodes[episodes["flags"] != ""]
+    fired = flagged.assign(flag=flagged["flags"].str.split(";")).explode("flag")
+    return [
+        {
+            "name": name,
+            "episodes": len(rows),
+            "conditions": [condition_name(row) for _, row in rows.drop_duplicates(CONDITION).iterrows()],
+            "explanation": of_flag(str(name)),
+        }
+        for name, rows in fired.groupby("flag")
+    ]
+
+
+def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
+    """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
+    found = [(choosing.CAPTION, choosing.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
+    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap.CAPTION, gap.gap_table(given))]
+    found += [(OVERVIEW, family_table(given))]
+    grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
+    return [(caption, table) for caption, table in (*found, *grids) if len(table)]
+
+
+def _duration(seconds: float) -> str:
+    if not seconds:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,1 @@
+"""The table of episodes: what it looks like, how it is read, checked, packed and written."""

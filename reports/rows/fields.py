@@ -1,0 +1,61 @@
+"""The fields of a results file: text to fields, and the fields of a column to values, exactly or not at all."""
+
+import csv
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from reports.rows.schema import SCHEMA
+
+MAY_MISS = ("train_seed", "return", "score")
+"""Columns in which an empty field means that there is no value."""
+
+
+def split(text: str) -> list[list[str]]:
+    """The fields of every row; raises ValueError where quotes do not close where a field ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return list(reader)
+    except csv.Error as error:
+        raise ValueError(
+            f"row {reader.line_num - 1}: the quoting of one column is damaged ({error}); remove the row and run "
+            "the evaluation again."
+        ) from error
+
+
+def names_of(first_line: bytes) -> list[str]:
+    """The columns that a header names, in the file's order."""
+    return split(first_line.decode("utf-8-sig"))[0]
+
+
+def convert(texts: list[str], name: str) -> pd.Series:
+    """One column of a file; an empty field means "missing" where a value may be missing.
+
+    Raises:
+        ValueError: a field that is no number in a column of numbers; the sentence names row and column.
+    """
+    dtype = SCHEMA[name]
+    if dtype == "str":
+        return pd.Series(texts, dtype="object")
+    number: Callable[[str], float] = float if dtype == "float64" else int
+    may_miss = name in MAY_MISS and "" in texts
+    try:
+        values = [number(text) if text or not may_miss else None for text in texts]
+    except ValueError as error:
+        row = next(row for row, text in enumerate(texts, 1) if not ((may_miss and not text) or _is(number, text)))
+        wanted = "a number" if number is float else "a whole number"
+        raise ValueError(f"row {row}, column {name!r}: {texts[row - 1]!r} is not {wanted}.") from error
+    try:
+        return pd.Series(np.array(values, "float64") if number is float else values, dtype=dtype)
+    except OverflowError:
+        return pd.Series(values, dtype="object")  # the check of the table tells which row does not fit into 64 bits
+
+
+def _is(number: Callable[[str], float], text: str) -> bool:
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,76 @@
+"""The text of a results file: CSV to a checked table and back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reports.rows import bulk
+from reports.rows.fields import convert, split
+from reports.rows.packing import packed, unpacked
+from reports.rows.schema import SCHEMA, check, check_names, check_rows
+
+
+def parse(content: bytes, path: Path) -> pd.DataFrame:
+    """A checked table; every float64 comes back bit for bit.
+
+    Raises:
+        ValueError: the content is empty, cut off, foreign or damaged; the sentence names file, row and column.
+    """
+    return unpacked(parse_packed(content, path))
+
+
+def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
+    """What `parse` gives, packed; raises as `parse` does."""
+    found = bulk.table(content)
+    try:
+        if found is not None:
+            return check_rows(found)
+    except ValueError:
+        pass  # the exact parser finds it again, and says it
+    try:
+        return packed(check(_parse(content)))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def header(names: Sequence[str] = tuple(SCHEMA)) -> bytes:
+    """The first line of a file."""
+    return (",".join(names) + "\n").encode()
+
+
+def lines(frame: pd.DataFrame, names: Sequence[str] = tuple(SCHEMA)) -> bytes:
+    """The rows of a checked table, with the columns in this order."""
+    # pandas writes repr(float64): the shortest text that reads back as the same 64 bits.
+    return frame[list(names)].to_csv(index=False, header=False, lineterminator="\n").encode()
+
+
+def _parse(content: bytes) -> pd.DataFrame:
+    """Text columns as they stand, number columns converted; no opinion yet about their values."""
+    if not content.strip():
+        raise ValueError(f"the file is empty; expected a header with {len(SCHEMA)} columns and rows below it.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}, byte {error.start} is not text; expected a CSV table of results.") from error
+    names, *rows = split(text)
+    check_names(names)
+    _check_lengths(names, rows)
+    if not text.endswith("\n"):
+        raise ValueError(
+            f"row {len(rows)}, column {names[-1]!r}: the file ends inside this row; remove the row, or end "
+            "it with a line break if it is complete."
+        )
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+    return pd.DataFrame({name: convert(texts, name) for name, texts in zip(names, columns, strict=True)})
+
+
+def _check_lengths(names: list[str], rows: list[list[str]]) -> None:
+    for number, length in enumerate(map(len, rows), 1):
+        if length != len(names):
+            place = f"row {number}, column {names[min(max(length, 1), len(names)) - 1]!r}"
+            raise ValueError(
+                f"{place}: the row has {length} fields instead of {len(names)}, so it was cut off or "
+                "damaged; remove it and run the evaluation again."
+            )

@@ -1,0 +1,1 @@
+"""Numbers as tables of text, for the screen, for papers and for the page."""

@@ -1,0 +1,116 @@
+"""The conditions of a study as rows that a browser can sort: text to read, a number to sort by, a mark to draw."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.numbers.names import number
+from reports.numbers.summary import BLOCKS
+from reports.numbers.worst import by
+from reports.words import verdict
+
+MOST_ROWS = 300
+"""Rows of a listing; where there are more, those with the lowest means are kept and the rest is counted."""
+
+TITLES = {
+    "clean": "Without an adversary",
+    "attack": "Attacks on what the policy observes",
+    "perturbation": "Changes of the physics",
+    "attack and perturbation": "Attacks under changed physics",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """One table: its block and title, the columns' names, its rows and how many more there are."""
+
+    block: str
+    title: str
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    left_out: int
+
+
+def listings(summary: pd.DataFrame) -> list[Listing]:
+    """One table per block of conditions, with the clean condition in each to compare with."""
+    present = [block for block in BLOCKS if (summary["block"] == block).any()]
+    blocks = [block for block in present if block != "clean"] or present
+    return [_listing(block, summary) for block in blocks]
+
+
+def _listing(block: str, summary: pd.DataFrame) -> Listing:
+    own = summary[summary["block"] == block]
+    kept = own.loc[own["mean"].sort_values(kind="stable", na_position="first").index[:MOST_ROWS].sort_values()]
+    clean = summary[(summary["block"] == "clean") & (block != "clean")]
+    columns = _identity(own, several=summary["policy"].nunique() > 1)
+    means = clean.set_index("policy")["mean"].to_dict()
+    shown = pd.concat([clean, kept])
+    span = _span(shown)
+    rows = [_row(cell, columns, span, means.get(cell["policy"])) for _, cell in shown.iterrows()]
+    return Listing(block=block, title=TITLES[block], columns=columns, rows=rows, left_out=len(own) - len(kept))
+
+
+def _identity(own: pd.DataFrame, *, several: bool) -> list[str]:
+    """The columns that say which condition a row is, without those that would say the same in every row."""
+    block = own["block"].iloc[0]
+    columns = ["policy"] if several else []
+    if block in ("clean", "attack", "attack and perturbation"):
+        columns += ["attack", "eps"]
+        columns += ["unit", "norm"] if len(own[["unit", "norm"]].drop_duplicates()) > 1 else []
+    return [*columns, *(["perturbation", "factor"] if "perturbation" in block else [])]
+
+
+def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: float | None) -> dict[str, Any]:
+    identity = [_identified(cell, name) for name in columns]
+    if cell["block"] == "clean":
+        named = next(place for place, name in enumerate(columns) if name in ("attack", "perturbation"))
+        identity[named] = ("clean", "clean")
+    return {
+        "is_clean": cell["block"] == "clean",
+        "identity": identity,
+        "mean": _amount(cell["mean"], verdict.interval(cell["low"], cell["high"])),
+        "change": _amount(cell["change"], verdict.interval(cell["change_low"], cell["change_high"])),
+        "percent": _amount(cell["change_percent"], unit=" %"),
+        "is_loss": bool(cell["change_high"] < 0),
+        "is_unclear": cell["block"] != "clean" and verdict.is_unclear(cell),
+        "n": str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)",
+        "count": int(cell["n"]),
+        "flags": cell["flags"] + (f" {cell['left_out']} without a return" if cell["left_out"] else ""),
+        "mark": _mark(cell, span, clean),
+    }
+
+
+def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
+    """What is read and what is sorted by; nothing stands for nothing."""
+    value = cell[name]
+    if name in ("eps", "factor"):
+        absent = cell["attack" if name == "eps" else "perturbation"] == "none"
+        return ("–", number(value)) if absent else (number(value), number(value))
+    text = "–" if value in ("none", "") else str(value)
+    return (text + by(cell) if name == "attack" else text, text)
+
+
+def _amount(value: float, interval: str = "", unit: str = "") -> dict[str, str]:
+    if math.isnan(value):
+        return {"text": "–", "interval": "", "value": ""}
+    return {"text": f"{value:z.1f}{unit}", "interval": interval, "value": repr(float(value))}
+
+
+def _span(shown: pd.DataFrame) -> tuple[float, float]:
+    """The scale common to all marks of a table."""
+    numbers = shown[["mean", "low", "high"]].to_numpy(float)
+    low, high = (float(pd.Series(numbers.ravel()).agg(name)) for name in ("min", "max"))
+    margin = 0.04 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _mark(cell: pd.Series, span: tuple[float, float], clean: float | None) -> dict[str, str] | None:
+    """Places of the mean, its interval and the clean mean, in percent of the scale."""
+    if pd.isna(cell["mean"]):
+        return None
+    low, high = (cell["mean"] if pd.isna(end) else end for end in (cell["low"], cell["high"]))
+    places = {"mean": cell["mean"], "low": low, "high": high}
+    places |= {} if clean is None or pd.isna(clean) else {"clean": clean}
+    return {name: f"{100 * (value - span[0]) / (span[1] - span[0]):.1f}" for name, value in places.items()}

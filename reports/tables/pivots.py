@@ -1,0 +1,106 @@
+"""Tables of grids and samples: one line for each of them, and a grid's means over its two axes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from reports.numbers.grids import Family, families
+from reports.numbers.names import attack_name, point_name, short
+from reports.numbers.scores import Interval, cvar, mean_interval
+from reports.numbers.summary import Results, prepare, study, summarize
+
+NO_CELL = "–"
+
+WIDE = 12
+"""A grid of more columns is written without half-widths; table.csv has them."""
+
+OVERVIEW = (
+    "Grids and samples: mean over the points [95 % interval as above, of what an episode scores on average over all "
+    "points]; CVaR is the mean of the worst 10 % of the points; worst and best are chosen among the points. "
+    "Every point stands in table.csv."
+)
+
+
+def family_table(results: Results) -> pd.DataFrame:
+    """One row per grid or sample, policy and attack: points, mean, CVaR over points, worst and best with their place.
+
+    The mean is over points, its interval over what the episodes score on average over all points (no interval if an
+    episode lacks a point). The table has no rows if there are no compositions that belong together (`grids`).
+    Raises ValueError as `summarize` does.
+    """
+    given = study(results)
+    averages = _averages(prepare(given), families(summarize(given)))
+    return pd.DataFrame([_line(family, average) for family, average in averages])
+
+
+def grid_table(grid: Family) -> pd.DataFrame:
+    """Text cells `mean ± half-width` of a grid, first name down, second across, ascending; † as in the large table."""
+    down, across = grid.axes or grid.names[-2:]
+    mean, low, high, marked = (grid.matrix(name) for name in ("mean", "low", "high", "marked"))
+    half = (high - low) / 2 if mean.shape[1] <= WIDE else np.full(mean.shape, np.nan)
+    texts = [
+        [NO_CELL if np.isnan(m) else _text(x, h) + " †" * int(m) for x, h, m in zip(*row, strict=True)]
+        for row in zip(mean, half, marked, strict=True)
+    ]
+    table = pd.DataFrame(texts, columns=[short(value) for value in grid.values[1]])
+    table.insert(0, f"{down} ↓ {across} →", [short(value) for value in grid.values[0]])
+    return table
+
+
+def grid_caption(grid: Family) -> str:
+    """For example `micro, clean observations, with mass 1.2: friction (down) × gravity (across), score`."""
+    down, across = grid.axes or grid.names[-2:]
+    cell = grid.cells.iloc[0]
+    beside = f", with {point_name(grid.beside)}" if grid.beside else ""
+    untouched = point_name({name: grid.nominal[name] for name in (down, across)})
+    return (
+        f"{cell['policy']}, {attack_name(cell)}{beside}: mean {cell['metric']} over {down} (down) × {across} (across); "
+        f"untouched is {untouched}."
+    )
+
+
+def _averages(episodes: pd.DataFrame, found: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
+    """Each family with the interval of what its episodes score on average over all points."""
+    for family in found:
+        own = episodes[episodes["cell"].isin(family.cells.index)]
+        average = own.groupby("start", sort=False)["value"].agg(["mean", "count"])
+        complete = (average["count"] == len(family.cells)).all()
+        groups = own.drop_duplicates("start")["train_seed"].tolist()
+        yield family, mean_interval(average["mean"].to_numpy(), groups=groups) if complete else None
+
+
+def _line(family: Family, average: Interval | None) -> dict[str, str]:
+    cell, means = family.cells.iloc[0], family.cells["mean"].to_numpy(np.float64)
+    names = list(family.axes or family.names)
+    beside = f", with {point_name(family.beside)}" if family.beside and family.axes else ""
+    kind = "grid" if family.axes else "sample"
+    line = {
+        "policy": cell["policy"],
+        "attack": attack_name(cell),
+        "perturbations": f"{kind} {' × '.join(names)}{beside}",
+        "points": str(len(family.cells)),
+    }
+    if np.isnan(means).all():
+        return line | dict.fromkeys(("mean", "CVaR 10 %", "worst", "best"), "no return")
+    interval = (
+        f" [{average.low:z.1f}, {average.high:z.1f}]" if average and np.isfinite(average.low) else " (no interval)"
+    )
+    return line | {
+        "mean": f"{np.nanmean(means):z.1f}{interval}",
+        "CVaR 10 %": f"{float(cvar(means[np.isfinite(means)])):z.1f}",
+        "worst": _at(family, int(np.nanargmin(means))),
+        "best": _at(family, int(np.nanargmax(means))),
+    }
+
+
+def _at(family: Family, place: int) -> str:
+    cell, point = family.cells.iloc[place], family.points.iloc[place]
+    names = family.axes or family.names
+    return f"{_text(cell['mean'], (cell['high'] - cell['low']) / 2)} at {point_name({n: point[n] for n in names})}"
+
+
+def _text(mean: float, half: float) -> str:
+    if np.isnan(mean):
+        return "no return"
+    return f"{mean:z.1f}" if np.isnan(half) else f"{mean:z.1f} ± {half:z.1f}"

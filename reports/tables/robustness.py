@@ -1,0 +1,133 @@
+"""The robustness table: one row per condition, one group of columns per policy, clean first."""
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from reports.numbers.names import condition_name, number
+from reports.numbers.ranking import CAPTION, leaders
+from reports.numbers.scores import LEVEL
+from reports.numbers.sensors import elsewhere
+from reports.numbers.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
+from reports.numbers.worst import WORST, by, contenders, most
+
+NO_CELL = "–"
+
+AGAIN = "worst: the attack that was the strongest on other episodes, measured again on fresh ones."
+
+
+def robustness_table(results: Results) -> pd.DataFrame:
+    """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
+
+    The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block ends with each
+    policy's worst condition where it is chosen among several (`worst.candidates`). † marks cells with flags or missing
+    returns (see `notes`). The points of grids and samples have no rows (`family_table` sums them up), but count among
+    what is worst; attacks on single sensors have a table of their own (`sensor_table`).
+    Raises ValueError as `summarize` does.
+    """
+    given = study(results)
+    summary, best = summarize(given), leaders(given)
+    apart = elsewhere(summary)
+    rows = []
+    for block in BLOCKS:
+        conditions = summary[summary["block"] == block]
+        for _, cells in conditions[~apart[conditions.index]].groupby(CONDITION, sort=False):
+            rows.append(_heading(cells.iloc[0]) | _columns(cells, summary, best))
+        if block != "clean" and most(conditions) > 1:
+            rows.append(_worst(conditions, summary))
+    table = pd.DataFrame(rows).fillna(NO_CELL)
+    return table.drop(columns=_unused(summary))
+
+
+def caption(results: Results) -> str:
+    """What is measured, in which unit, and how the intervals were made: a table means nothing without it."""
+    given = study(results)
+    episodes, summary = prepare(given), summarize(given)
+    metrics = [name for name in ("score", "return") if (summary["metric"] == name).any()]
+    what = " or ".join({"score": "Normalized score (100 = expert)", "return": "raw return"}[name] for name in metrics)
+    attacked = summary[summary["attack"] != "none"].drop_duplicates(["unit", "norm"])
+    budgets = " and ".join(f"{unit}, {norm} norm" for unit, norm in attacked[["unit", "norm"]].itertuples(index=False))
+    first = episodes.drop_duplicates("policy")
+    policies = "; ".join(f"{policy} on {task}" for policy, task in zip(first["policy"], first["task"], strict=True))
+    return (
+        f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % interval, "
+        f"{_method(summary)}]; change to clean over common episodes. "
+        f"Eps unit: {budgets or 'none (no observation attack)'}."
+        + (f" {AGAIN}" if (summary["attack"] == WORST).any() else "")
+        + (f" {CAPTION}" if len(first) > 1 else "")
+    )
+
+
+def _method(summary: pd.DataFrame) -> str:
+    several = summary.groupby("policy")["seeds"].max() > 1
+    over = "t over episodes, skewness-corrected"
+    if several.any():
+        over = "t over training runs" if several.all() else f"t over training runs; where there is one, {over}"
+    return over
+
+
+def _heading(condition: pd.Series) -> dict[str, str]:
+    attacked = condition["attack"] != "none"
+    return {
+        "attack": condition["attack"],
+        "eps": number(condition["eps"]),
+        "unit": condition["unit"] if attacked else NO_CELL,
+        "norm": condition["norm"] if attacked else NO_CELL,
+        "perturbation": condition["perturbation"],
+        "factor": number(condition["factor"]),
+    }
+
+
+def _unused(summary: pd.DataFrame) -> list[str]:
+    """Columns that would say the same in every row; unit and norm are in the caption unless there are several."""
+    attacked = summary[summary["attack"] != "none"]
+    unused = [] if len(attacked[["unit", "norm"]].drop_duplicates()) > 1 else ["unit", "norm"]
+    if (summary["perturbation"] == "none").all():
+        unused += ["perturbation", "factor"]
+        return unused
+    return unused if len(attacked) else [*unused, "attack", "eps"]
+
+
+def _columns(
+    cells: pd.DataFrame, summary: pd.DataFrame, best: Collection[int] = (), *, named: bool = False
+) -> dict[str, str]:
+    """The cells of one row, bold those of the best policies; `cells` holds at most one condition per policy."""
+    row = {}
+    for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
+        own = cells[cells["policy"] == policy]
+        name = (f" at {condition_name(own.iloc[0])}" if named else "") + by(own.iloc[0]) if len(own) else ""
+        row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
+        row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
+        row[f"{policy} n"] = _count(own.iloc[0]) if len(own) else NO_CELL
+    return row
+
+
+def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
+    present = contenders(conditions[conditions["mean"].notna()])
+    worst = present.loc[present.groupby("policy")["mean"].idxmin()]
+    title = f"worst of {most(conditions)}"
+    heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), NO_CELL)
+    column = "perturbation" if conditions["block"].iloc[0] == "perturbation" else "attack"
+    return heading | {column: title} | _columns(worst, summary, named=True)
+
+
+def _level(cell: pd.Series, *, bold: bool) -> str:
+    dagger = " †" if cell["flags"] or cell["left_out"] else ""
+    if pd.isna(cell["mean"]):
+        return f"no return{dagger}"
+    half = (cell["high"] - cell["low"]) / 2
+    interval = " (no interval)" if pd.isna(half) else f" ± {half:z.1f} [{cell['low']:z.1f}, {cell['high']:z.1f}]"
+    text = f"{cell['mean']:z.1f}{interval}"
+    return (f"**{text}**" if bold else text) + dagger
+
+
+def _change(cell: pd.Series) -> str:
+    if pd.isna(cell["change"]):
+        return NO_CELL
+    interval = "" if pd.isna(cell["change_low"]) else f" [{cell['change_low']:z.1f}, {cell['change_high']:z.1f}]"
+    percent = "" if pd.isna(cell["change_percent"]) else f", {cell['change_percent']:z.1f} %"
+    return f"{cell['change']:z.1f}{interval}{percent}"
+
+
+def _count(cell: pd.Series) -> str:
+    return str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)"

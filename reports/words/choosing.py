@@ -1,0 +1,132 @@
+"""What a `worst` row does not say by itself: how its attack was chosen, from the JSON beside the results."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.numbers.names import condition_name, listed
+from reports.numbers.provenance import runs_of
+from reports.numbers.summary import Results, prepare, study, summarize
+from reports.numbers.worst import WORST, choices, stands_apart
+
+CELL = ["eps", "unit", "norm", "perturbation", "factor"]
+
+CAPTION = (
+    "What worst is: the attack with the lowest mean return on the first episodes of a cell, of so many; by how much "
+    "more the runner-up left on the same episodes [95 % interval of the paired difference]. An interval around 0 means "
+    "that other episodes might have chosen another attack. It leaves the score of worst alone, which is from fresh "
+    "episodes."
+)
+
+MOST_ROWS = 60
+"""Choices that a table shows; results.json has them all."""
+
+Records = Mapping[tuple[object, ...], list[Mapping[str, Any]]]
+"""Cell → what is told of the choices that were made for it."""
+
+
+def records(runs: Iterable[Mapping[str, Any]], checkpoints: Iterable[str]) -> Records:
+    """The choices for these policy files, by cell."""
+    own, found = set(checkpoints), dict[tuple[object, ...], list[Mapping[str, Any]]]()
+    for one in choices(runs):
+        if one["checkpoint"] in own:
+            found.setdefault(tuple(one[name] for name in CELL), []).append(one)
+    return found
+
+
+def choice_table(results: Results) -> pd.DataFrame:
+    """Text cells: policy, condition, the attack that it is, of how many, its mean return, runner-up and its distance.
+
+    Without rows if nobody tells what was chosen; of two choices on the same episodes the later one counts.
+    """
+    given = study(results)
+    summary, rows = summarize(given), list[dict[str, str]]()
+    for policy, again in summary[summary["attack"] == WORST].groupby("policy", sort=False):
+        told = records(runs_of(given.about), checkpoints_of(prepare(given), str(policy)))
+        for _, row in again.iterrows():
+            own = told.get(tuple(row[CELL]), [])
+            newest = {(one["checkpoint"], one.get("seed"), one.get("episodes")): one for one in own}
+            rows += [_line(row, one) for one in newest.values()]
+    return pd.DataFrame(rows[:MOST_ROWS])
+
+
+def checkpoints_of(episodes: pd.DataFrame, policy: str) -> list[str]:
+    """The policy files that a policy's episodes come from."""
+    return [str(name) for name in episodes.loc[episodes["policy"] == policy, "checkpoint"].unique()]
+
+
+def _line(row: pd.Series, told: Mapping[str, Any]) -> dict[str, str]:
+    means = told.get("mean_returns") or {}
+    weaker, low, high = (f"{value:z.1f}" if value is not None else "–" for value in told.get("margin") or [None] * 3)
+    return {
+        "policy": str(row["policy"]),
+        "condition": condition_name(row),
+        "is": str(told["attack"]),
+        "of": str(len(means)) if means else "–",
+        "mean return": f"{means[told['attack']]:z.1f}" if means.get(told["attack"]) is not None else "–",
+        "runner-up": str(told.get("runner_up", "–")),
+        "more by": weaker if low == "–" else f"{weaker} [{low}, {high}]",
+    }
+
+
+def choice_notes(conditions: pd.DataFrame, told: Records) -> list[str]:
+    """Warnings about the `worst` rows among one policy's conditions."""
+    again = conditions[conditions["attack"] == WORST]
+    said = [judge(row, others, told) for row, others in _beside(again, conditions) for judge in (_stronger, _unlucky)]
+    said += [_passed_over(row, told) for _, row in again.iterrows()]
+    unknown = [condition_name(row) for _, row in again[again["chosen"] == ""].iterrows()]
+    if unknown:
+        said.append(f"nobody tells which attack {listed(unknown)} is: the JSON beside the results does not say it.")
+    random = [condition_name(row) for _, row in again[again["flags"].str.contains("stochastic-policy")].iterrows()]
+    if random:
+        said.append(
+            f"chance had a say in what {listed(random)} is: the policy does not repeat its actions, so the strongest "
+            "attack of some episodes need not be that of others."
+        )
+    return [sentence for sentence in said if sentence]
+
+
+def _beside(again: pd.DataFrame, conditions: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+    """Every `worst` row with the attacks of the same cell that could have been it."""
+    for _, row in again.iterrows():
+        same = conditions[(conditions[CELL] == row[CELL]).all(axis=1) & ~conditions["attack"].isin([WORST, "none"])]
+        yield row, same[~same["attack"].map(stands_apart).astype(bool)]
+
+
+def _tried(worst: pd.Series, told: Records) -> set[str]:
+    return {name for one in told.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
+
+
+def _unlucky(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
+    """The attack that was chosen has done better on a few episodes than it does."""
+    below = others[(others["high"] < worst["low"]) & others["attack"].isin(_tried(worst, told))]
+    if below.empty:
+        return ""
+    names = [condition_name(row) for _, row in below.iterrows()]
+    return (
+        f"{listed(names)} lies below {condition_name(worst)} with its whole interval, so the choice was luck: evaluate "
+        "both with more --episodes."
+    )
+
+
+def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
+    tried = _tried(worst, told)
+    below = others[(others["mean"] < worst["mean"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
+    if below.empty:
+        return ""
+    names = [condition_name(row) for _, row in below.iterrows()]
+    return (
+        f"{listed(names)} has a lower mean than {condition_name(worst)}, which was chosen without it: evaluate it "
+        "together with --attack worst."
+    )
+
+
+def _passed_over(worst: pd.Series, told: Records) -> str:
+    names = {str(name) for one in told.get(tuple(worst[CELL]), []) for name in one.get("passed_over") or ()}
+    if not names:
+        return ""
+    return (
+        f"{listed(sorted(names))} was passed over in the choice of {condition_name(worst)}: episodes of it broke off, "
+        "and what they earned is not the return of a complete episode."
+    )

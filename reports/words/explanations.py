@@ -1,0 +1,45 @@
+"""What a flag or a note means and what to do about it: the words of docs/flags.md, which are written nowhere else."""
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PLACES = (Path(__file__).with_name("flags.md"), Path(__file__).parents[2] / "docs" / "flags.md")
+"""In an installed package the document stands beside this module, in a checkout in docs/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A heading of the document (the name of a flag, or words of a note) and the paragraphs below it."""
+
+    heading: str
+    paragraphs: tuple[str, ...]
+
+
+def of_flag(name: str) -> Explanation | None:
+    """The explanation of a flag, or None for a flag of somebody else's."""
+    return next((found for found in explanations() if found.heading == f"`{name}`"), None)
+
+
+def of_note(sentence: str) -> Explanation | None:
+    """The explanation whose heading quotes the sentence, … standing for what differs from note to note; or None."""
+    for found in explanations():
+        parts = [part.strip() for part in found.heading.strip("“”").split("…")]
+        if found.heading.startswith("“") and all(part in sentence for part in parts):
+            return found
+    return None
+
+
+@functools.cache
+def explanations() -> tuple[Explanation, ...]:
+    """Every section of the document, in its order; none where the document is missing."""
+    text = next((place.read_text("utf-8") for place in PLACES if place.exists()), "")
+    sections = re.split(r"^### ", re.sub(r"^##? .*$", "", text, flags=re.M), flags=re.M)[1:]
+    return tuple(_explanation(section) for section in sections)
+
+
+def _explanation(section: str) -> Explanation:
+    heading, _, body = section.partition("\n")
+    paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", body))
+    return Explanation(heading=heading.strip(), paragraphs=tuple(paragraph for paragraph in paragraphs if paragraph))

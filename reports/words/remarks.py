@@ -1,0 +1,132 @@
+"""What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
+
+import pandas as pd
+
+from reports.numbers.grids import families
+from reports.numbers.names import condition_name, listed
+from reports.numbers.pairing import repeated_cells
+from reports.numbers.provenance import runs_of
+from reports.numbers.summary import Results, Study, prepare, study, summarize
+from reports.numbers.worst import most
+from reports.rows.schema import KEY
+from reports.words.choosing import checkpoints_of, choice_notes, records
+from reports.words.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
+
+FEW_EPISODES = 10
+FEW_RUNS = 5
+MOST = 6
+
+
+def notes(results: Results) -> list[str]:
+    """Warnings about these results, in order of weight; the empty list if there is nothing to warn of.
+
+    Raises ValueError as `summarize` does.
+    """
+    return list(study(results).once(_notes))
+
+
+def _notes(given: Study) -> list[str]:
+    episodes, summary = prepare(given), summarize(given)
+    found: list[str] = []
+    repeated, runs = repeated_cells(episodes), runs_of(given.about)
+    for policy, conditions in summary.groupby("policy", sort=False):
+        said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
+        said += yardstick(conditions, episodes)
+        said += _first(rises(conditions, episodes))
+        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
+        for judge in (_unclear, _flagged, _missing, _thin):
+            said += _first(judge(conditions))
+        found += [f"{policy}: {sentence}" for sentence in said]
+    return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
+
+
+def _first(sentences: list[str]) -> list[str]:
+    """As many sentences of one kind as anybody reads, and how many there are beyond them."""
+    if len(sentences) <= MOST + 1:
+        return sentences
+    return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
+
+
+def _unclear(conditions: pd.DataFrame) -> list[str]:
+    same = changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
+    changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
+    moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
+    names = [condition_name(row) for _, row in changed[~moved].iterrows()]
+    said = []
+    if names:
+        said.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
+    alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
+    if len(alone):
+        names = [condition_name(row) for _, row in alone.iterrows()]
+        said.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
+    return said
+
+
+def _is_untouched(conditions: pd.DataFrame) -> pd.Series:
+    """Whether each condition is the untouched point of a grid or sample, as far as names and scores tell."""
+    found = pd.Series(False, index=conditions.index)
+    for family in families(conditions):
+        cells = family.cells
+        found[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
+    return found
+
+
+def _flagged(conditions: pd.DataFrame) -> list[str]:
+    flagged = conditions[conditions["flags"] != ""]
+    return [
+        f"† {condition_name(row)} is flagged: {row['flags']} of {row['n']} episodes." for _, row in flagged.iterrows()
+    ]
+
+
+def _missing(conditions: pd.DataFrame) -> list[str]:
+    return [
+        f"† {condition_name(row)} leaves out {row['left_out']} of {row['n']} episodes, which have no finite return; "
+        "its mean is that of the others."
+        for _, row in conditions[conditions["left_out"] > 0].iterrows()
+    ]
+
+
+def _thin(conditions: pd.DataFrame) -> list[str]:
+    said = []
+    if (conditions["metric"] == "return").any():
+        said.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
+    fewest = int((conditions["n"] - conditions["left_out"]).min())
+    if fewest < FEW_EPISODES:
+        said.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
+    runs = int(conditions["seeds"].min())
+    if runs == 1:
+        said.append("one training run: the intervals cover its episodes, not what another training seed would give.")
+    elif runs < FEW_RUNS:
+        said.append(
+            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they hold only if runs are "
+            "spread normally, which so few cannot show."
+        )
+    return said
+
+
+def _unrepeatable(clean: pd.DataFrame) -> list[str]:
+    """Clean episodes evaluated beside two budgets must agree: the budget is not used."""
+    clean = clean[clean["attack"] == "none"]
+    if len(clean[["unit", "norm"]].drop_duplicates()) < 2:
+        return []  # one budget: `check` has seen that no episode is there twice
+    distinct = clean.assign(unit="", norm="").drop_duplicates([*KEY, "return", "length"])
+    several = int(distinct.duplicated(list(KEY)).sum())
+    if not several:
+        return []
+    return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+
+
+def _chosen(summary: pd.DataFrame) -> list[str]:
+    blocks = [block for name, block in summary.groupby("block") if name != "clean"]
+    if max((most(block) for block in blocks), default=0) < 2:
+        return []
+    said = [
+        "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
+        "again with another seed before quoting it."
+    ]
+    if families(summary):
+        said.append(
+            "The worst point of a grid or sample is the worst of the points that were tried, not of the set they stand "
+            "for: a finer grid or a larger sample can only lower it."
+        )
+    return said
