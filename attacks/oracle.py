@@ -14,7 +14,7 @@ from torch import Tensor
 from attacks.noise import Noise
 from attacks.objectives import Objective, q_mean, value
 from attacks.search import loss
-from attacks.target import GRADIENTS, Target
+from attacks.target import Target
 from attacks.threat import Threat
 from attacks.world import Attack, Fork, World
 
@@ -64,7 +64,7 @@ class Oracle:
         return partial(self._search, world)
 
     def _search(self, world: World, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        cheap = [attack for attack in self.cheap if _serves(target, attack, obs)]
+        cheap = [attack for attack in self.cheap if _serves(target, attack)]
         kept = [Constant(direction=row) for row in directions((self.candidates + 1) // 2, obs.shape[1])]
         goes_on: list[Attack] = [undisturbed, *cheap, *kept]
         proposed = [threat.project(obs, attack(target, obs.clone(), threat, noise)) for attack in goes_on]
@@ -140,14 +140,7 @@ def directions(n: int, sensors: int) -> Tensor:
     return torch.from_numpy(np.stack([half, -half], 1).reshape(-1, sensors)[:n]).float()
 
 
-def _serves(target: Target, attack: Attack, obs: Tensor) -> bool:
-    """Whether the target has what the attack says that it needs."""
+def _serves(target: Target, attack: Attack) -> bool:
+    """Whether the target has what the attack says it needs."""
     needs = getattr(attack, "needs", None)
-    return needs is None or all(_has(target, need, obs) for need in needs(target))
-
-
-def _has(target: Target, need: str, obs: Tensor) -> bool:
-    if need != GRADIENTS:
-        return getattr(target, need) is not None
-    with torch.enable_grad():
-        return bool(target.policy(obs[:1].clone().requires_grad_()).requires_grad)
+    return needs is None or all(target.has(need) for need in needs(target))

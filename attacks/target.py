@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -76,6 +77,29 @@ class Target:
                 f"{offered}; choose one of these."
             )
         return self.obs_scale[unit]
+
+    def open_scale(self, unit: str) -> Tensor:
+        """Return `scale` (S + H,) for a Threat: what the policy remembers is closed to every attack."""
+        scale = self.scale(unit)
+        return torch.cat([scale, torch.zeros_like(self.start, dtype=scale.dtype)])
+
+    @property
+    def start(self) -> Tensor:
+        """What a new episode begins to remember (H,), nothing for a policy without memory."""
+        return torch.zeros(0) if self.memory is None else self.memory.start
+
+    @property
+    def blank(self) -> Tensor:
+        """A row of zeros with the memory of a new episode (1, S + H), to try something on."""
+        size = len(next(iter(self.obs_scale.values())))
+        return torch.cat([torch.zeros(size), self.start])[None]
+
+    def has(self, need: str) -> bool:
+        """Return whether it has what an attack may need: one of its fields, or `GRADIENTS` of the action."""
+        if need != GRADIENTS:
+            return getattr(self, need) is not None
+        with torch.enable_grad():
+            return bool(self.policy(self.blank.requires_grad_()).requires_grad)
 
     def require_critic(self) -> Critic:
         """Return the critic; ValueError naming the way out if there is none."""

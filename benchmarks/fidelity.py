@@ -13,7 +13,6 @@ xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, b
 import argparse
 import contextlib
 import io
-import random
 import sys
 import time
 import types
@@ -26,6 +25,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from benchmarks.reference import import_parts, make_buffers, make_policy, nothing, seed_everything
 from microbench.agent import Agent
 from microbench.algorithms import ALGORITHMS
 from microbench.config import TrainConfig, load_preset
@@ -56,29 +56,15 @@ def ours(dataset: Dataset, task: Task, config: TrainConfig, seed: int, score: Sc
 
 def reference(dataset: Dataset, config: TrainConfig, seed: int, score: Score, checkout: Path) -> Curve:
     """The reference's networks, dynamics, update and rollout, in the order of its own loop."""
-    parts = _import(checkout)
-    random.seed(seed)  # the reference draws from the global generators
-    np.random.seed(seed)  # noqa: NPY002  # as above
-    torch.manual_seed(seed)
+    parts = import_parts(checkout)
+    seed_everything(seed)
     obs_size, action_size = dataset.obs.shape[1], dataset.action.shape[1]
-    policy, actor_optimiser, dynamics = _policy(parts, config, obs_size, action_size)
+    policy, actor_optimiser, dynamics = make_policy(parts, config, obs_size, action_size)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(actor_optimiser, config.epochs)
-    real, fake = (
-        parts["ReplayBuffer"](rows, (obs_size,), np.float32, action_size, np.float32)
-        for rows in (len(dataset), config.rollout_batch * config.rollout_length * config.retain)
-    )
-    real.load_dataset(
-        {
-            "observations": dataset.obs,
-            "actions": dataset.action,
-            "rewards": dataset.reward,
-            "next_observations": dataset.next_obs,
-            "terminals": dataset.terminal,
-        }
-    )
-    silent = types.SimpleNamespace(model_dir=None, **dict.fromkeys(("log", "logkv", "set_timestep"), _nothing))
-    silent.dumpkvs = _nothing
-    dynamics.save = _nothing
+    real, fake = make_buffers(parts, dataset, config)
+    silent = types.SimpleNamespace(model_dir=None, **dict.fromkeys(("log", "logkv", "set_timestep"), nothing))
+    silent.dumpkvs = nothing
+    dynamics.save = nothing
     dynamics.train(
         real.sample_all(), silent, max_epochs=config.max_dynamics_epochs, max_epochs_since_update=config.patience
     )
@@ -92,85 +78,6 @@ def reference(dataset: Dataset, config: TrainConfig, seed: int, score: Score, ch
             cosine.step()
             if epoch % config.evaluate_every == 0:
                 yield update + 1, score(lambda obs: policy.actforward(obs, True)[0])
-
-
-def _policy(parts: dict[str, Any], config: TrainConfig, obs_size: int, action_size: int) -> tuple[Any, Any, Any]:
-    """The policy with its networks and optimisers, the actor's optimiser, and the dynamics."""
-    hidden = list(config.hidden)
-    backbone = parts["MLP"](input_dim=obs_size, hidden_dims=hidden)
-    head = parts["TanhDiagGaussian"](
-        latent_dim=backbone.output_dim, output_dim=action_size, unbounded=True, conditioned_sigma=True
-    )
-    actor = parts["ActorProb"](backbone, head, "cpu")
-    critics = torch.nn.ModuleList(
-        parts["Critic"](parts["MLP"](input_dim=obs_size + action_size, hidden_dims=hidden), "cpu") for _ in range(2)
-    )
-    model = parts["EnsembleDynamicsModel"](
-        obs_dim=obs_size,
-        action_dim=action_size,
-        hidden_dims=list(config.dynamics_hidden),
-        num_ensemble=config.members,
-        num_elites=config.elites,
-        weight_decays=[2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4],
-        device="cpu",
-    )
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.dynamics_lr)
-    dynamics = parts["EnsembleDynamics"](model, optimiser, parts["StandardScaler"](), parts["hopper"])
-    actor_optimiser = torch.optim.Adam(actor.parameters(), lr=config.actor_lr)
-    policy = parts["MICROPolicy"](
-        dynamics,
-        actor,
-        critics,
-        actor_optimiser,
-        torch.optim.Adam(critics.parameters(), lr=config.critic_lr),
-        tau=config.tau,
-        gamma=config.gamma,
-        alpha=config.alpha,
-        penalty_coef=config.beta,
-        num_samples=config.samples,
-        deterministic_backup=config.deterministic_backup,
-    )
-    return policy, actor_optimiser, dynamics
-
-
-def _import(checkout: Path) -> dict[str, Any]:
-    """What is used of the reference; packages that it imports but that are not needed here are empty."""
-    for name in ("gym", "gym.envs", "gym.envs.mujoco", "gym.envs.mujoco.mujoco_env", "d4rl"):
-        sys.modules.setdefault(name, _Anything(name))
-    sys.modules.setdefault("utils.logger", _Anything("utils.logger"))
-    sys.path.insert(0, str(checkout))
-    wanted = {
-        "models.nets": ("MLP",),
-        "models.dist": ("TanhDiagGaussian",),
-        "models.actor_critic": ("ActorProb", "Critic"),
-        "models.dynamics_model": ("EnsembleDynamicsModel",),
-        "dynamics": ("EnsembleDynamics",),
-        "utils.scaler": ("StandardScaler",),
-        "utils.buffer": ("ReplayBuffer",),
-        "policies": ("MICROPolicy",),
-    }
-    found: dict[str, Any] = {}
-    for module, names in wanted.items():
-        loaded = __import__(module, fromlist=list(names))
-        found |= {name: getattr(loaded, name) for name in names}
-    found["hopper"] = __import__("utils.termination_fns", fromlist=["x"]).termination_fn_hopper
-    return found
-
-
-class _Anything(types.ModuleType):
-    """A module in which every name is another one."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Anything(name)
-
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
-        return (object,)  # where it is a base class
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    """What the reference logs is not wanted."""
 
 
 def measure(side: str, seed: int, config: TrainConfig, folder: Path, checkout: Path | None, episodes: int) -> None:

@@ -73,17 +73,18 @@ def outcome(path: Path) -> str:
 
 def main() -> None:
     """Print the counts; exit code 1 if there is anything but policies and refusals."""
-    from tests.microbench import foreign_files, hostile_files
+    from tests.microbench.foreign_table import FILES
+    from tests.microbench.hostile_corpus import corpus
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng, counts, slowest = random.Random(arguments.seed), collections.Counter[str](), 0.0
-    contents = {name: make() for name, make in foreign_files.FILES.items()}
+    contents = {name: make() for name, make in FILES.items()}
     with tempfile.TemporaryDirectory() as folder:
         canary, path = Path(folder) / "canary", Path(folder) / "policy"
-        hostile = hostile_files.corpus(canary)
+        hostile = corpus(canary)
         for content in hostile.values():
             path.write_bytes(content)
             counts[f"hostile, {outcome(path)}"] += 1

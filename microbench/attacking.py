@@ -95,13 +95,12 @@ def judge_of(text: str, task: Task, target: Target) -> Judge | None:
 
 def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) -> list[Cell]:
     """The cells, every attack that asks a critic put once for each of them: files, or `own` for the checkpoint's."""
-    found = []
-    for cell in cells:
-        fixed = cell.attack in ("none", WORST) or cell.attack.startswith(PREFIX)
-        asks = not fixed and bool(critics) and asks_critic(find_attack(cell.attack), target)
-        texts = named(cell.attack, critics) if asks else [cell.attack]
-        found += [replace(cell, attack=text) for text in texts]
-    return found
+    texts = {text: [text] for text in dict.fromkeys(cell.attack for cell in cells)}
+    for text in texts if critics else ():
+        fixed = text in ("none", WORST) or text.startswith(PREFIX)
+        if not fixed and asks_critic(find_attack(text), target):
+            texts[text] = named(text, critics)
+    return [replace(cell, attack=text) for cell in cells for text in texts[cell.attack]]
 
 
 def each_sensor(task: Task, cells: Sequence[Cell]) -> list[Cell]:
@@ -139,11 +138,10 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     if isinstance(attack, Adversary):
         target = attack.remembering(target)
     eps = torch.tensor([[cell.eps] for cell in cells], dtype=torch.float32)
-    scale = target.scale(conditions.unit)
+    scale = target.open_scale(conditions.unit)
     if sensors := sensors_of(text):
-        scale = torch.where(torch.from_numpy(chosen(task, sensors)), scale, 0.0)
-    if target.memory is not None:  # no attack touches what the policy remembers
-        scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
+        marked = torch.from_numpy(chosen(task, sensors))
+        scale = torch.where(torch.cat([marked, marked.new_zeros(len(scale) - len(marked))]), scale, 0.0)
     norm, in_range = ball(conditions.norm)
     low, high = _bounds(target, len(scale)) if in_range else (None, None)
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name

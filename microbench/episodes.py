@@ -90,7 +90,7 @@ def run_episodes(
     returns, lengths = np.zeros(n), np.zeros(n, np.int64)
     first = as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
     flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
-    memory = first.new_zeros(n, 0) if target.memory is None else target.memory.start.expand(n, -1)
+    memory = target.start.expand(n, -1)
     is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
     flags["stochastic-policy"] = np.full(n, is_stochastic)
     probing = Probing(target, None if is_stochastic else attack, seeds)

@@ -12,9 +12,8 @@ from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS
 from microbench.adversaries.statistics import normalised
 from microbench.adversaries.storing import Stored
+from microbench.episodes import BLOCK_ROWS as BLOCK
 from microbench.errors import UserError
-
-BLOCK = 8  # matrix products of other sizes take other kernels for what is left over, whose last bits differ
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attacks import Target
+from microbench.episodes import as_tensor, remembered
 from microbench.simulate import RestartingSimulator
 
 FIRST_SEED = 2**31  # training episodes have seeds from here on, evaluations those below
@@ -39,20 +40,19 @@ class Rows:
     def __init__(self, target: Target, simulator: RestartingSimulator, rng: np.random.Generator) -> None:
         self._target, self._simulator = target, simulator
         n, horizon = simulator.n, simulator.task.horizon
-        self._start = torch.zeros(0) if target.memory is None else target.memory.start
         self._seeds = _fresh_seeds(rng, n)
         self._limit = rng.integers(1, horizon, n, endpoint=True)
         self._age, self._earned = np.zeros(n, np.int64), np.zeros(n)
         self._actions = np.zeros((horizon, n, len(simulator.action_low)), np.float32)  # of the running episodes
         self.finished: list[float] = []  # returns of whole episodes since somebody last looked
         obs = simulator.reset(self._seeds.tolist())
-        self.obs = torch.cat([_as_tensor(obs), self._start.expand(n, -1)], 1)  # (N, S + H)
+        self.obs = torch.cat([as_tensor(obs), self._target.start.expand(n, -1)], 1)  # (N, S + H)
 
     @torch.no_grad()
     def step(self, seen: Tensor, rng: np.random.Generator) -> Moved:
         """Let the policy act on seen (N, S + H); new episodes take their seeds from `rng`."""
         action = self._target.policy(seen).float().numpy()
-        memory = seen[:, :0] if self._target.memory is None else self._target.memory.advance(seen, self.obs)
+        memory = remembered(self._target, seen, self.obs)
         known = np.isfinite(action).all(1)
         if not known.all():
             action = np.where(known[:, None], action, 0)
@@ -60,7 +60,7 @@ class Rows:
         everybody = np.arange(len(action))
         self._actions[self._age, everybody] = action
         state, reward, terminated, cut = self._simulator.step(action, everybody)
-        last = torch.cat([_as_tensor(state), memory], 1) if memory.shape[1] else _as_tensor(state)
+        last = torch.cat([as_tensor(state), memory], 1) if memory.shape[1] else as_tensor(state)  # no copy
         known &= np.isfinite(reward) & np.isfinite(last.numpy()).all(1)
         if not known.all():
             reward, last = np.where(known, reward, 0), last.nan_to_num(0, 0, 0)
@@ -79,9 +79,9 @@ class Rows:
         self.finished += self._earned[ids][whole[ids]].tolist()
         self._seeds[ids], self._limit[ids] = _fresh_seeds(rng, len(ids)), horizon
         self._age[ids], self._earned[ids] = 0, 0.0
-        obs = _as_tensor(self._simulator.restart(ids, self._seeds[ids].tolist()))
+        obs = as_tensor(self._simulator.restart(ids, self._seeds[ids].tolist()))
         self.obs = self.obs.clone()
-        self.obs[torch.from_numpy(ids)] = torch.cat([obs, self._start.expand(len(ids), -1)], 1)
+        self.obs[torch.from_numpy(ids)] = torch.cat([obs, self._target.start.expand(len(ids), -1)], 1)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What the running episodes are: their seeds and the actions since their starts."""
@@ -107,8 +107,3 @@ _STATE = ("seeds", "limit", "age", "earned")
 
 def _fresh_seeds(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     return rng.integers(FIRST_SEED, 2 * FIRST_SEED, count)
-
-
-def _as_tensor(obs: NDArray[np.float64]) -> Tensor:
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which ends the episode
-        return torch.from_numpy(obs.astype(np.float32))

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
-
 import attacks
 from attacks import Attack, Target
 from attacks.target import GRADIENTS
@@ -31,15 +29,6 @@ WAYS_OUT: Mapping[str, str] = {
 """The same → what to say where it is not there."""
 
 
-def has_gradients(target: Target) -> bool:
-    """Whether the action depends differentiably on the observation."""
-    size = len(target.scale(next(iter(target.obs_scale))))
-    memory = torch.zeros(0) if target.memory is None else target.memory.start
-    with torch.enable_grad():
-        obs = torch.cat([torch.zeros(size), memory])[None].requires_grad_()
-        return bool(target.policy(obs).requires_grad)
-
-
 def missing(attack: Attack, target: Target) -> str:
     """What the policy lacks for this attack and what to use instead; empty if nothing.
 
@@ -48,7 +37,7 @@ def missing(attack: Attack, target: Target) -> str:
     for need in attacks.needs_of(attack, target):
         if need not in WHAT:
             return f"it says that it needs {need!r}; expected some of {', '.join(WHAT)}"
-        if not (has_gradients(target) if need == GRADIENTS else getattr(target, need) is not None):
+        if not target.has(need):
             return f"it needs {WHAT[need]}, {WAYS_OUT[need]}"
     return ""
 

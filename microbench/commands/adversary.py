@@ -96,9 +96,7 @@ def _opponent(checkpoint: Checkpoint, conditions: Conditions, options: Adversary
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
     target = checkpoint.target
-    scale = target.scale(conditions.unit)
-    if target.memory is not None:  # no attack touches what the policy remembers
-        scale = torch.cat([scale, scale.new_zeros(len(target.memory.start))])
+    scale = target.open_scale(conditions.unit)
     threat = Threat(eps=options.eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
     return Opponent(target=target, task=task, threat=threat, method=options.method)
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from attacks.target import GRADIENTS
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
-from microbench.checkpoints.offers import has_gradients, servable
+from microbench.checkpoints.offers import servable
 from microbench.runs import find_policy
 
 
@@ -26,13 +27,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "train_seed": checkpoint.train_seed,
         **{name: value for name, value in checkpoint.about.items() if value not in (None, "")},
         "units": {unit: [round(float(width), 6) for width in scale] for unit, scale in target.obs_scale.items()},
-        "gradients": has_gradients(target),
+        "gradients": target.has(GRADIENTS),
         "critic": target.critic is not None,
         "ensemble": target.critics is not None,
         "state_value": target.state_value is not None,
         "obs_bounds": target.obs_bounds is not None,
         "distribution": target.distribution is not None,
-        "memory": 0 if target.memory is None else len(target.memory.start),
+        "memory": len(target.start),
         "inferred": dict(checkpoint.inferred),
         "attacks": {name: why or "yes" for name, why in attackable.items()},
     }

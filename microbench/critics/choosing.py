@@ -105,7 +105,7 @@ def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
 
 
 def _check_sizes(found: Judge, task: Task, target: Target) -> None:
-    obs = _blank(target)
+    obs = target.blank
     try:
         with torch.no_grad():
             fine = found.critic(obs, torch.zeros(1, task.action_size)).shape == (1,)
@@ -126,7 +126,7 @@ def judged_by(target: Target, found: Judge) -> Target:
 def asks_critic(attack: Attack, target: Target) -> bool:
     """Whether the attack calls a critic if there is one: it is tried on one row. One that refuses counts as asking."""
     asked = []
-    obs = _blank(target)
+    obs = target.blank
 
     def spy(state: Tensor, action: Tensor) -> Tensor:
         asked.append(True)
@@ -151,8 +151,3 @@ def named(text: str, critics: Sequence[str]) -> list[str]:
     return [
         text if critic == OWN else str(replace(spec, settings={**spec.settings, SETTING: critic})) for critic in critics
     ]
-
-
-def _blank(target: Target) -> Tensor:
-    memory = torch.zeros(0) if target.memory is None else target.memory.start
-    return torch.cat([torch.zeros(len(target.scale("raw"))), memory])[None]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attacks import Noise, Target
 from microbench.critics.steps import Steps, actions_of
-from microbench.episodes import deterministic_action
+from microbench.episodes import as_tensor, deterministic_action, remembered
 from microbench.simulate import Simulator, make_simulator, nominal_model
 from microbench.tasks import Task
 
@@ -46,14 +46,13 @@ def walk(
     numbers are no longer finite ends before that step.
     """
     ids = np.arange(simulator.n)
-    obs = _with_memory(torch.from_numpy(simulator.reset(seeds)).float(), _first_memory(target, len(ids)))
+    obs = torch.cat([as_tensor(simulator.reset(seeds)), target.start.expand(len(ids), -1)], 1)
     time = 0
     while len(ids):
         action = change(time, ids, torch.from_numpy(deterministic_action(target.policy, obs)))
         action = action.clamp(torch.from_numpy(simulator.action_low), torch.from_numpy(simulator.action_high))
         state, reward, terminated, truncated = simulator.step(action.numpy(), ids)
-        memory = obs[:, :0] if target.memory is None else _advanced(target, obs)
-        next_obs = _with_memory(torch.from_numpy(state).float(), memory)
+        next_obs = torch.cat([as_tensor(state), remembered(target, obs, obs)], 1)
         rewards = torch.from_numpy(reward).float()
         fine = (next_obs.isfinite().all(1) & rewards.isfinite() & action.isfinite().all(1)).numpy()
         yield Step(
@@ -84,7 +83,7 @@ def roll_out(target: Target, task: Task, seeds: Sequence[int], noise: Sequence[f
 def _explored(target: Target, task: Task, seeds: Sequence[int], sizes: Tensor) -> Iterator[Step]:
     simulator = make_simulator(task, [nominal_model(task)] * len(seeds))
     half = torch.from_numpy(simulator.action_high - simulator.action_low) / 2
-    draws = Noise([np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, STREAM)))) for seed in seeds])
+    draws = Noise.from_seeds(seeds, STREAM)
 
     def explore(time: int, ids: NDArray[np.int64], action: Tensor) -> Tensor:
         return action + sizes[ids, None] * half * draws.rows(torch.from_numpy(ids)).normal(task.action_size)
@@ -122,17 +121,3 @@ def _joined(target: Target, parts: Sequence[Step]) -> Steps:
         next_executed=torch.where(last[:, None], intended, action.roll(-1, 0)),
         lengths=lengths,
     )
-
-
-def _first_memory(target: Target, rows: int) -> Tensor:
-    return torch.zeros(rows, 0) if target.memory is None else target.memory.start.expand(rows, -1)
-
-
-@torch.no_grad()
-def _advanced(target: Target, obs: Tensor) -> Tensor:
-    assert target.memory is not None
-    return target.memory.advance(obs, obs)
-
-
-def _with_memory(obs: Tensor, memory: Tensor) -> Tensor:
-    return torch.cat([obs, memory], 1)

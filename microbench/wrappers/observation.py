@@ -79,8 +79,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
             self._noise = Noise.from_seeds([seed])
         elif self._noise is None:
             self._noise = Noise([np.random.default_rng()])
-        memory = self._under.target.memory
-        self._memory = torch.zeros(1, 0) if memory is None else memory.start.expand(1, -1)
+        self._memory = self._under.target.start[None]
         return self._attacked(obs), info | {"clean_obs": obs}
 
     def step(self, action: Any) -> tuple[Obs, Any, bool, bool, dict[str, Any]]:

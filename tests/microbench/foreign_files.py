@@ -1,10 +1,8 @@
 """Small files of every family, written by hand from random weights: nothing here was made by the libraries named."""
 
-import importlib.util
 import io
 import json
 import pickle
-import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -398,128 +396,6 @@ def d4rl_policy(*, inward: bool = False) -> bytes:
         stored = value.T if inward and name.endswith("weight") else value
         entries[f"metadata/policy/{name.replace('.', '/')}"] = stored.numpy()
     return hdf5(entries | {"metadata/policy/nonlinearity": np.bytes_(b"relu")})
-
-
-# ---- programs
-
-JIT: Any = torch.jit  # has no types
-
-
-class Program(torch.nn.Module):
-    """An actor with everything that policies compute: normalised observations, a squashed mean, a spread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.trunk = torch.nn.Sequential(
-            torch.nn.Linear(OBS, WIDTH), torch.nn.ReLU(), torch.nn.LayerNorm(WIDTH), torch.nn.Linear(WIDTH, WIDTH)
-        )
-        self.head = torch.nn.Linear(WIDTH, 2 * ACTIONS)
-        self.mean = torch.nn.Parameter(torch.linspace(-1, 1, OBS))
-        self.widths = torch.nn.Parameter(torch.tensor([1.0, 2.0, 0.5]))
-
-    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        z = ((obs - self.mean) / 2.0).clamp(-10, 10)
-        mean, log_std = torch.chunk(self.head(torch.nn.functional.elu(self.trunk(z))), 2, -1)
-        return torch.tanh(mean) * self.widths + 0.1, torch.clamp(log_std, -20, 2).exp()
-
-
-def torchscript(kind: str = "traced", program: Callable[[], torch.nn.Module] = Program) -> bytes:
-    """What `torch.jit.save` writes of a module that is traced, scripted or frozen."""
-    module, buffer = program().eval(), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would like to see another exporter used
-        made = JIT.trace(module, torch.zeros(1, OBS)) if kind == "traced" else JIT.script(module)
-        JIT.save(JIT.freeze(made) if kind == "frozen" else made, buffer)
-    return buffer.getvalue()
-
-
-def script(body: str, **attributes: Any) -> bytes:
-    """A TorchScript file of one method, written by hand; `weight` (ACTIONS, OBS) is there unless said otherwise."""
-    weight = weights(OBS, ACTIONS, names=["a"])["a.weight"]
-    members = _members(saved(Foreign("__torch__.Net", **({"weight": weight} | attributes))))
-    text = "class Net(Module):\n  def forward(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n"
-    text += "".join(f"    {line}\n" for line in body.splitlines())
-    constants = {"archive/constants.pkl": pickle.dumps((), 2), "archive/code/__torch__.py": text.encode()}
-    return zipped(members | constants)
-
-
-def _members(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def onnx(nodes: list[Any], stored: Mapping[str, Any], *, output: str = "action", opset: int = 18) -> bytes:
-    """A graph obs (B, OBS) → `output` (B, ACTIONS)."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "policy",
-        [info("obs", TensorProto.FLOAT, ["batch", OBS])],
-        [info(output, TensorProto.FLOAT, ["batch", ACTIONS])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    return bytes(made.SerializeToString())
-
-
-def onnx_actor() -> bytes:
-    """Two layers, a squashed mean and a spread that is not asked for."""
-    from onnx import helper
-
-    tensors = mlp(names=("l1", "l2", "l3"))
-    node = helper.make_node
-    nodes = [
-        node("Gemm", ["obs", "l1.weight", "l1.bias"], ["a"], transB=1),
-        node("Relu", ["a"], ["b"]),
-        node("Gemm", ["b", "l2.weight", "l2.bias"], ["c"], transB=1),
-        node("Elu", ["c"], ["d"]),
-        node("Gemm", ["d", "l3.weight", "l3.bias"], ["e"], transB=1),
-        node("RandomNormalLike", ["e"], ["noise"]),
-        node("Tanh", ["e"], ["action"]),
-    ]
-    return onnx(nodes, {name: value.numpy() for name, value in tensors.items()})
-
-
-HAS_ONNX = importlib.util.find_spec("onnx") is not None
-
-
-FILES: dict[str, Callable[[], bytes]] = {
-    "sb3-ppo.zip": sb3,
-    "sb3-sac.zip": lambda: sb3("sac"),
-    "sb3-tqc.zip": lambda: sb3("tqc"),
-    "sb3-td3.zip": lambda: sb3("td3"),
-    "sb3-ars.zip": lambda: sb3("ars"),
-    "sb3-ars-linear.zip": lambda: sb3("ars-linear"),
-    "sb3-crossq.zip": lambda: sb3("crossq"),
-    "sb3-sde.zip": lambda: sb3("sde"),
-    "sa-ppo.model": sa_ppo,
-    "sa-ppo-legacy.model": lambda: sa_ppo(legacy=True),
-    "lstm.model": lambda: sa_ppo(recurrent=True),
-    "atla.model": lambda: sa_ppo(adversary=True),
-    "wocar.model": lambda: sa_ppo(q_model=worst_case_critic()),
-    "td3.pth": lambda: torch_bytes(mlp(names=("l1", "l2", "l3"))),
-    "sac.pth": lambda: torch_bytes(mlp(actions=2 * ACTIONS, names=("net.0", "net.2", "net.4"))),
-    "expert.pkl": expert_pickle,
-    "expert.h5": expert_hdf5,
-    "corl-sac-n.pt": lambda: torch_bytes(corl("sac-n")),
-    "offlinerl-kit.pth": lambda: torch_bytes(offlinerl_kit()),
-    "rorl.pt": rorl,
-    "d3rlpy.d3": d3rlpy,
-    "d3rlpy-iql.d3": lambda: d3rlpy("iql"),
-    "d3rlpy-bc.d3": lambda: d3rlpy("bc"),
-    "cleanrl-td3.cleanrl_model": lambda: torch_bytes(cleanrl("td3")),
-    "cleanrl-ddpg.cleanrl_model": lambda: torch_bytes(cleanrl("ddpg")),
-    "cleanrl-sac.cleanrl_model": lambda: torch_bytes(cleanrl("sac")),
-    "d4rl-policy.hdf5": d4rl_policy,
-    "traced.pt": torchscript,
-    "scripted.pt": lambda: torchscript("scripted"),
-    "frozen.pt": lambda: torchscript("frozen"),
-    **({"actor.onnx": onnx_actor} if HAS_ONNX else {}),
-}
-"""Every file loads, and its task is Hopper-v4."""
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -1,18 +1,17 @@
-"""Files made to do harm, and files that are only broken: five hundred, by name. Nothing may come of any of them."""
+"""Files made to do harm, and files that are only broken: pickles, archives and tensors. Nothing may come of them."""
 
 import io
 import pickle
 import stat
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from tests.microbench import foreign_files as files
+from tests.microbench.foreign_table import FILES
 
 NAMES = (
     "os.system",
@@ -151,24 +150,24 @@ def zips() -> Iterator[tuple[str, bytes]]:
     """Archives that unpack to too much, or to somewhere else."""
     zeros = bytes(80 << 20)
     for name, inner in (("bomb.zip", "policy.pth"), ("bomb.pt", "archive/data.pkl")):
-        yield name, _zip({inner: zeros, "data": b"{}"}, zipfile.ZIP_DEFLATED)
+        yield name, zipped({inner: zeros, "data": b"{}"}, zipfile.ZIP_DEFLATED)
     yield (
         "bomb-inside.zip",
-        _zip({"policy.pth": _zip({"archive/data.pkl": zeros}, zipfile.ZIP_DEFLATED), "data": b"{}"}),
+        zipped({"policy.pth": zipped({"archive/data.pkl": zeros}, zipfile.ZIP_DEFLATED), "data": b"{}"}),
     )
-    yield "members.zip", _zip({f"m{number}": b"" for number in range(10_001)})
+    yield "members.zip", zipped({f"m{number}": b"" for number in range(10_001)})
     for name in ("../data.pkl", "/etc/data.pkl", "a/../../data.pkl", "C:/data.pkl", "..\\data.pkl"):
-        yield f"traversal-{name.replace('/', '_')}.zip", _zip({name: b"", "policy.pth": b"", "data": b"{}"})
+        yield f"traversal-{name.replace('/', '_')}.zip", zipped({name: b"", "policy.pth": b"", "data": b"{}"})
     link = zipfile.ZipInfo("archive/data.pkl")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    yield "link.pt", _zip({link: b"/etc/passwd"})
-    yield "bzip2.pt", _zip({"archive/data.pkl": b"N."}, zipfile.ZIP_BZIP2)
-    yield "lzma.pt", _zip({"archive/data.pkl": b"N."}, zipfile.ZIP_LZMA)
-    yield "no-pickle.pt", _zip({"archive/version": b"3\n"})
+    yield "link.pt", zipped({link: b"/etc/passwd"})
+    yield "bzip2.pt", zipped({"archive/data.pkl": b"N."}, zipfile.ZIP_BZIP2)
+    yield "lzma.pt", zipped({"archive/data.pkl": b"N."}, zipfile.ZIP_LZMA)
+    yield "no-pickle.pt", zipped({"archive/version": b"3\n"})
     yield "twice.pt", _twice()
 
 
-def _zip(members: dict[str, bytes] | dict[zipfile.ZipInfo, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
+def zipped(members: dict[str, bytes] | dict[zipfile.ZipInfo, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", how) as archive:
         for name, content in members.items():
@@ -178,7 +177,7 @@ def _zip(members: dict[str, bytes] | dict[zipfile.ZipInfo, bytes], how: int = zi
 
 def _twice() -> bytes:
     """Two members of one name: readers disagree on which counts."""
-    content = _zip({"archive/data.pkl": b"N.", "brchive/data.pkl": b"N."})
+    content = zipped({"archive/data.pkl": b"N.", "brchive/data.pkl": b"N."})
     return content.replace(b"brchive", b"archive")
 
 
@@ -215,20 +214,29 @@ def _parts(number: int) -> list[tuple[str, torch.Tensor]]:
     return [(part, made[f"l{number}.{part}"]) for part in ("weight", "bias")]
 
 
+def members(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def name_in(content: bytes, end: str) -> str:
+    return next(name for name in members(content) if name.endswith(end))
+
+
 def broken() -> Iterator[tuple[str, bytes]]:
     """Proper files that were cut off, damaged, or written by another machine."""
-    for name, make in files.FILES.items():
+    for name, make in FILES.items():
         content = make()
         for part in (1, 2, 3):
             yield f"cut-{part}-{name}", content[: len(content) * part // 4]
     for name in ("sb3-ppo.zip", "sa-ppo.model", "td3.pth"):
-        content = files.FILES[name]()
+        content = FILES[name]()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             largest = max(archive.infolist(), key=lambda info: info.file_size)
         place = largest.header_offset + largest.file_size // 2 + 64
         yield f"flipped-{name}", content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :]
-    td3 = files.FILES["td3.pth"]()
-    yield "big-endian.pth", _zip(_members(td3) | {_name(td3, "byteorder"): b"big"})
+    td3 = FILES["td3.pth"]()
+    yield "big-endian.pth", zipped(members(td3) | {name_in(td3, "byteorder"): b"big"})
     yield (
         "big-endian-legacy.pth",
         inside(b"N.", legacy=True).replace(b"little_endianq\x02\x88", b"little_endianq\x02\x89"),
@@ -248,158 +256,3 @@ def broken() -> Iterator[tuple[str, bytes]]:
             f"noise-{number}",
             torch.randint(0, 256, (2000,), generator=generator, dtype=torch.uint8).numpy().tobytes(),
         )
-
-
-def _members(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def _name(content: bytes, end: str) -> str:
-    return next(name for name in _members(content) if name.endswith(end))
-
-
-def texts(canary: Path) -> Iterator[tuple[str, str]]:
-    """Bodies of TorchScript programs that reach for what no policy needs, or never end."""
-    yield "system", f"return __import__('os').system('touch {canary}')"
-    yield "open", f"return open('{canary}', 'w')"
-    yield "exec", f"return exec('import os; os.system(\"touch {canary}\")')"
-    yield "class", "return x.__class__.__mro__[1].__subclasses__()"
-    yield "getattr", "return getattr(self, '__class__')"
-    yield "getattr-tensor", "return getattr(x, 'data')"
-    yield "method", "return x.numpy()"
-    yield "tofile", f"return x.tofile('{canary}')"
-    yield "save", f"return torch.save(x, '{canary}')"
-    yield "from-file", f"return torch.from_file('{canary}', True, 33)"
-    yield "library", f"return torch.ops.load_library('{canary}')"
-    yield "import", "import os\nreturn x"
-    yield "lambda", "return (lambda y: y)(x)"
-    yield "comprehension", "return [x for _ in range(10**9)]"
-    yield "while", "while True:\n  x = x\nreturn x"
-    yield "star", "return torch.cat(*[x, x])"
-    yield "format", "return f'{x}'"
-    yield "walrus", "return (y := x)"
-    yield "forever", "return (self).forward(x, )"
-    yield "wider", "return torch.expand(x, [99999999999, 2, 11])"
-    yield "zeros", "return torch.zeros([99999999999, 11])"
-    yield "outer", "_0 = torch.reshape(x, [-1, 1])\n" + "_0 = torch.matmul(_0, torch.t(_0))\n" * 30 + "return _0"
-    yield "doubling", "_0 = x\n" + "_0 = torch.cat([_0, _0], 1)\n" * 60 + "return _0"
-    yield "number", "_0 = 9\n" + "_0 = torch.mul(_0, _0)\n" * 40 + "return torch.mul(x, _0)"
-    yield "power", "return torch.mul(x, torch.pow(9, 999999999))"
-    yield "digits", f"return torch.mul(x, {'9' * 5000})"
-    yield "constant", "return CONSTANTS.c99"
-    yield "no-class", "return __torch__.nowhere.Other(x)"
-    yield "poison", "_0 = torch.zero_(self.weight)\nreturn torch.linear(x, self.weight)"
-    yield "deep", "return " + "torch.relu(" * 150 + "x" + ")" * 150
-    yield "deeper", "return " + "torch.relu(" * 50_000 + "x" + ")" * 50_000
-    yield "minus", "return " + "-" * 100_000 + "x"
-    yield "chain", "return x" + ".a" * 100_000
-    yield "long", "_0 = x\n" * 200_000 + "return x"
-    yield "no-text", "return )("
-
-
-def programs(canary: Path) -> Iterator[tuple[str, bytes]]:
-    """TorchScript archives, with such texts, or with pickles or archives that are no better."""
-    for name, body in texts(canary):
-        yield f"script-{name}.pt", files.script(body)
-    good = _members(files.script("return torch.linear(x, self.weight)"))
-    calls = call("os.system", canary, protocol=4)
-    yield "script-data.pt", _zip(good | {"archive/data.pkl": calls})
-    yield "script-constants.pt", _zip(good | {"archive/constants.pkl": calls})
-    yield "script-no-constants.pt", _zip(good | {"archive/constants.pkl": b"N."})
-    yield "script-no-text.pt", _zip({name: part for name, part in good.items() if "code" not in name})
-    yield "script-not-utf8.pt", _zip(good | {"archive/code/__torch__.py": b"\xff\xfe class"})
-    yield "script-zeros.pt", _zip(good | {"archive/code/__torch__.py": bytes(100)})
-    yield "script-no-module.pt", _zip(good | {"archive/data.pkl": b"N."})
-    yield "script-nan.pt", files.script("return torch.linear(x, self.weight)", weight=torch.full((3, 11), torch.nan))
-    twice = "class Net(Module):\n  def f0(self, x):\n    return torch.linear(x, self.weight)\n"
-    for number in range(1, 50):  # 2^49 calls
-        inner = f"(self).f{number - 1}"
-        twice += f"  def f{number}(self, x):\n    return torch.add({inner}(x, ), {inner}(x, ))\n"
-    twice += "  def forward(self, x):\n    return (self).f49(x, )\n"
-    yield "script-twice.pt", _zip(good | {"archive/code/__torch__.py": twice.encode()})
-    yield (
-        "script-two-inputs.pt",
-        _zip(good | {"archive/code/__torch__.py": twice.replace("self, x", "self, x, y").encode()}),
-    )
-    yield "script-dict.pt", _zip(_members(files.saved({"a": 1})) | {"archive/constants.pkl": pickle.dumps((), 2)})
-
-
-def graphs() -> Iterator[tuple[str, bytes]]:
-    """ONNX files that refer to others, exhaust, or are no policies; most are made by the package `onnx`."""
-    yield "onnx-fields.onnx", b"\x08\x08\x12\x07pytorch" + b"\x3a\x7f" + bytes(40)
-    yield "onnx-deep.onnx", b"\x08\x08" + _nested(300)
-    if not files.HAS_ONNX:
-        return
-    from onnx import ModelProto, helper
-
-    node, weight = helper.make_node, files.weights(files.OBS, files.ACTIONS, names=["a"])["a.weight"].numpy()
-    last = node("Gemm", ["obs", "w"], ["action"], transB=1)
-    yield "onnx-nodes.onnx", files.onnx([node("Relu", ["obs"], [f"r{i}"]) for i in range(5001)] + [last], {"w": weight})
-    for kind in ("If", "Loop", "Scan", "SequenceMap", "StringNormalizer", "RandomNormal", "Multinomial", "Xyz"):
-        yield f"onnx-{kind}.onnx", files.onnx([node(kind, ["obs"], ["action"])], {})
-    yield "onnx-domain.onnx", files.onnx([node("Gemm", ["obs", "w"], ["action"], domain="com.evil")], {"w": weight})
-    yield "onnx-old.onnx", files.onnx([last], {"w": weight}, opset=6)
-    yield "onnx-cycle.onnx", files.onnx([node("Relu", ["action"], ["action"])], {})
-    yield "onnx-nothing.onnx", files.onnx([], {})
-    yield "onnx-nan.onnx", files.onnx([last], {"w": weight * float("nan")})
-    wide = node("Expand", ["obs", "shape"], ["action"])
-    for name, shape in (("wide", [2**40, 1, 11]), ("negative", [-5, -7]), ("many", list(range(2000)))):
-        yield f"onnx-{name}.onnx", files.onnx([wide], {"shape": np.array(shape, np.int64)})
-    filled = node("ConstantOfShape", ["shape"], ["action"])
-    yield "onnx-filled.onnx", files.onnx([filled], {"shape": np.array([2**40], np.int64)})
-    chain = [node("Concat", [f"c{i}"] * 2, [f"c{i + 1}"], axis=1) for i in range(60)]
-    yield "onnx-grows.onnx", files.onnx([*chain, node("Relu", ["c60"], ["action"])], {"c0": weight})
-    yield (
-        "onnx-backwards.onnx",
-        files.onnx(
-            [node("Slice", ["obs", "s", "e", "a", "b"], ["action"])],
-            {name: np.array([number]) for name, number in (("s", 3), ("e", -99), ("a", 1), ("b", -1))},
-        ),
-    )
-    for name, changes in LIES.items():
-        model = ModelProto.FromString(files.onnx([last], {"w": weight}))
-        changes(model.graph.initializer[0])
-        yield f"onnx-{name}.onnx", model.SerializeToString()
-
-
-def _elsewhere(tensor: Any) -> None:
-    tensor.data_location = 1
-    tensor.external_data.add(key="location", value="../secret")
-    tensor.ClearField("raw_data")
-
-
-LIES: dict[str, Callable[[Any], object]] = {
-    "elsewhere": _elsewhere,
-    "longer": lambda tensor: tensor.dims.append(2**40),
-    "overflow": lambda tensor: tensor.dims.extend([2**40, 2**40, 2**40]),
-    "negative-size": lambda tensor: tensor.dims.append(-1),
-    "dimensions": lambda tensor: tensor.dims.extend([1] * 99),
-    "text": lambda tensor: setattr(tensor, "data_type", 8),
-    "complex": lambda tensor: setattr(tensor, "data_type", 15),
-    "no-type": lambda tensor: setattr(tensor, "data_type", 99),
-    "cut": lambda tensor: setattr(tensor, "raw_data", tensor.raw_data[:-3]),
-    "renamed": lambda tensor: setattr(tensor, "name", "v"),
-}
-"""What a stored tensor can say that is not so."""
-
-
-def _nested(depth: int) -> bytes:
-    """A graph in an attribute of a node of a graph, and so on."""
-    inner = b""
-    for _ in range(depth):
-        for tag in (b"\x32", b"\x2a", b"\x0a"):  # attribute.g, node.attribute, graph.node
-            inner = tag + _varint(len(inner)) + inner
-    return b"\x3a" + _varint(len(inner)) + inner
-
-
-def _varint(number: int) -> bytes:
-    made = b""
-    while number > 127:
-        made, number = made + bytes([number & 127 | 128]), number >> 7
-    return made + bytes([number])
-
-
-def corpus(canary: Path) -> dict[str, bytes]:
-    """All of them; commands in them would touch `canary`."""
-    return dict([*calls(canary), *pickles(), *zips(), *tensors(), *programs(canary), *graphs(), *broken()])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from microbench.critics.storing import load_critic
-from tests.microbench import foreign_files as files
+from tests.microbench.foreign_table import FILES
 from tests.microbench.small_run import Shell, write_policy
 
 TINY = ("--episodes", 4, "--steps", 1)  # one update: a poor critic
@@ -18,7 +18,7 @@ FEW = ("--episodes", 2, "--workers", 1, "--eps", 0.1, "--out", "out")
 @pytest.fixture
 def here(shell: Shell) -> Shell:
     write_policy(Path("policy.safetensors"))
-    Path("p.model").write_bytes(files.FILES["sa-ppo.model"]())
+    Path("p.model").write_bytes(FILES["sa-ppo.model"]())
     return shell
 
 

@@ -9,7 +9,8 @@ import torch
 
 import reports
 from tests.microbench import foreign_files as files
-from tests.microbench.foreign_files import FILES, write
+from tests.microbench.foreign_files import write
+from tests.microbench.foreign_table import FILES
 from tests.microbench.small_run import Said, Shell
 
 FEW = ("--episodes", "2", "--workers", "1")

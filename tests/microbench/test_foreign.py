@@ -14,7 +14,8 @@ from microbench.checkpoints.adversary import load_adversary
 from microbench.checkpoints.content import Content, read_content
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
-from tests.microbench.foreign_files import ACTIONS, FILES, OBS, WIDTH, write
+from tests.microbench.foreign_files import ACTIONS, OBS, WIDTH, write
+from tests.microbench.foreign_table import FILES
 from tests.microbench.toys import one_line, waves
 
 SEEN = 3 * waves(5, OBS)

@@ -21,7 +21,9 @@ from microbench.checkpoints.statistics import read_statistics
 from microbench.checkpoints.torch_files import read_legacy, read_zip
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
-from tests.microbench.hostile_files import call, corpus, inside
+from tests.microbench.foreign_table import FILES
+from tests.microbench.hostile_corpus import corpus
+from tests.microbench.hostile_files import call, inside
 from tests.microbench.small_run import Shell
 
 
@@ -143,7 +145,7 @@ def test_a_sparse_file_without_end_is_refused_unread(tmp_path: Path) -> None:
         load(path)
 
 
-CONTENTS = {name: make() for name, make in files.FILES.items()} | {"inside.pt": inside(b"N.")}
+CONTENTS = {name: make() for name, make in FILES.items()} | {"inside.pt": inside(b"N.")}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

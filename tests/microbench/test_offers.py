@@ -17,7 +17,8 @@ from microbench.checkpoints import Overrides, load
 from microbench.checkpoints.offers import WAYS_OUT, WHAT, missing, needing, servable
 from microbench.checkpoints.task_of import actuator_box
 from tests.microbench import foreign_files as files
-from tests.microbench.foreign_files import ACTIONS, FILES, OBS, write
+from tests.microbench.foreign_files import ACTIONS, OBS, write
+from tests.microbench.foreign_table import FILES
 from tests.microbench.small_run import write_policy
 from tests.microbench.toys import waves
 

@@ -15,6 +15,7 @@ from microbench.checkpoints import load
 from microbench.checkpoints.onnx_operators import OPERATORS
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
+from tests.microbench import foreign_programs as programs
 from tests.microbench.foreign_files import ACTIONS, OBS, write
 from tests.microbench.test_foreign import SEEN, sequential
 from tests.microbench.toys import one_line
@@ -44,7 +45,7 @@ def gradient_of(policy: Any, obs: Tensor) -> Tensor:
 
 
 def test_an_actor_is_read_without_what_its_action_does_not_need(tmp_path: Path) -> None:
-    found = load(write(tmp_path / "p", files.onnx_actor()))
+    found = load(write(tmp_path / "p", programs.onnx_actor()))
     tensors = files.mlp(names=("l1", "l2", "l3"))
     first, second = (sequential(tensors, [name], nn.ReLU) for name in ("l1", "l2"))
     net = nn.Sequential(first, nn.ReLU(), second, nn.ELU(), sequential(tensors, ["l3"], nn.ReLU), nn.Tanh())
@@ -123,7 +124,7 @@ CASES: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_is_the_references(tmp_path: Path, name: str) -> None:
-    content = files.onnx(CASES[name], STORED)
+    content = programs.onnx(CASES[name], STORED)
     found = load(write(tmp_path / "p", content)).target.policy
     np.testing.assert_allclose(found(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
     assert (gradient_of(found, SEEN) != 0).any()
@@ -131,7 +132,7 @@ def test_an_operator_is_the_references(tmp_path: Path, name: str) -> None:
 
 def test_gelu_came_late(tmp_path: Path) -> None:
     for how in ("none", "tanh"):
-        content = files.onnx([LINEAR, node("Gelu", "x", approximate=how)], STORED, opset=20)
+        content = programs.onnx([LINEAR, node("Gelu", "x", approximate=how)], STORED, opset=20)
         found = load(write(tmp_path / "p", content)).target.policy(SEEN)
         np.testing.assert_allclose(found.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
@@ -149,7 +150,7 @@ OLD: dict[str, tuple[int, list[Any]]] = {
 @pytest.mark.parametrize("name", OLD)
 def test_what_was_a_setting_before_it_was_an_input_is_taken_as_well(tmp_path: Path, name: str) -> None:
     opset, nodes = OLD[name]
-    content = files.onnx(nodes, STORED, opset=opset)
+    content = programs.onnx(nodes, STORED, opset=opset)
     found = load(write(tmp_path / "p", content)).target.policy(SEEN)
     np.testing.assert_allclose(found.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
@@ -162,7 +163,7 @@ def test_every_operator_is_in_one_of_the_tests() -> None:
 def test_one_row_for_good_is_read_row_by_row(tmp_path: Path) -> None:
     """Exports without dynamic axes may have a batch of one in their shapes."""
     stored = STORED | {"alone": np.array([1, 3], np.int64)}
-    content = files.onnx([LINEAR, node("Unsqueeze", "x last", "y"), node("Reshape", "y alone")], stored)
+    content = programs.onnx([LINEAR, node("Unsqueeze", "x last", "y"), node("Reshape", "y alone")], stored)
     found = load(write(tmp_path / "p", content)).target.policy
     np.testing.assert_allclose(found(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
@@ -170,7 +171,7 @@ def test_one_row_for_good_is_read_row_by_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 @pytest.mark.parametrize("raw", [True, False])
 def test_other_floats_become_float32(tmp_path: Path, dtype: type, raw: bool) -> None:
-    model = onnx.load_from_string(files.onnx([node("MatMul", "obs wt")], STORED))
+    model = onnx.load_from_string(programs.onnx([node("MatMul", "obs wt")], STORED))
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     values: NDArray[Any] = W.T.astype(dtype)
     (place,) = [number for number, entry in enumerate(model.graph.initializer) if entry.name == "wt"]
@@ -184,7 +185,7 @@ def test_other_floats_become_float32(tmp_path: Path, dtype: type, raw: bool) -> 
 
 def test_what_torch_exports_is_the_module(tmp_path: Path) -> None:
     """By torch's own exporter where it works without further packages."""
-    module, path = files.Program().eval(), tmp_path / "p"
+    module, path = programs.Program().eval(), tmp_path / "p"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -213,12 +214,12 @@ REFUSED: list[tuple[list[Any], str]] = [
 def test_what_is_not_read_is_named(tmp_path: Path, nodes: list[Any], words: str) -> None:
     nodes = nodes if nodes[0] is LINEAR or nodes[0].op_type == "MatMul" else [LINEAR, *nodes]
     with pytest.raises(UserError, match=words) as caught:
-        load(write(tmp_path / "p", files.onnx(nodes, STORED)))
+        load(write(tmp_path / "p", programs.onnx(nodes, STORED)))
     assert one_line(caught.value)
 
 
 def test_the_package_is_for_tests_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "p", files.onnx_actor())
+    path = write(tmp_path / "p", programs.onnx_actor())
     for name in ("onnx", "google.protobuf", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
     assert load(path).family == "onnx"

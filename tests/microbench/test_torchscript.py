@@ -13,6 +13,7 @@ from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
+from tests.microbench import foreign_programs as programs
 from tests.microbench.foreign_files import ACTIONS, OBS, WIDTH, write
 from tests.microbench.test_foreign import SEEN
 from tests.microbench.toys import one_line
@@ -22,7 +23,7 @@ def torchs(content: bytes) -> Callable[[Tensor], Tensor]:
     """The first output of the same file, run by torch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module = files.JIT.load(io.BytesIO(content))
+        module = programs.JIT.load(io.BytesIO(content))
 
     def first(obs: Tensor) -> Tensor:
         made = module(obs)
@@ -45,7 +46,7 @@ def same(found: Checkpoint, content: bytes, obs: Tensor = SEEN) -> None:
 
 @pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
 def test_a_policy_is_what_torch_makes_of_it(tmp_path: Path, kind: str) -> None:
-    content = files.torchscript(kind)
+    content = programs.torchscript(kind)
     found = load(write(tmp_path / "p", content))
     same(found, content)
     assert (found.family, found.env_id, found.target.critic) == ("torchscript", "Hopper-v4", None)
@@ -104,13 +105,13 @@ class Structured(nn.Module):
 
 @pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
 def test_structures_of_real_programs_are_followed(tmp_path: Path, kind: str) -> None:
-    content = files.torchscript(kind, Structured)
+    content = programs.torchscript(kind, Structured)
     same(load(write(tmp_path / "p", content)), content, 3 * SEEN)
 
 
 @pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
 def test_operators_of_real_exports_are_torchs(tmp_path: Path, kind: str) -> None:
-    content = files.torchscript(kind, Many)
+    content = programs.torchscript(kind, Many)
     same(load(write(tmp_path / "p", content)), content, 3 * SEEN)
 
 
@@ -126,21 +127,21 @@ def test_functions_are_traced_like_d3rlpys(tmp_path: Path) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        files.JIT.save(files.JIT.trace(act, torch.zeros(1, OBS)), buffer)
+        programs.JIT.save(programs.JIT.trace(act, torch.zeros(1, OBS)), buffer)
     found = load(write(tmp_path / "p", buffer.getvalue()))
     expected = torch.cat([torchs(buffer.getvalue())(row) for row in torch.split(SEEN, 1)])
     torch.testing.assert_close(found.target.policy(SEEN), expected)
 
 
 def test_a_gradient_that_was_cut_off_is_there(tmp_path: Path) -> None:
-    content = files.script("return torch.tanh(torch.linear(torch.detach(x), self.weight))")
+    content = programs.script("return torch.tanh(torch.linear(torch.detach(x), self.weight))")
     obs = SEEN.clone().requires_grad_()
     (slope,) = torch.autograd.grad(load(write(tmp_path / "p", content)).target.policy(obs).sum(), obs)
     assert (slope != 0).all()
 
 
 def test_what_it_writes_into_is_its_own(tmp_path: Path) -> None:
-    content = files.script("_0 = torch.clamp_(x, -1, 1)\nreturn torch.linear(x, self.weight)")
+    content = programs.script("_0 = torch.clamp_(x, -1, 1)\nreturn torch.linear(x, self.weight)")
     found, obs = load(write(tmp_path / "p", content)), 3 * SEEN
     kept = obs.clone()
     weight = files.weights(OBS, ACTIONS, names=["a"])["a.weight"]
@@ -167,19 +168,19 @@ REFUSED = [
 @pytest.mark.parametrize(("body", "words"), REFUSED)
 def test_what_is_not_read_is_named(tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        load(write(tmp_path / "p", files.script(body)))
+        load(write(tmp_path / "p", programs.script(body)))
     assert one_line(caught.value)
 
 
 def test_several_sizes_ask_for_the_task(tmp_path: Path) -> None:
-    path = write(tmp_path / "p", files.script("return torch.tanh(torch.slice(x, 1, 0, 3))", more=torch.zeros(17, 4)))
+    path = write(tmp_path / "p", programs.script("return torch.tanh(torch.slice(x, 1, 0, 3))", more=torch.zeros(17, 4)))
     with pytest.raises(UserError, match="takes 3, 4, 11, 17 observations; say with --env"):
         load(path)
     assert load(path, Overrides(env_id="Hopper-v4")).target.policy(SEEN).equal(SEEN[:, :3].tanh())
 
 
 def test_numbers_that_are_no_actions_are_told(tmp_path: Path) -> None:
-    content = files.script("return torch.linear(x, self.weight)", weight=torch.ones(2 * ACTIONS, OBS))
+    content = programs.script("return torch.linear(x, self.weight)", weight=torch.ones(2 * ACTIONS, OBS))
     path = write(tmp_path / "p", content)
     with pytest.raises(UserError, match="11 observations and 6 actions, which no known task has"):
         load(path)
@@ -189,7 +190,7 @@ def test_numbers_that_are_no_actions_are_told(tmp_path: Path) -> None:
 
 
 def test_overrides_that_mean_nothing_are_told_and_others_hold(tmp_path: Path) -> None:
-    path = write(tmp_path / "p", files.script("return torch.linear(x, self.weight)"))
+    path = write(tmp_path / "p", programs.script("return torch.linear(x, self.weight)"))
     with pytest.raises(UserError, match="leave --activation out"):
         load(path, Overrides(activation="tanh"))
     plain = load(path).target.policy(SEEN)
