@@ -36,6 +36,7 @@ from microbench.tasks import Task, find_task, normalized_score
 from microbench.train import Training
 
 SIDES = ("ours", "reference")
+EVERY = 2000  # updates between two scores; an epoch has 1000
 Score = Callable[[Any], float]
 Curve = Iterator[tuple[int, float]]  # updates, score
 
@@ -113,8 +114,9 @@ def report(folder: Path) -> str:
     for updates, rows in runs.groupby("updates"):
         at = [_interval(rows.loc[rows["side"] == side, "score"].to_numpy()) for side in SIDES]
         cells = [f"{mean:.1f} [{low:.1f}, {high:.1f}] (n = {n})" for mean, low, high, n in at]
+        known = all(n > 1 for *_, n in at)  # one run has no interval
         overlap = at[0][1] <= at[1][2] and at[1][1] <= at[0][2]
-        lines.append(f"| {updates} | {cells[0]} | {cells[1]} | {'yes' if overlap else 'no'} |")
+        lines.append(f"| {updates} | {cells[0]} | {cells[1]} | {('yes' if overlap else 'no') if known else '–'} |")
     return "\n".join(lines)
 
 
@@ -139,6 +141,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--report", action="store_true", help="only print the table of the runs that are there")
     options = parser.parse_args()
+    if options.updates < EVERY or options.updates % EVERY:
+        parser.error(f"--updates must be a multiple of {EVERY}: scores are measured every so many.")
     options.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     config = load_preset(
@@ -148,7 +152,7 @@ def main() -> None:
         batch=options.batch,
         rollout_batch=options.rollout_batch,
         max_dynamics_epochs=options.dynamics_epochs,
-        evaluate_every=2,
+        evaluate_every=EVERY // 1000,
     )
     if not options.report:
         for seed in options.seeds:
