@@ -6,7 +6,8 @@
 Every run is a file of scores in the folder; those that are there are not made again, so the runs of both sides can be
 spread over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and
 simulator are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, but for
-smaller batches and rollouts, which bring the reference's days down to minutes. CHECKOUT is a copy of
+smaller batches and rollouts, which bring the reference's days down to minutes; the faster float32 kernel is on for
+both, for the same reason. CHECKOUT is a copy of
 xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, by path; nothing of it is in here.
 """
 
@@ -31,6 +32,7 @@ from microbench.algorithms import ALGORITHMS
 from microbench.config import TrainConfig, load_preset
 from microbench.data.dataset import Dataset
 from microbench.data.sources import DEFAULT_DATASET, load_dataset
+from microbench.kernels import fast_float32_matmul
 from microbench.returns import clean_returns
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.train import Training
@@ -98,7 +100,7 @@ def measure(side: str, seed: int, config: TrainConfig, folder: Path, checkout: P
     else:
         assert checkout is not None
         curve = reference(dataset, config, seed, score, checkout)
-    with contextlib.redirect_stdout(io.StringIO()):  # the reference prints
+    with contextlib.redirect_stdout(io.StringIO()), fast_float32_matmul():  # the reference prints
         for updates, reached in curve:
             rows.append({"side": side, "seed": seed, "updates": updates, "score": reached})
             print(f"{side} seed {seed}: {updates} updates, score {reached:.1f}", file=sys.stderr, flush=True)

@@ -15,9 +15,10 @@ from torch.nn import functional
 from microbench.kernels import dense, fusable
 
 LOG_STD_BOUNDS = (-5.0, 2.0)  # MICRO reference, policy head
+_PARAMETERS = ("weight", "bias")
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # A larger no-grad pass is cut into pieces of this many rows, so that its temporaries stay in the cache of one core.
-CHUNK_ROWS = 1280
+CHUNK_ROWS = 2560
 
 
 class StackedLinear(nn.Module):
@@ -92,7 +93,13 @@ class Actor(nn.Module):
         for module in self.layers:
             layer = cast(nn.Linear, module)
             x = dense(x, layer.weight, layer.bias, "relu") if fused else functional.relu(layer(x), inplace=True)
-        return GaussianHead(self.mean(x), self.log_std(x).clamp(*LOG_STD_BOUNDS))
+        mean, log_std = self._both(x) if fused else (self.mean(x), self.log_std(x))
+        return GaussianHead(mean, log_std.clamp(*LOG_STD_BOUNDS))
+
+    def _both(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Both heads in one product, because narrow ones cost by the rows that they read."""
+        weight, bias = (torch.cat([getattr(head, kind) for head in (self.mean, self.log_std)]) for kind in _PARAMETERS)
+        return dense(x, weight, bias, "none").chunk(2, -1)
 
     def forward(self, obs: Tensor) -> Tensor:
         """The deterministic action (B, A): the mode of the policy."""
@@ -167,7 +174,7 @@ class Critics(nn.Module):
         *hidden, last = stacked(self.layers)
         for layer in hidden:
             x = dense(x, layer.weight[member].T, layer.bias[member, 0], "relu")
-        return dense(x, last.weight[member].T, last.bias[member, 0], "none").squeeze(-1)
+        return torch.addmm(last.bias[member], x, last.weight[member]).squeeze(-1)  # faster than `dense` for one column
 
 
 def chunks(rows: int) -> list[slice]:
