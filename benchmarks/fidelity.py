@@ -21,10 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from benchmarks.reference import import_parts, make_buffers, make_policy, nothing, seed_everything
 from microbench.agent import Agent
@@ -36,6 +34,7 @@ from microbench.kernels import fast_float32_matmul
 from microbench.returns import clean_returns
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.train import Training
+from reports.numbers.means import mean_interval, no_interval
 
 SIDES = ("ours", "reference")
 EVERY = 2000  # updates between two scores; an epoch has 1000
@@ -114,19 +113,13 @@ def report(folder: Path) -> str:
     runs = pd.concat([pd.read_csv(path) for path in sorted(folder.glob("*-s*.csv"))])
     lines = ["| updates | " + " | ".join(SIDES) + " | intervals overlap |", "|---|---|---|---|"]
     for updates, rows in runs.groupby("updates"):
-        at = [_interval(rows.loc[rows["side"] == side, "score"].to_numpy()) for side in SIDES]
-        cells = [f"{mean:.1f} [{low:.1f}, {high:.1f}] (n = {n})" for mean, low, high, n in at]
-        known = all(n > 1 for *_, n in at)  # one run has no interval
-        overlap = at[0][1] <= at[1][2] and at[1][1] <= at[0][2]
+        scores = [rows.loc[rows["side"] == side, "score"].to_numpy() for side in SIDES]
+        at = [mean_interval(of, groups=range(len(of))) if len(of) else no_interval("no runs") for of in scores]
+        cells = [f"{one.estimate:.1f} [{one.low:.1f}, {one.high:.1f}] (n = {one.n})" for one in at]
+        known = all(one.n > 1 for one in at)  # one run has no interval
+        overlap = at[0].low <= at[1].high and at[1].low <= at[0].high
         lines.append(f"| {updates} | {cells[0]} | {cells[1]} | {('yes' if overlap else 'no') if known else '–'} |")
     return "\n".join(lines)
-
-
-def _interval(scores: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float, int]:
-    n = len(scores)
-    half = stats.t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    mean = float(scores.mean()) if n else np.nan
-    return mean, mean - half, mean + half, n
 
 
 def main() -> None:
