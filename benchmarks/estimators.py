@@ -62,17 +62,16 @@ def told(values: NDArray[np.float64]) -> str:
 
 def table(measured: pd.DataFrame) -> str:
     """Per estimator: every score, and how far it lies above the paper's estimator with the same seed."""
-    kinds = [column for column in measured if column not in ("estimator", "seed")]
-    wide = measured.set_index(["estimator", "seed"])
+    kinds = [str(column) for column in measured if column not in ("estimator", "seed")]
+    by_seed = {name: rows.set_index("seed")[kinds] for name, rows in measured.groupby("estimator")}
     lines = {}
     for name in ESTIMATORS:
-        if name in wide.index:
-            own = wide.loc[name]
-            cells = {kind: told(own[kind].to_numpy()) for kind in kinds}
-            if name != PAPER and PAPER in wide.index:
-                apart = (own - wide.loc[PAPER]).dropna()
-                cells |= {f"{kind}: difference": told(apart[kind].to_numpy()) for kind in kinds}
-            lines[name] = cells
+        if name in by_seed:
+            columns = {kind: by_seed[name][kind] for kind in kinds}
+            if name != PAPER and PAPER in by_seed:
+                apart = (by_seed[name] - by_seed[PAPER]).dropna()
+                columns |= {f"{kind}: difference": apart[kind] for kind in kinds}
+            lines[name] = {kind: told(column.to_numpy()) for kind, column in columns.items()}
     return pd.DataFrame(lines).T.fillna("–").to_markdown(disable_numparse=True)
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.seeds --seeds 4 --cores 2 --rounds 9
 
-One program trains all seeds with stacked parameters and as many threads as there are cores. The processes, as many as
-there are cores, have one thread each and train their share of the seeds: together in the first split, one after the
-other in the second, as separate commands would. All ways make the same updates and take turns within every round.
+`microbench train --seeds` starts as many processes as there are cores, of one thread each, and every process trains its
+share of the seeds with stacked parameters. Beside it: one program that stacks all of them and has a thread per core,
+and processes that train seed after seed, as separate commands would. All ways make the same updates and take turns
+within every round.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from microbench.kernels import fast_float32_matmul
 from microbench.tasks import TASKS
 from microbench.train import Training
 
-ONE, SHARED, ALONE = "one program", "processes, their seeds together", "processes, seed after seed"
+ONE, SHARED, ALONE = "one program", "processes, their seeds together (--seeds)", "processes, seed after seed"
 
 
 def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int]) -> list[Training]:
@@ -123,13 +124,18 @@ def main() -> None:
         for name, together in ((SHARED, True), (ALONE, False)):
             ways[name] = in_processes(env_id, config, options.seeds, options.cores, together=together)
         rates = measure(ways, options.rounds, options.updates, options.seeds)
-    ratio = rates[ONE] / rates[[SHARED, ALONE]].max(axis=1)
+    best = rates[[ONE, ALONE]].max(axis=1)
+    ratios = {
+        f"{SHARED} / the better of the others": rates[SHARED] / best,
+        f"{ONE} / {SHARED}": rates[ONE] / rates[SHARED],
+    }
     print(
         f"{options.seeds} seeds, {options.cores} cores, {options.samples} {options.estimator} samples, "
         f"{options.rounds} rounds\n"
     )
     print(rates.quantile([0.25, 0.5, 0.75]).T.round(1).to_markdown())
-    print(f"\none program / best split: {ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
+    for name, ratio in ratios.items():
+        print(f"\n{name}: {ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
 
 
 if __name__ == "__main__":

@@ -26,14 +26,19 @@ def train(
     algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
     seeds: Annotated[
-        str | None, typer.Option(help="Several seeds in one program, each with a folder of its own: 0,1,2,3.")
+        str | None,
+        typer.Option(
+            help="Several seeds, each with a folder of its own: 0,1,2,3. On CPUs one core each, on a GPU stacked."
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of torch; they decide the last bits.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads, dealt out to --seeds; they decide the last bits.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     env: Env = None,
     rows: Annotated[str | None, typer.Option(help="How rows become transitions: d4rl or strict.")] = None,

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 from microbench.agent import Agent
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints.own import Origin, save_own
-from microbench.commands.progress import Tracker, track
+from microbench.commands.progress import Track, Tracker, track
+from microbench.commands.train_processes import deal, in_processes
 from microbench.config import TrainConfig, load_preset
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
@@ -46,6 +47,7 @@ class TrainOptions:
     force: bool
     quiet: bool
     settings: dict[str, Any]
+    name_seeds: bool = False  # say whose a score is, also of a single seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class _Run:
     state: dict[str, Any] | None
 
 
-def train(options: TrainOptions) -> list[RunFolder]:
+def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     """Train, store after every epoch, and return the folder of every seed; `latest` is the first."""
     if options.algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", options.algorithm, ALGORITHMS)
@@ -70,18 +72,37 @@ def train(options: TrainOptions) -> list[RunFolder]:
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
+    shares = deal(options.seeds, torch.get_num_threads() if device.type == "cpu" else 1)
+    if len(shares) > 1:
+        _train_shares(options, shares, _config(options, dataset.name), tracked)
+    else:
+        _train_here(options, dataset, task, device, tracked)
+    folders = [RunFolder.named(options.out, dataset.name, options.algorithm, seed) for seed in options.seeds]
+    folders[0].mark_latest()
+    return folders
+
+
+def _train_shares(options: TrainOptions, shares: list[tuple[int, ...]], config: TrainConfig, tracked: Track) -> None:
+    """Every share of the seeds in a process of its own, with its part of the threads."""
+    threads = torch.get_num_threads() // len(shares)
+    parts = [replace(options, seeds=share, threads=threads, name_seeds=True) for share in shares]
+    updates = len(options.seeds) * config.epochs * config.updates_per_epoch
+    with tracked("updates", updates, quiet=options.quiet) as tracker:
+        in_processes([partial(train, part) for part in parts], tracker, [len(share) for share in shares])
+
+
+def _train_here(options: TrainOptions, dataset: Dataset, task: Task, device: torch.device, tracked: Track) -> None:
+    """All the seeds in this process, together."""
     runs = [_open(options, seed, dataset, task, device) for seed in options.seeds]
     began = time.monotonic()
     with fast_float32_matmul():
         for run in runs:  # in here: the buffer is imagined again by the same kernel, or its last bits differ
             if run.state is not None:
                 _restore(run.training, run.state, run.folder)
-        _train(runs, dataset, task, options)
+        _train(runs, dataset, task, options, tracked)
     about = {"versions": versions(), "command": ["microbench", *sys.argv[1:]], "device": str(device)}
     for run in runs:  # the command without the script's own path, which is the machine's
         run.folder.write_json("train.json", about | {"seconds": time.monotonic() - began})
-    runs[0].folder.mark_latest()
-    return [run.folder for run in runs]
 
 
 def _open(options: TrainOptions, seed: int, dataset: Dataset, task: Task, device: torch.device) -> _Run:
@@ -103,21 +124,22 @@ def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> No
         raise UserError(f"{folder.resume} does not fit this run ({error!r}); start it over with --force.") from error
 
 
-def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions) -> None:
+def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions, tracked: Track) -> None:
     """Drive the runs from epoch to epoch; what is on the disk is always a whole epoch."""
     by_training = {id(run.training): run for run in runs}
     show = _Show()
-    listeners = [partial(show, f"seed {run.seed}, " if len(runs) > 1 else "") for run in runs]
+    named = options.name_seeds or len(runs) > 1
+    listeners = [partial(show, f"seed {run.seed}, " if named else "") for run in runs]
     storable = train_together([run.training for run in runs], partial(_evaluate, task), listeners)
     config = runs[0].training.config
     for run in runs:
         if not run.training.fitted:
-            title = "dynamics" if len(runs) == 1 else f"dynamics of seed {run.seed}"
-            with track(title, config.max_dynamics_epochs, quiet=options.quiet) as show.tracker:
+            title = f"dynamics of seed {run.seed}" if named else "dynamics"
+            with tracked(title, config.max_dynamics_epochs, quiet=options.quiet) as show.tracker:
                 while not run.training.fitted:
                     next(storable)
                     _store(run, dataset, options)
-    with track("updates", config.epochs * config.updates_per_epoch, quiet=options.quiet) as show.tracker:
+    with tracked("updates", config.epochs * config.updates_per_epoch, quiet=options.quiet) as show.tracker:
         for training in storable:
             _store(by_training[id(training)], dataset, options)
 

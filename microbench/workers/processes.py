@@ -26,7 +26,7 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
             joblib.delayed(_evaluate)(checkpoint.source, conditions, number, chunk) for number, chunk in left.items()
         )
         started = (os.getpid(), os.getcwd())  # joblib keeps its workers, and replaces them where this changes
-        with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=_start, initargs=started):
+        with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=start, initargs=started):
             pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
         finished = pool(calls)
         try:
@@ -42,7 +42,7 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
     return run
 
 
-def _start(parent: int, folder: str) -> None:
+def start(parent: int, folder: str) -> None:
     """Work in the folder that file names are relative to; leave ^C to the process `parent`, and end soon after it.
 
     Nobody else would take the rows.
