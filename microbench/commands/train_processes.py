@@ -6,12 +6,12 @@ other after every one of them (benchmarks.seeds).
 
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from typing import TypeVar, cast
 
 from microbench.commands.progress import Track, Tracker
 from microbench.errors import UserError
@@ -19,8 +19,6 @@ from microbench.workers.processes import start
 
 T = TypeVar("T")
 Share = Callable[[Track], object]  # trains some of the seeds to the end and shows its progress by what it is given
-_LOOK = 0.2  # seconds between two looks at what the processes say
-_said: Any = None  # where a process tells its progress; set when it starts
 
 
 def deal(items: Sequence[T], hands: int) -> list[tuple[T, ...]]:
@@ -35,63 +33,71 @@ def in_processes(shares: Sequence[Share], tracker: Tracker, sizes: Sequence[int]
         UserError: a share did, or a process was killed. All the others end, too: what is stored is whole.
 
     """
-    context = multiprocessing.get_context("spawn")
-    said = context.SimpleQueue()
-    before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        len(shares), mp_context=context, initializer=_start, initargs=(os.getpid(), os.getcwd(), said)
-    ) as pool:
-        try:
-            _follow([pool.submit(_run, share, number) for number, share in enumerate(shares)], said, tracker, sizes)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process that trained was killed, most likely for want of memory; go on with --resume."
-            ) from error
-        except BaseException:
-            for child in set(multiprocessing.active_children()) - before:
-                child.kill()
-            raise
+    context, processes, pipes = multiprocessing.get_context("spawn"), [], []
+    try:
+        for share in shares:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_run, args=(share, theirs, os.getpid(), os.getcwd()))
+            process.start()
+            theirs.close()  # so that the pipe ends with the process
+            processes.append(process)
+            pipes.append(ours)
+        _follow(pipes, tracker, sizes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
 
 
-def _follow(futures: Sequence[Future[None]], said: Any, tracker: Tracker, sizes: Sequence[int]) -> None:
+def _follow(pipes: Sequence[Connection], tracker: Tracker, sizes: Sequence[int]) -> None:
     """Show what the processes say until all have finished."""
-    reached, left = [0] * len(futures), set(futures)
+    reached, left = [0] * len(pipes), list(pipes)
     while left:
-        finished, left = wait(left, timeout=_LOOK, return_when="FIRST_EXCEPTION")
-        while not said.empty():
-            number, title, done, text = said.get()
+        for pipe in cast(list[Connection], wait(left)):
+            try:
+                said = pipe.recv()
+            except (EOFError, OSError):
+                raise UserError("a training process was killed, likely for want of memory; use --resume.") from None
+            if isinstance(said, Exception):
+                raise said
+            if said is None:
+                left.remove(pipe)
+                continue
+            title, done, text = said
             if done is None:
                 tracker.line(text)
                 continue
-            reached[number] = done if title == "updates" else 0
-            updates = sum(done * size for done, size in zip(reached, sizes, strict=True))
-            tracker.advance_to(updates, "" if title == "updates" else f"{title} {done}, {text}")
-        for future in finished:
-            future.result()
+            updating, number = title == "updates", pipes.index(pipe)
+            reached[number] = done if updating else 0
+            updates = sum(each * size for each, size in zip(reached, sizes, strict=True))
+            tracker.advance_to(updates, text if updating else f"{title} {done}, {text}")
 
 
-def _start(parent: int, folder: str, said: Any) -> None:
-    global _said
-    _said = said
+def _run(share: Share, pipe: Connection, parent: int, folder: str) -> None:
+    """What a process does: its share; the last it says is None, or what went wrong."""
     start(parent, folder)
-
-
-def _run(share: Share, number: int) -> None:
-    share(partial(_told, number))
+    try:
+        share(partial(_told, pipe))
+    except Exception as error:
+        if not isinstance(error, UserError):
+            error.add_note(traceback.format_exc())  # which a pipe does not carry
+        pipe.send(error)
+    else:
+        pipe.send(None)
 
 
 @contextmanager
-def _told(number: int, title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
+def _told(pipe: Connection, title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
     """Progress of one share, told to the process that shows it."""
-    yield _Told(number, title)
+    yield _Told(pipe, title)
 
 
 class _Told:
-    def __init__(self, number: int, title: str) -> None:
-        self._number, self._title = number, title
+    def __init__(self, pipe: Connection, title: str) -> None:
+        self._pipe, self._title = pipe, title
 
     def advance_to(self, done: int, note: str = "", left: float | None = None) -> None:
-        _said.put((self._number, self._title, done, note))
+        self._pipe.send((self._title, done, note))
 
     def line(self, text: str) -> None:
-        _said.put((self._number, self._title, None, text))
+        self._pipe.send((self._title, None, text))
