@@ -25,16 +25,15 @@ EPS, FACTOR = 0.1, 1.5
 
 
 def run_folder(folder: Path, name: str, seed: int, steps: int | None) -> Path:
-    """The trained run, made now if it is not there."""
+    """The trained run, made now or brought to its end if it is not there."""
     out = folder / name
-    found = sorted(out.glob(f"*-s{seed}/policy.safetensors"))
-    if not found:
+    finished = f"*-s{seed}/train.json"  # written last
+    if not list(out.glob(finished)):
         estimator, samples = ESTIMATORS[name]
         settings = ("--set", f"gap_estimator={estimator}", "--set", f"samples={samples}")
         length = ("--steps", steps) if steps else ()
-        microbench("train", "--threads", 1, "--seed", seed, *length, *settings, "--out", out, "--quiet")
-        found = sorted(out.glob(f"*-s{seed}/policy.safetensors"))
-    return found[0].parent
+        microbench("train", "--threads", 1, "--seed", seed, *length, *settings, "--out", out, "--resume", "--quiet")
+    return next(out.glob(finished)).parent
 
 
 def scores(run: Path, episodes: int) -> dict[str, float]:
