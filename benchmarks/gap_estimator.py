@@ -9,9 +9,11 @@ too high, however many repetitions are averaged; paired noise leaves the differe
 """
 
 import argparse
+import copy
 import itertools
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,16 @@ def cost(run: "partial[Tensor]", repeats: int = 20) -> tuple[float, float]:
     return float(np.median(spent)), counter.get_total_flops() / 1e9
 
 
+def rounded(agent: Agent, model: DynamicsEnsemble, rows: tuple[Tensor, Tensor], samples: int, kind: str) -> str:
+    """How far `gap_precision` bfloat16 is from float32 with the same draws."""
+    half = copy.copy(agent)
+    half.config = replace(agent.config, gap_precision="bfloat16")
+    with fast_float32_matmul():
+        exact, found = (gap(model, of.pessimistic_value, rows, samples, 0, kind) for of in (agent, half))
+    told = describe(found[None], exact)
+    return f"bias {told['bias']:+.2%}, error {told['error']:.1%}, correlation {told['correlation']:.4f}"
+
+
 def compare(
     agent: Agent,
     model: DynamicsEnsemble,
@@ -155,6 +167,10 @@ def main() -> None:
     )
     counts = {"independent": [1, 2, 5, 10, 20, 100], "paired": [1, 2, 5, 10]}
     found = compare(agent, model, rows, exact, counts, options.repeats)
+    for kind, samples in (("independent", 10), ("paired", 2)):
+        every = rounded(agent, model, (obs, action), samples, kind)
+        print(f"bfloat16 against float32, the same {samples} {kind} samples, {len(obs):,} states: {every}")
+    print()
     shown = found.assign(**{name: found[name].map("{:+.1%}".format) for name in ("bias", "spread", "error")})
     print(shown.round({"correlation": 3, "ms": 2, "GFLOP": 2}).to_markdown(index=False, disable_numparse=True))
 

@@ -229,6 +229,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--estimator", choices=("independent", "paired"), default=TrainConfig.gap_estimator)
     parser.add_argument("--samples", type=int, default=TrainConfig.samples, help="N in the gap")
     parser.add_argument("--paired-samples", type=int, default=2, help="N of the paired estimator beside it")
+    parser.add_argument("--gap-precision", choices=("float32", "bfloat16"), default=TrainConfig.gap_precision)
     parser.add_argument("--rollout-batch", type=int, default=TrainConfig.rollout_batch)
     parser.add_argument("--kernel", choices=("fast", "default"), default="fast", help="float32 products of ours")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for one thread on a busy machine")
@@ -245,6 +246,7 @@ def main() -> None:
         alpha=0.1,  # fixed for both sides
         gap_estimator=options.estimator,
         samples=options.samples,
+        gap_precision=options.gap_precision,
         rollout_batch=options.rollout_batch,
     )
     task = TASKS[SIZES[options.task_sizes]]
@@ -258,6 +260,7 @@ def main() -> None:
     print(
         f"{options.task_sizes} sizes ({task.obs_size}, {task.action_size}), batch {config.batch}, real_ratio "
         f"{config.real_ratio}, {config.samples} {config.gap_estimator} samples (paired: {options.paired_samples}), "
+        f"{config.gap_precision} gap, "
         f"rollout {config.rollout_batch:,} × {config.rollout_length}; {options.rounds} rounds, {options.threads} "
         f"thread(s), {options.clock} time, torch {torch.__version__}, faster kernel {options.kernel == 'fast'}\n"
     )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ _STATEFUL = ("actor", "critics", "target_critics", "actor_optimiser", "critic_op
 METRICS = ("critic_loss", "actor_loss", "alpha", "q", "target", "entropy")
 
 
+GapPrecision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
     """Hyperparameters of the actor-critic part; the defaults are those of the MICRO reference."""
@@ -28,6 +31,7 @@ class AgentConfig:
     gamma: float = 0.99  # discount per environment step
     tau: float = 0.005  # Polyak step of the target critics
     beta: float = 0.5  # weight of the robust part of MICRO's target on imagined rows
+    gap_precision: GapPrecision = "float32"  # or bfloat16, between the hidden layers that the gap's values come from
     alpha: float | None = None  # fixed temperature; None tunes it towards the target entropy −|A|
     max_alpha: float | None = 1.0  # a tuned temperature never exceeds this
     deterministic_backup: bool = False  # leave the entropy term out of V(s')
@@ -133,10 +137,10 @@ class Agent:
     @torch.no_grad()
     def pessimistic_value(self, obs: Tensor, noise: Tensor) -> Tensor:
         """min_j Q̄_j(s, a), a ~ π(·|s) made from standard normal noise (B, A); (B, S) → (B,). No entropy term."""
-        parts = []
+        parts, half = [], self.config.gap_precision == "bfloat16"
         for rows in chunks(len(obs)):
-            action = self.actor.act(obs[rows], noise[rows])
-            parts.append(self.target_critics(obs[rows], action).amin(0))
+            action = self.actor.act(obs[rows], noise[rows], half=half)
+            parts.append(self.target_critics(obs[rows], action, half=half).amin(0))
         return torch.cat(parts)
 
     def state_dict(self) -> dict[str, Any]:

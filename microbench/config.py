@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, get_args
 
-from microbench.agent import AgentConfig
+from microbench.agent import AgentConfig, GapPrecision
 from microbench.dynamics_fit import WEIGHT_DECAY, DynamicsConfig
 from microbench.errors import UserError, unknown_name
 
@@ -54,6 +54,7 @@ class TrainConfig(AgentConfig):
             "real_ratio": (0 <= self.real_ratio <= 1, "a share between 0 and 1"),
             "elites": (1 <= self.elites <= self.members, f"1 to {self.members} (members)"),
             "gap_estimator": (self.gap_estimator in get_args(GapEstimator), "independent or paired"),
+            "gap_precision": (self.gap_precision in get_args(GapPrecision), "float32 or bfloat16"),
             "dynamics_hidden": (len(self.dynamics_hidden) == layers, f"{layers} layers, one size each"),
             "max_dynamics_epochs": (self.max_dynamics_epochs is None or self.max_dynamics_epochs >= 1, "at least 1"),
         }

@@ -54,6 +54,15 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Te
     return out
 
 
+def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False) -> Tensor:
+    """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out); `half`: the product in bfloat16, of and to float32."""
+    fused = fusable(x)
+    if half:
+        x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
+    out = dense(x, weight, bias, "relu") if fused else functional.linear(x, weight, bias).relu_()
+    return out.float() if half else out
+
+
 def _fused_layers_agree() -> bool:
     """Whether torch has fused layers, which are not part of its public interface, and they give the usual numbers."""
     generator = torch.Generator().manual_seed(0)

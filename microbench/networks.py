@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microbench.kernels import dense, fusable
+from microbench.kernels import dense, fusable, hidden_layer
 
 LOG_STD_BOUNDS = (-5.0, 2.0)  # MICRO reference, policy head
 _PARAMETERS = ("weight", "bias")
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # A larger no-grad pass is cut into pieces of this many rows, so that its temporaries stay in the cache of one core.
-CHUNK_ROWS = 2560
+CHUNK_ROWS = 3200
 
 
 class StackedLinear(nn.Module):
@@ -87,12 +87,12 @@ class Actor(nn.Module):
         self.register_buffer("action_scale", (high - low) / 2)
         self.register_buffer("action_center", (high + low) / 2)
 
-    def head(self, obs: Tensor) -> GaussianHead:
-        """Pre-tanh Gaussian at obs (B, S)."""
+    def head(self, obs: Tensor, *, half: bool = False) -> GaussianHead:
+        """Pre-tanh Gaussian at obs (B, S); `half` makes the products between hidden layers in bfloat16."""
         x, fused = obs, fusable(obs)
-        for module in self.layers:
+        for number, module in enumerate(self.layers):
             layer = cast(nn.Linear, module)
-            x = dense(x, layer.weight, layer.bias, "relu") if fused else functional.relu(layer(x), inplace=True)
+            x = hidden_layer(x, layer.weight, layer.bias, half=half and number > 0)
         mean, log_std = self._both(x) if fused else (self.mean(x), self.log_std(x))
         return GaussianHead(mean, log_std.clamp(*LOG_STD_BOUNDS))
 
@@ -108,9 +108,9 @@ class Actor(nn.Module):
             x = functional.relu(layer(x))
         return self.action_center + self.action_scale * torch.tanh(self.mean(x))
 
-    def act(self, obs: Tensor, noise: Tensor) -> Tensor:
-        """A sampled action (B, A) for standard normal noise (B, A)."""
-        mean, log_std = self.head(obs)
+    def act(self, obs: Tensor, noise: Tensor, *, half: bool = False) -> Tensor:
+        """A sampled action (B, A) for standard normal noise (B, A); `half` as in `head`."""
+        mean, log_std = self.head(obs, half=half)
         return self.action_center + self.action_scale * torch.tanh(mean + log_std.exp() * noise)
 
     def sample(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,11 +157,15 @@ class Critics(nn.Module):
         sizes = (obs_size + action_size, *hidden, 1)
         self.layers = nn.ModuleList(StackedLinear(members, a, b, generator) for a, b in itertools.pairwise(sizes))
 
-    def forward(self, obs: Tensor, action: Tensor, *, frozen: bool = False) -> Tensor:
-        """Values (M, B); `frozen` computes gradients with respect to the inputs only."""
+    def forward(self, obs: Tensor, action: Tensor, *, frozen: bool = False, half: bool = False) -> Tensor:
+        """Values (M, B); `frozen` computes gradients with respect to the inputs only.
+
+        `half` makes the products between hidden layers in bfloat16; first layer and values stay float32, because a
+        bfloat16 value of 128 has a step of 1. It is for values alone, not for gradients.
+        """
         inputs = torch.cat([obs, action], -1)
-        if fusable(inputs):
-            return torch.stack([self._member(member, inputs) for member in range(self.members)])
+        if half or fusable(inputs):
+            return torch.stack([self._member(member, inputs, half) for member in range(self.members)])
         x = inputs.expand(self.members, -1, -1)
         *hidden, last = self.layers
         for layer in hidden:
@@ -169,11 +173,11 @@ class Critics(nn.Module):
         q: Tensor = last(x, frozen=frozen)
         return q.squeeze(-1)  # (M, B)
 
-    def _member(self, member: int, x: Tensor) -> Tensor:
-        """Q_j at the inputs (B, S + A), by fused layers; (B,)."""
+    def _member(self, member: int, x: Tensor, half: bool) -> Tensor:
+        """Q_j at the inputs (B, S + A); (B,)."""
         *hidden, last = stacked(self.layers)
-        for layer in hidden:
-            x = dense(x, layer.weight[member].T, layer.bias[member, 0], "relu")
+        for number, layer in enumerate(hidden):
+            x = hidden_layer(x, layer.weight[member].T, layer.bias[member, 0], half=half and number > 0)
         return torch.addmm(last.bias[member], x, last.weight[member]).squeeze(-1)  # faster than `dense` for one column
 
 

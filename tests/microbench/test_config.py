@@ -16,9 +16,9 @@ from tests.microbench.toys import one_line
 DEFAULTS: dict[str, Any] = {
     "actor_lr": 1e-4, "critic_lr": 3e-4, "alpha_lr": 1e-4, "hidden": (256, 256), "gamma": 0.99, "tau": 0.005,
     "beta": 0.5, "alpha": None, "max_alpha": 1.0, "deterministic_backup": False, "max_q_backup": False,
-    "clamp_target": True, "samples": 10, "gap_estimator": "independent", "rollout_every": 1000,
-    "rollout_batch": 50_000, "rollout_length": 5, "retain": 5, "epochs": 3000, "updates_per_epoch": 1000,
-    "batch": 256, "real_ratio": 0.05, "cosine": True, "evaluate_every": 10, "evaluation_episodes": 10,
+    "clamp_target": True, "gap_precision": "float32", "samples": 10, "gap_estimator": "independent",
+    "rollout_every": 1000, "rollout_batch": 50_000, "rollout_length": 5, "retain": 5, "epochs": 3000,
+    "updates_per_epoch": 1000, "batch": 256, "real_ratio": 0.05, "cosine": True, "evaluate_every": 10, "evaluation_episodes": 10,
     "members": 7, "elites": 5, "dynamics_hidden": (200, 200, 200, 200), "dynamics_lr": 1e-3, "dynamics_batch": 256,
     "holdout_rows": 1000, "patience": 5, "max_dynamics_epochs": None,
 }  # fmt: skip
@@ -95,8 +95,8 @@ def test_unknown_names_suggest_the_nearest(preset: str, overrides: dict[str, Any
     [
         ("real_ratio", 1.1), ("real_ratio", -0.1), ("real_ratio", float("nan")), ("elites", 8), ("elites", 0),
         ("samples", 0), ("batch", 0), ("epochs", 0), ("retain", 0), ("rollout_length", 0), ("patience", 0),
-        ("holdout_rows", 0), ("max_dynamics_epochs", 0), ("gap_estimator", "pared"), ("gamma", 1.5), ("tau", 0.0),
-        ("beta", -1.0), ("alpha", -0.1), ("dynamics_hidden", (200, 200)),
+        ("holdout_rows", 0), ("max_dynamics_epochs", 0), ("gap_estimator", "pared"), ("gap_precision", "half"),
+        ("gamma", 1.5), ("tau", 0.0), ("beta", -1.0), ("alpha", -0.1), ("dynamics_hidden", (200, 200)),
     ],
 )  # fmt: skip
 def test_values_out_of_range(setting: str, value: Any) -> None:
