@@ -55,7 +55,7 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Te
 
 
 def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False) -> Tensor:
-    """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out); `half`: the product in bfloat16, of and to float32."""
+    """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out); `half`: by a product in bfloat16."""
     fused = fusable(x)
     if half:
         x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
