@@ -19,8 +19,8 @@ DEFAULTS: dict[str, Any] = {
     "clamp_target": True, "gap_precision": "float32", "samples": 10, "gap_estimator": "independent",
     "rollout_every": 1000, "rollout_batch": 50_000, "rollout_length": 5, "retain": 5, "epochs": 3000,
     "updates_per_epoch": 1000, "batch": 256, "real_ratio": 0.05, "cosine": True, "evaluate_every": 10,
-    "evaluation_episodes": 10, "members": 7, "elites": 5, "dynamics_hidden": (200, 200, 200, 200), "dynamics_lr": 1e-3, "dynamics_batch": 256,
-    "holdout_rows": 1000, "patience": 5, "max_dynamics_epochs": None,
+    "evaluation_episodes": 10, "members": 7, "elites": 5, "dynamics_hidden": (200, 200, 200, 200),
+    "dynamics_lr": 1e-3, "dynamics_batch": 256, "holdout_rows": 1000, "patience": 5, "max_dynamics_epochs": None,
 }  # fmt: skip
 
 # Per dataset: rollout length h, β, and what else differs from the defaults.

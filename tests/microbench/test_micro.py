@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from microbench.algorithms.micro import MICRO, conservative_bellman_target, valu
 from microbench.config import TrainConfig
 from microbench.data.dataset import Transitions
 from microbench.dynamics import DynamicsEnsemble
+from microbench.kernels import fast_float32_matmul
 from microbench.networks import Critics, stacked
 from tests.microbench.toys import ACTIONS, OBS, agent, ensemble, same_members, waves
 
@@ -264,10 +266,12 @@ def test_target_equals_the_paper_written_out(
         hidden=(7, 5), beta=0.7, alpha=0.3, clamp_target=clamp, batch=ROWS, real_ratio=real_ratio, **BACKUPS[option]
     )
     made, model, batch = agent(config), ensemble(), batch_of(config.real_rows)
-    ours = target_of(made, model, batch, samples=2, paired=paired)
     expected = StraightLine(made, model, samples=2, paired=paired).target(batch)
-    assert ours.shape == (ROWS,)
-    torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-5)
+    for kernel in (nullcontext(), fast_float32_matmul()):
+        with kernel:
+            ours = target_of(made, model, batch, samples=2, paired=paired)
+        assert ours.shape == (ROWS,)
+        torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-5)
     assert bool((expected < 0).any()) is not clamp  # the clamp had something to do
 
 
