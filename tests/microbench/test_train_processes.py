@@ -78,11 +78,11 @@ def test_progress_of_all_processes_adds_up_and_nothing_is_lost() -> None:
 
 @pytest.mark.parametrize(("culprit", "said"), [(fails, "cannot be trained"), (dies, "killed")])
 def test_a_failure_ends_the_others(culprit: object, said: str) -> None:
-    began = time.monotonic()
+    began, others = time.monotonic(), set(multiprocessing.active_children())  # workers that joblib keeps
     with pytest.raises(UserError, match=said):
         in_processes([sleeps, culprit], Heard(), [1, 1])  # type: ignore[list-item]  # each is a share
     assert time.monotonic() - began < 200  # and not the 300 seconds of the one that sleeps
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(
