@@ -38,7 +38,7 @@ def run_folder(folder: Path, name: str, seed: int, steps: int | None) -> Path:
 
 def scores(run: Path, episodes: int) -> dict[str, float]:
     """Mean score of a run: clean, under the worst attack of the suite at EPS, and with FACTOR times the mass."""
-    common = ("--episodes", episodes, "--workers", 1, "--quiet")
+    common = ("--episodes", episodes, "--workers", 1, "--resume", "--quiet")
     attacked, heavy = run / "attacked", run / "heavy"
     if not (attacked / "report").exists():
         microbench("attack", run, "--eps", EPS, "--attack", "worst", *common, "--out", attacked)

@@ -7,8 +7,8 @@ Every run is a file of scores in the folder; those that are there are not made a
 spread over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and
 simulator are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, but for
 smaller batches and rollouts, which bring the reference's days down to minutes; the faster float32 kernel is on for
-both, for the same reason. CHECKOUT is a copy of
-xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, by path; nothing of it is in here.
+both, for the same reason. CHECKOUT is a copy of xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer
+are used, by path; nothing of it is in here.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from microbench.kernels import dense, fusable, hidden_layer
 LOG_STD_BOUNDS = (-5.0, 2.0)  # MICRO reference, policy head
 _PARAMETERS = ("weight", "bias")
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-# A larger no-grad pass is cut into pieces of this many rows, so that its temporaries stay in the cache of one core.
+# A larger no-grad pass is cut into pieces of this many rows: temporaries of a few megabytes are used again and again.
 CHUNK_ROWS = 3200
 
 

@@ -78,7 +78,7 @@ def _run(share: Share, pipe: Connection, parent: int, folder: str) -> None:
     start(parent, folder)
     try:
         share(partial(_told, pipe))
-    except Exception as error:
+    except Exception as error:  # whatever it is: it is raised again where the command runs
         if not isinstance(error, UserError):
             error.add_note(traceback.format_exc())  # which a pipe does not carry
         pipe.send(error)

@@ -12,6 +12,7 @@ from microbench.algorithms import ALGORITHMS
 from microbench.algorithms.micro import value_gap
 from microbench.config import TrainConfig
 from microbench.kernels import fast_float32_matmul
+from tests.microbench import toys
 from tests.microbench.toys import CPU, agent, waves
 
 OBS, ACTIONS, MEMBERS, ROWS = 11, 3, 5, 244
@@ -93,7 +94,7 @@ def test_both_ways_to_the_products_agree() -> None:
 
 def test_one_hidden_layer_has_nothing_to_round() -> None:
     made = agent(AgentConfig(hidden=(7,)))
-    obs, noise = waves(6, made.actor.layers[0].in_features), waves(6, made.actor.mean.out_features)  # type: ignore[arg-type]
+    obs, noise = waves(6, toys.OBS), waves(6, toys.ACTIONS)
     torch.testing.assert_close(half(made).pessimistic_value(obs, noise), made.pessimistic_value(obs, noise))
 
 

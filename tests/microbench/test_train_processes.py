@@ -54,7 +54,7 @@ def fails(_: Track) -> None:
 
 
 def dies(_: Track) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(9)  # without a word, as a killed process
 
 
 def sleeps(_: Track) -> None:
@@ -105,20 +105,22 @@ def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, shel
     assert f"{NAMES[0]} already holds a run" in said.err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
-def test_an_interruption_ends_all_and_the_rest_is_trained_later(runs: Path, hopper_file: Path, tmp_path: Path) -> None:
-    arguments = [*train_arguments(hopper_file, tmp_path / "out"), "--seeds", "0,2", "--threads", "2"]
+@pytest.mark.skipif(os.name == "nt", reason="on Windows one process cannot send ^C to another alone")
+def test_an_interruption_ends_all_and_the_rest_is_trained_later(
+    hopper_file: Path, tmp_path: Path, shell: Shell
+) -> None:
+    """Sixty stored epochs are left when it comes, so it is never too late."""
+    arguments = [*train_arguments(hopper_file, tmp_path / "out", steps=600), "--seeds", "0,2", "--threads", "2"]
     process = start(*arguments, cwd=tmp_path)
     until = time.monotonic() + 120
     while not (tmp_path / "out" / NAMES[0] / "resume.pt").exists() and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     said = finish(process)
-    if said.code != 0:  # it may have been too late
-        assert said.code == 130
-        assert said.err.splitlines()[-1].startswith("microbench: interrupted")
-        assert "Traceback" not in said.err
-    again = finish(start(*arguments, "--resume", cwd=tmp_path))
-    assert again.code == 0, again.err
-    name = f"{NAMES[0]}/policy.safetensors"
-    assert (tmp_path / "out" / name).read_bytes() == (runs / name).read_bytes()
+    assert said.code == 130
+    assert said.err.splitlines()[-1].startswith("microbench: interrupted")
+    assert "Traceback" not in said.err
+    assert finish(start(*arguments, "--resume", cwd=tmp_path)).code == 0
+    assert shell(*train_arguments(hopper_file, tmp_path / "alone", steps=600)).code == 0
+    one, other = ((tmp_path / out / NAMES[0] / "policy.safetensors").read_bytes() for out in ("out", "alone"))
+    assert one == other
