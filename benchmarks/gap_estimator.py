@@ -32,7 +32,7 @@ from microbench.algorithms.micro import value_gap
 from microbench.config import TrainConfig
 from microbench.data.dataset import as_transitions
 from microbench.data.sources import load_dataset
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import DynamicsEnsemble, Elites
 from microbench.kernels import fast_float32_matmul
 from microbench.rollout import roll_out
 from microbench.runs import DYNAMICS, POLICY
@@ -42,7 +42,7 @@ ESTIMATORS = ("independent", "paired")
 TRUTH_SAMPLES, PER_PASS = 10_000, 50
 
 
-def load_run(folder: Path) -> tuple[Agent, DynamicsEnsemble, Tensor, Tensor]:
+def load_run(folder: Path) -> tuple[Agent, Elites, Tensor, Tensor]:
     """The run's agent with its stored critics as targets, its ensemble, and states and actions that it imagines."""
     told = json.loads((folder / "config.json").read_text("utf-8"))
     settings: dict[str, Any] = {
@@ -64,24 +64,24 @@ def load_run(folder: Path) -> tuple[Agent, DynamicsEnsemble, Tensor, Tensor]:
     starts = as_transitions(load_dataset(told["dataset"]), cpu).sample(2000, generator).obs
     length, ends = config.rollout_length, task.imagined_terminal
     rows = roll_out(model, agent.actor, starts, length=length, terminal=ends, generator=generator)
-    return agent, model, rows.obs, rows.action
+    return agent, Elites(model), rows.obs, rows.action
 
 
 def gap(
-    model: DynamicsEnsemble, value: PessimisticValue, rows: tuple[Tensor, Tensor], samples: int, seed: int, kind: str
+    elites: Elites, value: PessimisticValue, rows: tuple[Tensor, Tensor], samples: int, seed: int, kind: str
 ) -> Tensor:
     """One estimate of f at every row, (B,)."""
     generator = torch.Generator().manual_seed(seed)
-    return value_gap(member_values(model, value, *rows, samples=samples, paired=kind == "paired", generator=generator))
+    return value_gap(member_values(elites, value, *rows, samples=samples, paired=kind == "paired", generator=generator))
 
 
-def truth(model: DynamicsEnsemble, value: PessimisticValue, rows: tuple[Tensor, Tensor], samples: int) -> Tensor:
+def truth(elites: Elites, value: PessimisticValue, rows: tuple[Tensor, Tensor], samples: int) -> Tensor:
     """F from so many paired draws, which have the same limit as independent ones and reach it sooner; (B,)."""
     passes = max(1, samples // PER_PASS)
     draws = min(samples, PER_PASS)
     total = sum(
         member_values(
-            model, value, *rows, samples=draws, paired=True, generator=torch.Generator().manual_seed(10**6 + number)
+            elites, value, *rows, samples=draws, paired=True, generator=torch.Generator().manual_seed(10**6 + number)
         ).double()
         for number in range(passes)
     )
@@ -116,19 +116,19 @@ def cost(run: "partial[Tensor]", repeats: int = 20) -> tuple[float, float]:
     return float(np.median(spent)), counter.get_total_flops() / 1e9
 
 
-def rounded(agent: Agent, model: DynamicsEnsemble, rows: tuple[Tensor, Tensor], samples: int, kind: str) -> str:
+def rounded(agent: Agent, elites: Elites, rows: tuple[Tensor, Tensor], samples: int, kind: str) -> str:
     """How far `gap_precision` bfloat16 is from float32 with the same draws."""
     half = copy.copy(agent)
     half.config = replace(agent.config, gap_precision="bfloat16")
     with fast_float32_matmul():
-        exact, found = (gap(model, of.pessimistic_value, rows, samples, 0, kind) for of in (agent, half))
+        exact, found = (gap(elites, of.pessimistic_value, rows, samples, 0, kind) for of in (agent, half))
     told = describe(torch.stack([found, found]), exact)  # one estimate has no spread
     return f"bias {told['bias']:+.2%}, error {told['error']:.1%}, correlation {told['correlation']:.4f}"
 
 
 def compare(
     agent: Agent,
-    model: DynamicsEnsemble,
+    elites: Elites,
     rows: tuple[Tensor, Tensor],
     exact: Tensor,
     counts: dict[str, list[int]],
@@ -138,7 +138,7 @@ def compare(
     charged = (rows[0][:1].expand(244, -1).contiguous(), rows[1][:1].expand(244, -1).contiguous())
     lines = []
     for kind, samples in itertools.chain.from_iterable(((kind, n) for n in of) for kind, of in counts.items()):
-        run = partial(gap, model, agent.pessimistic_value, samples=samples, kind=kind)
+        run = partial(gap, elites, agent.pessimistic_value, samples=samples, kind=kind)
         with fast_float32_matmul():
             found = torch.stack([run(rows=rows, seed=seed) for seed in range(repeats)])
         ms, gflop = cost(partial(run, rows=charged))
@@ -154,11 +154,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=TRUTH_SAMPLES, help="draws of the truth")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    agent, model, obs, action = load_run(options.run)
+    agent, elites, obs, action = load_run(options.run)
     drawn = torch.randperm(len(obs), generator=torch.Generator().manual_seed(1))[: options.states]
     rows = obs[drawn], action[drawn]
     with fast_float32_matmul():
-        exact = truth(model, agent.pessimistic_value, rows, options.samples)
+        exact = truth(elites, agent.pessimistic_value, rows, options.samples)
         values = agent.pessimistic_value(rows[0], torch.zeros(len(rows[0]), rows[1].shape[1]))
     print(
         f"{options.states} imagined states, {options.repeats} estimates each; true gap from {options.samples:,} "
@@ -166,9 +166,9 @@ def main() -> None:
         f"mean value {values.mean():.1f}\n"
     )
     counts = {"independent": [1, 2, 5, 10, 20, 100], "paired": [1, 2, 5, 10]}
-    found = compare(agent, model, rows, exact, counts, options.repeats)
+    found = compare(agent, elites, rows, exact, counts, options.repeats)
     for kind, samples in (("independent", 10), ("paired", 2)):
-        every = rounded(agent, model, (obs, action), samples, kind)
+        every = rounded(agent, elites, (obs, action), samples, kind)
         print(f"bfloat16 against float32, the same {samples} {kind} samples, {len(obs):,} states: {every}")
     print()
     shown = found.assign(**{name: found[name].map("{:+.1%}".format) for name in ("bias", "spread", "error")})

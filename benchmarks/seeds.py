@@ -34,7 +34,7 @@ def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int]) -> list[Tr
     task, data = TASKS[env_id], random_data(TASKS[env_id], 20_000)
     runs = [Training(data, task, ALGORITHMS["micro"], config, seed=s, device=torch.device("cpu")) for s in seeds]
     for run in runs:
-        run.fit.finish()
+        run.finish_fit()
         run.imagination.imagine(run.agent.actor)
     return runs
 

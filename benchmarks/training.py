@@ -77,7 +77,7 @@ def ready(task: Task, algorithm: str, config: TrainConfig) -> Training:
     endless = dataclasses.replace(task, imagined_terminal=never_ends)
     data, cpu = random_data(task, 20_000), torch.device("cpu")
     training = Training(data, endless, ALGORITHMS[algorithm], config, seed=0, device=cpu)
-    training.fit.finish()
+    training.finish_fit()
     training.imagination.imagine(training.agent.actor)
     return training
 

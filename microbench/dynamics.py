@@ -4,6 +4,7 @@ Chua et al. 2018, arXiv:1805.12114; Janner et al. 2019, arXiv:1906.08253; sizes 
 Shapes: B batch, E ensemble, S obs, A action.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -94,17 +95,6 @@ class DynamicsEnsemble(nn.Module):
         return torch.addmm(last.bias[member], x, last.weight[member])
 
     @torch.no_grad()
-    def elite_next_obs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std of the next observation under every elite, both (E, B, S)."""
-        x = self.inputs(obs, action).expand(len(self.elites), -1, -1)
-        *hidden, last = stacked(self.layers)
-        for layer in hidden:
-            product = torch.baddbmm(layer.bias[self.elites], x, layer.weight[self.elites])
-            x = functional.silu(product, inplace=True)
-        mean, log_var = self._split(torch.baddbmm(last.bias[self.elites], x, last.weight[self.elites]))
-        return obs + mean[..., :-1], (0.5 * log_var[..., :-1]).exp()
-
-    @torch.no_grad()
     def step(self, obs: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One imagined step: next_obs (B, S) and reward (B,), each row from an elite drawn at random.
 
@@ -118,6 +108,22 @@ class DynamicsEnsemble(nn.Module):
             mean, log_var = self.member_moments(obs[rows], action[rows], member)
             out[rows] = mean + (0.5 * log_var).exp() * noise[rows]
         return obs + out[:, :-1], out[:, -1]
+
+
+class Elites:
+    """The elites of an ensemble as they are now, in copies side by side: no update has to gather their weights."""
+
+    def __init__(self, model: DynamicsEnsemble) -> None:
+        self._members = copy.deepcopy(model).requires_grad_(False)
+        self._members.members = len(model.elites)
+        for layer in stacked(self._members.layers):
+            layer.weight.data, layer.bias.data = layer.weight[model.elites], layer.bias[model.elites]
+
+    @torch.no_grad()
+    def next_obs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std of the next observation under every elite, both (E, B, S)."""
+        mean, log_var = self._members(self._members.inputs(obs, action))
+        return obs + mean[..., :-1], (0.5 * log_var[..., :-1]).exp()
 
 
 def _truncated_normal_start(layer: StackedLinear, generator: torch.Generator) -> None:

@@ -20,8 +20,9 @@ def fast_float32_matmul() -> Iterator[bool]:
 
     On processors without bfloat16 matrix units torch's setting `bf16` selects oneDNN's float32 kernel, about twice as
     fast as the default on AMD; on those with such units it would really round to bfloat16, which a probe detects.
-    Yields whether the kernel is on. The setting is global to the process and restored at the end. Where it is on,
-    layers that need no gradient are computed by `dense`, with the same numbers and no second pass over the result.
+    Yields whether the kernel is on. The setting is global to the process and restored at the end. On either kind,
+    layers that need no gradient are computed by `dense` inside the block: always float32, with no second pass over
+    the result.
     """
     global _fused
     settings = getattr(torch.backends.mkldnn, "matmul", None)
@@ -34,7 +35,7 @@ def fast_float32_matmul() -> Iterator[bool]:
         accurate = _product_error() < _FLOAT32_ERROR
         if not accurate:
             settings.fp32_precision = before
-        _fused = accurate and _fused_layers_agree()
+        _fused = _fused_layers_agree()
         yield accurate
     finally:
         settings.fp32_precision, _fused = before, before_fused

@@ -17,7 +17,7 @@ from microbench.algorithms.base import Algorithm, Batch
 from microbench.algorithms.ensemble import member_values
 from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset, Transitions, as_transitions
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import DynamicsEnsemble, Elites
 from microbench.dynamics_fit import DynamicsFit, FitEpoch
 from microbench.errors import UserError
 from microbench.rollout import Imagination
@@ -79,7 +79,7 @@ class Training:
             generator=_generator(streams[3], device),
         )
         self.epoch = 0
-        self.fitted = False
+        self.elites: Elites | None = None  # known once the dynamics are fitted
         self.log: list[LogRow] = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.agent.load_state_dict(state["agent"])
         self.imagination.load_state_dict(state["imagination"], self.agent.actor)
-        self.epoch, self.log, self.fitted = state["epoch"], state["log"], True
+        self.epoch, self.log, self.elites = state["epoch"], state["log"], Elites(self.model)
 
     def run(self, evaluate: Evaluate, listen: Listener) -> Iterator[None]:
         """Fit the dynamics, then train; yields whenever the run may be stored.
@@ -127,9 +127,18 @@ class Training:
             listen(self.fit.epoch())
             yield
         if not self.fitted:
-            self.fit.finish()
-            self.fitted = True
+            self.finish_fit()
             yield
+
+    def finish_fit(self) -> None:
+        """Settle for the dynamics as they are: every member's best weights so far, and the elites among them."""
+        self.fit.finish()
+        self.elites = Elites(self.model)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the dynamics are settled."""
+        return self.elites is not None
 
     @property
     def over(self) -> bool:
@@ -166,8 +175,9 @@ class Training:
 
     def member_values(self, obs: Tensor, action: Tensor) -> Tensor:
         """V_i(s, a) by the configured estimator: (B, S), (B, A) → (E, B)."""
+        assert self.elites is not None
         return member_values(
-            self.model,
+            self.elites,
             self.agent.pessimistic_value,
             obs,
             action,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import Elites
 
 # min_j Q̄_j(s, a) with a made from the given standard normal noise: (R, S), (R, A) → (R,)
 PessimisticValue = Callable[[Tensor, Tensor], Tensor]
@@ -16,7 +16,7 @@ PessimisticValue = Callable[[Tensor, Tensor], Tensor]
 
 @torch.no_grad()
 def member_values(
-    model: DynamicsEnsemble,
+    elites: Elites,
     value: PessimisticValue,
     obs: Tensor,
     action: Tensor,
@@ -31,7 +31,7 @@ def member_values(
     same state noise and the same action noise (common random numbers), so that differences between members are
     differences between their models and not between their draws.
     """
-    mean, std = model.elite_next_obs(obs, action)  # (E, B, S)
+    mean, std = elites.next_obs(obs, action)  # (E, B, S)
     members, rows = mean.shape[:2]
     drawn = (samples, 1 if paired else members, rows)
     state_noise = _normal((*drawn, mean.shape[-1]), generator)

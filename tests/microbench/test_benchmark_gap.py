@@ -7,6 +7,7 @@ from benchmarks import gap_estimator as benchmark
 from benchmarks import scaling, seeds
 from benchmarks.training import flops, measure
 from microbench.config import TrainConfig
+from microbench.dynamics import Elites
 from tests.microbench.toys import ACTIONS, OBS, agent, ensemble, same_members, small_config, waves
 
 ROWS = waves(12, OBS), waves(12, ACTIONS)
@@ -23,20 +24,20 @@ def test_bias_spread_and_correlation_by_hand() -> None:
 
 def test_many_draws_approach_the_truth_from_either_side() -> None:
     """With enough samples both estimators mean the same gap; with one, independent noise makes it larger."""
-    made, model = agent(), ensemble()
+    made, elites = agent(), Elites(ensemble())
     value = made.pessimistic_value
-    exact = benchmark.truth(model, value, ROWS, 1000)
+    exact = benchmark.truth(elites, value, ROWS, 1000)
     for kind in benchmark.ESTIMATORS:
-        found = benchmark.gap(model, value, ROWS, 1000, 7, kind).double()
+        found = benchmark.gap(elites, value, ROWS, 1000, 7, kind).double()
         torch.testing.assert_close(found, exact, rtol=0, atol=0.1 * float(exact.mean()) + 0.05)
-    single = torch.stack([benchmark.gap(model, value, ROWS, 1, seed, "independent") for seed in range(20)])
-    paired = torch.stack([benchmark.gap(model, value, ROWS, 1, seed, "paired") for seed in range(20)])
+    single = torch.stack([benchmark.gap(elites, value, ROWS, 1, seed, "independent") for seed in range(20)])
+    paired = torch.stack([benchmark.gap(elites, value, ROWS, 1, seed, "paired") for seed in range(20)])
     bias, paired_bias = ((found.double().mean(0) - exact).mean() for found in (single, paired))
     assert bias > paired_bias + 0.05
 
 
 def test_equal_members_have_no_gap_but_what_independent_noise_makes() -> None:
-    made, clones = agent(), same_members(ensemble())
+    made, clones = agent(), Elites(same_members(ensemble()))
     assert benchmark.truth(clones, made.pessimistic_value, ROWS, 50).max() < 1e-6
     assert benchmark.gap(clones, made.pessimistic_value, ROWS, 2, 0, "independent").min() > 0
 

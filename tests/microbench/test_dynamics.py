@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import DynamicsEnsemble, Elites
 from microbench.networks import stacked
 from tests.microbench.toys import ACTIONS, OBS, ensemble, fill, same_members, transitions, waves
 
@@ -114,14 +114,27 @@ def test_inputs_are_standardised_by_the_rows_given() -> None:
     torch.testing.assert_close(spread[[0, 2, 3, 4]], torch.ones(4), rtol=2e-2, atol=0)
 
 
-def test_elite_next_obs_is_obs_plus_the_elites_mean() -> None:
+def test_the_elites_next_obs_is_obs_plus_their_mean() -> None:
     model, obs, action = ensemble(elites=(3, 1)), waves(ROWS, OBS), waves(ROWS, ACTIONS)
-    mean, std = model.elite_next_obs(obs, action)
+    mean, std = Elites(model).next_obs(obs, action)
     assert mean.shape == std.shape == (2, ROWS, OBS)
     for place, member in enumerate((3, 1)):
         moments = model.member_moments(obs, action, member)
         torch.testing.assert_close(mean[place], obs + moments.mean[:, :OBS])
         torch.testing.assert_close(std[place], moments.log_var[:, :OBS].exp().sqrt())
+
+
+def test_elites_are_copies() -> None:
+    """What the ensemble becomes afterwards, or which elites it has then, does not reach them."""
+    model, obs, action = ensemble(elites=(3, 1)), waves(ROWS, OBS), waves(ROWS, ACTIONS)
+    elites = Elites(model)
+    before = elites.next_obs(obs, action)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), model.input_mean):
+            tensor.add_(0.5)
+    model.elites = torch.tensor([0])
+    for now, then in zip(elites.next_obs(obs, action), before, strict=True):
+        assert now.equal(then)
 
 
 def silent(model: DynamicsEnsemble) -> DynamicsEnsemble:

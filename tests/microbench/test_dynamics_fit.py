@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import microbench.dynamics_fit as fit_module
-from microbench.dynamics import DynamicsEnsemble, Moments
+from microbench.dynamics import DynamicsEnsemble, Elites, Moments
 from microbench.dynamics_fit import (
     WEIGHT_DECAY,
     DynamicsConfig,
@@ -217,7 +217,7 @@ def test_the_ensemble_learns() -> None:
     assert errors == pytest.approx(holdout_errors(fit.model, inputs, target).tolist())
     assert fit.model.elites.tolist() == sorted(sorted(range(4), key=errors.__getitem__)[:2])
     fresh = transitions(100, seed=9)
-    mean, std = fit.model.elite_next_obs(fresh.obs, fresh.action)
+    mean, std = Elites(fit.model).next_obs(fresh.obs, fresh.action)
     steps = (fresh.next_obs - fresh.obs).square().mean()
     assert (mean - fresh.next_obs).square().mean() < 0.05 * steps
     assert 0.005 < std.mean() < 0.05  # the world's own noise is 0.01

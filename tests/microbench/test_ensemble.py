@@ -9,7 +9,7 @@ from torch import Tensor
 import microbench.algorithms.ensemble as ensemble_module
 from microbench.algorithms.ensemble import member_values
 from microbench.algorithms.micro import value_gap
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import DynamicsEnsemble, Elites
 from microbench.networks import stacked
 from tests.microbench.toys import ACTIONS, OBS, agent, ensemble, same_members, waves
 
@@ -17,21 +17,21 @@ from tests.microbench.toys import ACTIONS, OBS, agent, ensemble, same_members, w
 class Known:
     """Three elites with means 0, 1, 5 and standard deviations 1, 1, 2 in every one of two features."""
 
-    def elite_next_obs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def next_obs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         ones = torch.ones(len(obs), 2)
         return torch.stack([0 * ones, ones, 5 * ones]), torch.stack([ones, ones, 2 * ones])
 
 
-KNOWN: DynamicsEnsemble = Known()  # type: ignore[assignment]  # the one method that member_values needs
+KNOWN: Elites = Known()  # type: ignore[assignment]  # the one method that member_values needs
 
 
 def linear(next_obs: Tensor, noise: Tensor) -> Tensor:
     return next_obs.sum(-1) + noise.sum(-1)
 
 
-def values(model: DynamicsEnsemble = KNOWN, *, samples: int, paired: bool, rows: int = 4, seed: int = 0) -> Tensor:
+def values(elites: Elites = KNOWN, *, samples: int, paired: bool, rows: int = 4, seed: int = 0) -> Tensor:
     return member_values(
-        model,
+        elites,
         linear,
         torch.zeros(rows, OBS),
         torch.zeros(rows, ACTIONS),
@@ -102,7 +102,9 @@ def test_only_elites_have_a_say() -> None:
 
     def found(model: DynamicsEnsemble) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        return member_values(model, made.pessimistic_value, obs, action, samples=2, paired=True, generator=generator)
+        return member_values(
+            Elites(model), made.pessimistic_value, obs, action, samples=2, paired=True, generator=generator
+        )
 
     model = ensemble(elites=(0, 2, 3))
     clean = found(model)
@@ -124,7 +126,7 @@ def test_identical_members_disagree_by_rounding_at_most() -> None:
     for rows in (1, 7, 300):
         generator = torch.Generator().manual_seed(0)
         found = member_values(
-            clones,
+            Elites(clones),
             made.pessimistic_value,
             waves(rows, OBS),
             waves(rows, ACTIONS),
@@ -144,7 +146,7 @@ def test_no_rows_give_no_values() -> None:
 def test_values_carry_no_gradient() -> None:
     made = agent()
     found = member_values(
-        ensemble(),
+        Elites(ensemble()),
         made.pessimistic_value,
         waves(2, OBS).requires_grad_(),
         waves(2, ACTIONS),

@@ -47,6 +47,19 @@ def test_a_processor_that_rounds_keeps_its_setting(monkeypatch: pytest.MonkeyPat
         assert setting() == before
 
 
+def test_layers_are_fused_even_where_the_faster_kernel_would_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on processors with bfloat16 units, whose own float32 products are fused all the same, and stay float32."""
+    with fast_float32_matmul():
+        anywhere = kernels._fused
+    monkeypatch.setattr(kernels, "_product_error", lambda: 3e-3)
+    with fast_float32_matmul() as on, torch.no_grad():
+        assert (on, kernels._fused) == (False, anywhere)
+        if anywhere:
+            a = torch.randn(256, 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+            found = kernels.dense(a.float(), a.float().T, torch.zeros(256), "none").double()
+            assert ((found - a @ a).abs().max() / (a @ a).abs().max()).item() < 2e-6
+
+
 def test_a_failing_probe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> float:
         raise RuntimeError("probe")

@@ -21,7 +21,7 @@ from microbench.algorithms.ensemble import member_values
 from microbench.algorithms.micro import MICRO, conservative_bellman_target, value_gap
 from microbench.config import TrainConfig
 from microbench.data.dataset import Transitions
-from microbench.dynamics import DynamicsEnsemble
+from microbench.dynamics import DynamicsEnsemble, Elites
 from microbench.kernels import fast_float32_matmul
 from microbench.networks import Critics, stacked
 from tests.microbench.toys import ACTIONS, OBS, agent, ensemble, same_members, waves
@@ -145,7 +145,7 @@ def fix_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def target_of(made: Agent, model: DynamicsEnsemble, batch: Batch, *, samples: int, paired: bool) -> Tensor:
     values = partial(
-        member_values, model, made.pessimistic_value, samples=samples, paired=paired, generator=made.generator
+        member_values, Elites(model), made.pessimistic_value, samples=samples, paired=paired, generator=made.generator
     )
     return made.target(batch, values)
 
