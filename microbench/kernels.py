@@ -1,7 +1,7 @@
 """The faster float32 matrix kernels of oneDNN, switched on only where they really compute in float32."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional
 # Relative error of a 256 × 256 product: true float32 stays near 3e-7, bfloat16 near 3e-3.
 _FLOAT32_ERROR = 2e-6
 Activation = Literal["none", "relu"]
+_MANY_ROWS = 2048  # fewer gain little from `column`'s change of kernel, and so keep their last digits
 _fused = False  # whether `dense` may be used; a setting of the process, like the kernel itself
 
 
@@ -55,6 +56,15 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Te
     return out
 
 
+def column(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A layer with a single output, x w + b: (B, in), (in, 1), (1,) → (B,).
+
+    For many rows by torch's own kernel even within `fast_float32_matmul`: oneDNN's takes twice as long for one column.
+    """
+    with _default_kernel() if len(x) >= _MANY_ROWS and fusable(x) else nullcontext():
+        return torch.addmm(bias, x, weight).squeeze(-1)
+
+
 def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False) -> Tensor:
     """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out); `half`: by a product in bfloat16."""
     fused = fusable(x)
@@ -62,6 +72,17 @@ def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False)
         x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
     out = dense(x, weight, bias, "relu") if fused else functional.linear(x, weight, bias).relu_()
     return out.float() if half else out
+
+
+@contextmanager
+def _default_kernel() -> Iterator[None]:
+    """Torch's own float32 products inside the block; there is such a setting wherever a layer is fusable."""
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set up at run time by torch
+    before, settings.fp32_precision = settings.fp32_precision, "none"
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 def _fused_layers_agree() -> bool:

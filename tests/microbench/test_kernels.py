@@ -99,6 +99,42 @@ def test_fused_layers_are_the_usual_ones(rows: int) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("rows", "grad", "used"), [(2047, False, "bf16"), (2048, False, "none"), (2048, True, "bf16")])
+def test_one_column_of_many_rows_has_the_usual_kernel(
+    rows: int, grad: bool, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside the block and without gradients; the setting of everything else comes back."""
+    seen, before, usual = [], setting(), torch.addmm
+
+    def watched(*given: torch.Tensor) -> torch.Tensor:
+        seen.append(setting())
+        return usual(*given)
+
+    x = torch.randn(rows, 32, generator=torch.Generator().manual_seed(0))
+    weight, bias = x[:32, :1].clone(), x[0, :1].clone()
+    expected = (x.double() @ weight.double() + bias.double()).squeeze(-1)
+    monkeypatch.setattr(torch, "addmm", watched)
+    monkeypatch.setattr(kernels, "_fused", True)
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]  # as above
+    try:
+        with torch.set_grad_enabled(grad):
+            found = kernels.column(x, weight, bias)
+        assert setting() == "bf16"
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before  # type: ignore[attr-defined]  # as above
+    assert seen == [used]
+    if used == "none":
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_one_column_that_fails_gives_the_setting_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_fused", True)
+    before = setting()
+    with torch.no_grad(), pytest.raises(RuntimeError):
+        kernels.column(torch.zeros(3000, 4), torch.zeros(5, 1), torch.zeros(1))
+    assert setting() == before
+
+
 def test_layers_are_fused_only_where_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(2, 3)
     assert not kernels.fusable(x)
