@@ -15,6 +15,7 @@ from microbench.errors import UserError
 from microbench.lookahead import lookahead
 from microbench.plan import Chunk
 from microbench.simulate import Simulator, make_simulator
+from microbench.strict_products import use_strict_products
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.worlds import signals, world
 from reports.rows.results import SCHEMA
@@ -108,7 +109,11 @@ def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> p
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread inside the block: with more, a row's result depends on the batch it is in."""
+    """Torch on one thread inside the block: with more, a row's result depends on the batch it is in.
+
+    The same is why products are strict from here on, if none was made before (`microbench.strict_products`).
+    """
+    use_strict_products()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

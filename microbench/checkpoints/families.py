@@ -28,6 +28,7 @@ from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
 from microbench.errors import UserError, unknown_name
+from microbench.strict_products import use_strict_products
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
         UserError: it is missing, damaged, of no known family, or the task is not told.
         OSError: it cannot be read.
     """
+    use_strict_products()  # whoever reads a policy evaluates it, and no product has been made yet
     if call.is_call(str(path)):
         return call.load_call(str(path), overrides)
     path = Path(path)
