@@ -19,8 +19,9 @@ from microbench.probing import Probing
 from microbench.simulate import Simulator
 
 # The rows of a float32 product do not depend on the batch they are in if torch uses one thread and whole blocks of rows
-# go into it: other sizes take other kernels for the last ones. (For layers whose size is not a multiple of 4 the last
-# bits depend on a row's place in the block as well, and nothing helps.)
+# go into it: other sizes take other kernels for the last ones. On Intel's processors products have to be strict as well
+# (`microbench.strict_products`). (For layers whose size is not a multiple of 4 the last bits depend on a row's place in
+# the block as well, and nothing helps.)
 BLOCK_ROWS = 8
 
 
