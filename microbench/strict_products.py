@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 VARIABLE, STRICT = "MKL_CBWR", "AUTO,STRICT"
@@ -12,13 +13,14 @@ def use_strict_products() -> None:
 
     Needed on Intel's own processors only, where MKL otherwise goes by the alignment and the number of rows even for
     whole blocks of them. MKL reads the variable at its first product, so this comes before, and processes started
-    later inherit it. Strict products take up to a seventh longer, so training, which always has the same batches,
+    later inherit it. Strict products take up to a sixth longer, so training, which always has the same batches,
     does without. A setting of the user's stays.
     """
     if "GenuineIntel" in _processor():
         os.environ.setdefault(VARIABLE, STRICT)
 
 
+@cache  # asked for at every step by wrappers
 def _processor() -> str:
     """What the system says of the first processor, its maker included."""
     try:
