@@ -46,14 +46,14 @@ def learner(runs: list[Training], *, together: bool) -> Callable[[int], None]:
         def alone(updates: int) -> None:
             for run in runs:
                 for _ in range(updates):
-                    run.agent.update(run.batch(1), run.member_values)
+                    run.update()
 
         return alone
     cohort, values = Cohort([run.agent for run in runs]), [run.member_values for run in runs]
 
     def learn(updates: int) -> None:
         for _ in range(updates):
-            cohort.update([run.batch(1) for run in runs], values)
+            cohort.update([run.batch() for run in runs], values)
 
     return learn
 

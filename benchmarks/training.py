@@ -82,24 +82,19 @@ def ready(task: Task, algorithm: str, config: TrainConfig) -> Training:
     return training
 
 
-def update(training: Training) -> None:
-    """Draw a batch and learn from it."""
-    training.agent.update(training.batch(1), training.member_values)
-
-
 def our_parts(task: Task, config: TrainConfig, paired_samples: int) -> list[Part]:
     """Ours; an update includes the drawing of its batch."""
     paired_config = dataclasses.replace(config, gap_estimator="paired", samples=paired_samples)
     sac, micro, paired = (ready(task, *of) for of in (("sac", config), ("micro", config), ("micro", paired_config)))
-    charged = micro.batch(1).rows[config.real_rows :]
+    charged = micro.batch().rows[config.real_rows :]
     fit, values = micro.fit, micro.member_values
     order = fit._resample[:, : config.dynamics_batch]
     a, b = torch.randn(PRODUCT_ROWS, 256), torch.randn(256, 256)
     return [
         Part(name=PRODUCT, run=lambda: a @ b),
-        Part(name=SAC, run=lambda: update(sac), repeats=20),
-        Part(name=MICRO, run=lambda: update(micro)),
-        Part(name=PAIRED, run=lambda: update(paired)),
+        Part(name=SAC, run=sac.update, repeats=20),
+        Part(name=MICRO, run=micro.update),
+        Part(name=PAIRED, run=paired.update),
         Part(name=GAP, run=lambda: value_gap(values(charged.obs, charged.action))),
         Part(name=ROLLOUT, run=lambda: micro.imagination.imagine(micro.agent.actor), repeats=1),
         Part(name=STEP, run=lambda: _pass(fit.model, fit._optimiser, *fit._train, order, config.dynamics_batch)),
@@ -212,7 +207,7 @@ def peak_memory(options: argparse.Namespace, task: Task, config: TrainConfig) ->
         learn, imagine = made.update, made.imagine
     else:
         training = ready(task, "micro", config)
-        learn, imagine = (lambda: update(training)), (lambda: training.batch(0))
+        learn, imagine = training.update, (lambda: training.imagine(0))
     with kernel(not options.reference):
         for run in [imagine] * (config.retain - 1) + [learn] * 3:
             run()

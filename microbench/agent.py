@@ -1,8 +1,9 @@
 """Networks, optimisers and one update of soft actor-critic with an exchangeable Bellman target."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -63,9 +64,10 @@ class Agent:
         self.log_alpha = torch.tensor(start, device=device).log().requires_grad_(config.alpha is None)
         self.target_critics.load_state_dict(self.critics.state_dict())
         self.target_critics.requires_grad_(False)
-        self.actor_optimiser = Adam(self.actor.parameters(), lr=config.actor_lr, fused=True)
-        self.critic_optimiser = Adam(self.critics.parameters(), lr=config.critic_lr, fused=True)
-        self.alpha_optimiser = Adam([self.log_alpha], lr=config.alpha_lr)
+        on_gpu = device.type == "cuda"  # where steps are counted on the device, for an update to be captured
+        self.actor_optimiser = Adam(self.actor.parameters(), lr=config.actor_lr, fused=True, capturable=on_gpu)
+        self.critic_optimiser = Adam(self.critics.parameters(), lr=config.critic_lr, fused=True, capturable=on_gpu)
+        self.alpha_optimiser = Adam([self.log_alpha], lr=config.alpha_lr, capturable=on_gpu)
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +115,7 @@ class Agent:
         """−|A|, in nats."""
         return -float(self.actor.mean.out_features)
 
-    @property
+    @cached_property
     def max_log_alpha(self) -> float:
         """The bound of log α; inf without one."""
         bound = self.config.max_alpha
@@ -142,6 +144,18 @@ class Agent:
             action = self.actor.act(obs[rows], noise[rows], half=half)
             parts.append(self.target_critics(obs[rows], action, half=half).amin(0))
         return torch.cat(parts)
+
+    @property
+    def generators(self) -> tuple[torch.Generator]:
+        """What every draw of an update comes from."""
+        return (self.generator,)
+
+    def changing(self) -> list[Tensor]:
+        """All tensors that an update changes, without gradients but on the same memory."""
+        networks = (self.actor, self.critics, self.target_critics)
+        optimisers = (self.actor_optimiser, self.critic_optimiser, self.alpha_optimiser)
+        parameters = [parameter for network in networks for parameter in network.parameters()]
+        return [tensor.detach() for tensor in (*parameters, self.log_alpha)] + states(optimisers)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an update changes."""
@@ -189,6 +203,11 @@ def make_agent(
         target_critics=targets.to(device),
         generator=torch.Generator(device).manual_seed(seed),
     )
+
+
+def states(optimisers: Iterable[Adam]) -> list[Tensor]:
+    """The moments and step counters of optimisers, which exist after their first step."""
+    return [tensor for of in optimisers for state in of.state.values() for tensor in state.values()]
 
 
 def _step(optimiser: Adam, loss: Tensor) -> None:

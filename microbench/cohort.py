@@ -41,6 +41,17 @@ class Cohort:
         self._critic_optimiser = _Together(list(self._critics.values()), [agent.critic_optimiser for agent in agents])
         self._alpha_optimiser = _Together([self._log_alpha], [agent.alpha_optimiser for agent in agents])
 
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What every draw of an update comes from."""
+        return [agent.generator for agent in self.agents]
+
+    def changing(self) -> list[Tensor]:
+        """All tensors that an update changes, agent by agent, and the step counters that are the cohort's own."""
+        optimisers = (self._actor_optimiser, self._critic_optimiser, self._alpha_optimiser)
+        counters = [state["step"] for of in optimisers for state in of.adam.state.values()]
+        return [tensor for agent in self.agents for tensor in agent.changing()] + counters
+
     def update(self, batches: Sequence[Batch], member_values: Sequence[MemberValues]) -> Tensor:
         """What `Agent.update` does, for every agent at once; returns METRICS as (S, 6)."""
         config = self.agents[0].config
@@ -110,7 +121,7 @@ class _Together:
 
     def __init__(self, stack: list[nn.Parameter], optimisers: Sequence[Adam]) -> None:
         settings = optimisers[0].param_groups[0]
-        self.adam = Adam(stack, lr=settings["lr"], fused=settings["fused"])
+        self.adam = Adam(stack, **{name: settings[name] for name in ("lr", "fused", "capturable")})
         self._steps: list[Tensor] = []  # counted for every agent, which may go on alone one day
         own = [cast(list[Tensor], optimiser.param_groups[0]["params"]) for optimiser in optimisers]
         for parameter, *members in zip(stack, *own, strict=True):
@@ -120,7 +131,8 @@ class _Together:
         states = [optimiser.state.get(member, {}) for optimiser, member in zip(optimisers, members, strict=True)]
         zero = torch.zeros_like(members[0])
         moments = {name: torch.stack([of.get(name, zero) for of in states]) for name in ("exp_avg", "exp_avg_sq")}
-        on = parameter.device if self.adam.param_groups[0]["fused"] else torch.device("cpu")  # where Adam counts
+        kind = self.adam.param_groups[0]
+        on = parameter.device if kind["fused"] or kind["capturable"] else torch.device("cpu")  # where Adam counts
         step = states[0].get("step", torch.zeros((), device=on))
         self.adam.state[parameter] = moments | {"step": step.clone()}
         for place, (optimiser, member) in enumerate(zip(optimisers, members, strict=True)):

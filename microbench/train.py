@@ -4,7 +4,7 @@ MICRO, arXiv:2312.03991, algorithm 1. What distinguishes one algorithm from anot
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from microbench.agent import METRICS, Agent, make_agent
 from microbench.algorithms.base import Algorithm, Batch
 from microbench.algorithms.ensemble import member_values
+from microbench.captured import Launch, MakeGraphs, Step, launching
 from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset, Transitions, as_transitions
 from microbench.dynamics import DynamicsEnsemble, Elites
@@ -105,19 +106,17 @@ class Training:
         self.imagination.load_state_dict(state["imagination"], self.agent.actor)
         self.epoch, self.log, self.elites = state["epoch"], state["log"], Elites(self.model)
 
-    def run(self, evaluate: Evaluate, listen: Listener) -> Iterator[None]:
-        """Fit the dynamics, then train; yields whenever the run may be stored.
+    def run(self, evaluate: Evaluate, listen: Listener, graphs: MakeGraphs | None = None) -> Iterator[None]:
+        """Fit the dynamics, then train; yields whenever the run may be stored. With `graphs`, updates are captured.
 
         Raises:
             UserError: the dynamics fit or an update diverged.
 
         """
         yield from self.fit_dynamics(listen)
+        launch = launching(self.agent, graphs)
         while not self.over:
-            totals = torch.zeros(len(METRICS), device=self.device)
-            for update in self.updates():
-                totals += self.agent.update(self.batch(update), self.member_values)
-                tell(listen, update)
+            (totals,) = one_epoch([self], self.update, launch, listen)
             self.end_epoch(totals, evaluate, listen)
             yield
 
@@ -151,10 +150,19 @@ class Training:
         first = self.epoch * self.config.updates_per_epoch
         return range(first, first + self.config.updates_per_epoch)
 
-    def batch(self, update: int) -> Batch:
-        """What this update learns from, logged rows first; a rollout is made before where one is due."""
-        if update % self.config.rollout_every == 0:
+    def imagine(self, update: int) -> bool:
+        """Make a rollout before this update where one is due; whether there was one."""
+        due = update % self.config.rollout_every == 0
+        if due:
             self.imagination.imagine(self.agent.actor)
+        return due
+
+    def update(self) -> Tensor:
+        """Draw a batch and learn from it; returns METRICS as (6,)."""
+        return self.agent.update(self.batch(), self.member_values)
+
+    def batch(self) -> Batch:
+        """What an update learns from, drawn anew, logged rows first."""
         real, generator = self.config.real_rows, self.agent.generator
         assert self.imagination.rows is not None
         parts = [
@@ -206,10 +214,21 @@ class Training:
                 group["lr"] = self.config.actor_lr * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def tell(listen: Listener, update: int) -> None:
-    """Let a listener hear of every fiftieth update."""
-    if update % 50 == 49:
-        listen(Updates(done=update + 1))
+def one_epoch(runs: Sequence[Training], step: Step, launch: Launch, listen: Listener) -> Tensor:
+    """One epoch of runs that make every update together, by `step`; METRICS of all updates added up, (runs, 6).
+
+    What a step reads changes with the epoch (the actor's learning rate) and with every rollout: it is launched anew.
+    """
+    totals = torch.zeros(len(runs), len(METRICS), device=runs[0].device)
+    launched = launch(step)
+    for updates in zip(*(run.updates() for run in runs), strict=True):
+        imagined = [run.imagine(update) for run, update in zip(runs, updates, strict=True)]
+        if any(imagined):
+            launched = launch(step)
+        totals += launched()
+        if updates[0] % 50 == 49:
+            listen(Updates(done=updates[0] + 1))
+    return totals
 
 
 def _generator(seed: int, device: torch.device) -> torch.Generator:

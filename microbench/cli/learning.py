@@ -36,6 +36,7 @@ def train(
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    graph: Annotated[bool, typer.Option(help="On a GPU, launch every update as one CUDA graph.")] = True,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads, dealt out to --seeds; they decide the last bits.")
     ] = None,
@@ -59,6 +60,7 @@ def train(
         preset=preset,
         steps=steps,
         device=device,
+        graph=graph,
         threads=threads,
         out=out,
         env=env,

@@ -16,6 +16,7 @@ from microbench.checkpoints.own import Origin, save_own
 from microbench.commands.progress import Track, Tracker, track
 from microbench.commands.train_processes import deal, in_processes
 from microbench.config import TrainConfig, load_preset
+from microbench.cuda_graphs import CudaGraphs
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
 from microbench.dynamics_fit import FitEpoch
@@ -39,6 +40,7 @@ class TrainOptions:
     preset: str
     steps: int | None
     device: str
+    graph: bool  # on a GPU, every update is launched as one CUDA graph
     threads: int | None  # of torch; None leaves its default, the number of cores
     out: Path
     env: str | None
@@ -130,8 +132,9 @@ def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions
     show = _Show()
     named = options.name_seeds or len(runs) > 1
     listeners = [partial(show, f"seed {run.seed}, " if named else "") for run in runs]
-    storable = train_together([run.training for run in runs], partial(_evaluate, task), listeners)
-    config = runs[0].training.config
+    trainings = [run.training for run in runs]
+    config, graphs = trainings[0].config, CudaGraphs if options.graph and trainings[0].device.type == "cuda" else None
+    storable = train_together(trainings, partial(_evaluate, task), listeners, graphs)
     for run in runs:
         if not run.training.fitted:
             title = f"dynamics of seed {run.seed}" if named else "dynamics"

@@ -28,10 +28,15 @@ RUN_STATES = 3 + 1 + 3  # dynamics epochs, the finished fit, epochs
 
 
 def make(
-    *, seed: int = 0, algorithm: Algorithm | str = "micro", data: Dataset | None = None, **changes: Any
+    *,
+    seed: int = 0,
+    algorithm: Algorithm | str = "micro",
+    data: Dataset | None = None,
+    device: torch.device = CPU,
+    **changes: Any,
 ) -> Training:
     record = ALGORITHMS[algorithm] if isinstance(algorithm, str) else algorithm
-    return Training(data or dataset(), TASK, record, small_config(**changes), seed=seed, device=CPU)
+    return Training(data or dataset(), TASK, record, small_config(**changes), seed=seed, device=device)
 
 
 def score(agent: Agent, episodes: int) -> tuple[float, float]:
@@ -294,9 +299,9 @@ class _Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
 def test_nothing_waits_for_a_result_inside_an_update(changes: dict[str, Any]) -> None:
     training = finish(make(epochs=1, **changes))
     with _Waits() as watch:
-        batch = training.batch(1)
-        training.agent.update(batch, training.member_values)
+        training.update()
     assert watch.seen == []
+    batch = training.batch()
     with _Waits() as watch:
         Cohort([training.agent]).update([batch], [training.member_values])
     assert watch.seen == []
