@@ -31,7 +31,7 @@ class Reference:
 
     def imagine(self) -> None:
         """One rollout into the model buffer."""
-        starts = self.real.sample(self.config.rollout_batch)["observations"].numpy()
+        starts = self.real.sample(self.config.rollout_batch)["observations"].cpu().numpy()
         self.fake.add_batch(**self.policy.rollout(starts, self.config.rollout_length)[0])
 
     def fit(self, inputs: NDArray[np.float32], targets: NDArray[np.float32]) -> None:
@@ -39,7 +39,7 @@ class Reference:
         self.policy.dynamics.learn(inputs, targets, self.config.dynamics_batch)
 
 
-def make(checkout: Path, dataset: Dataset, config: TrainConfig) -> Reference:
+def make(checkout: Path, dataset: Dataset, config: TrainConfig, device: str = "cpu") -> Reference:
     """The reference with our settings on our rows, its dynamics unfitted, its model buffer filled once.
 
     No imagined row ever ends, so that the work does not depend on the weights.
@@ -47,10 +47,10 @@ def make(checkout: Path, dataset: Dataset, config: TrainConfig) -> Reference:
     parts = import_parts(checkout)
     seed_everything(0)
     obs_size, action_size = dataset.obs.shape[1], dataset.action.shape[1]
-    policy, _, dynamics = make_policy(parts, config, obs_size, action_size)
+    policy, _, dynamics = make_policy(parts, config, obs_size, action_size, device)
     dynamics.terminal_fn = lambda obs, action, next_obs: np.zeros((len(obs), 1), bool)
     dynamics.scaler.fit(np.concatenate([dataset.obs, dataset.action], 1))
-    real, fake = make_buffers(parts, dataset, config)
+    real, fake = make_buffers(parts, dataset, config, device)
     made = Reference(config=config, policy=policy, real=real, fake=fake)
     made.imagine()
     return made
@@ -63,11 +63,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def make_buffers(parts: dict[str, Any], dataset: Dataset, config: TrainConfig) -> tuple[Any, Any]:
-    """Its buffer of the logged rows, and an empty one for imagined rows."""
+def make_buffers(parts: dict[str, Any], dataset: Dataset, config: TrainConfig, device: str = "cpu") -> tuple[Any, Any]:
+    """Its buffer of the logged rows, and an empty one for imagined rows, whose samples go to the device."""
     sizes = dataset.obs.shape[1], dataset.action.shape[1]
     real, fake = (
-        parts["ReplayBuffer"](rows, (sizes[0],), np.float32, sizes[1], np.float32)
+        parts["ReplayBuffer"](rows, (sizes[0],), np.float32, sizes[1], np.float32, device)
         for rows in (len(dataset), config.rollout_batch * config.rollout_length * config.retain)
     )
     names = {"observations": "obs", "actions": "action", "next_observations": "next_obs", "rewards": "reward"}
@@ -76,16 +76,18 @@ def make_buffers(parts: dict[str, Any], dataset: Dataset, config: TrainConfig) -
     return real, fake
 
 
-def make_policy(parts: dict[str, Any], config: TrainConfig, obs_size: int, action_size: int) -> tuple[Any, Any, Any]:
+def make_policy(
+    parts: dict[str, Any], config: TrainConfig, obs_size: int, action_size: int, device: str = "cpu"
+) -> tuple[Any, Any, Any]:
     """The policy with its networks and optimisers, the actor's optimiser, and the dynamics."""
     hidden = list(config.hidden)
     backbone = parts["MLP"](input_dim=obs_size, hidden_dims=hidden)
     head = parts["TanhDiagGaussian"](
         latent_dim=backbone.output_dim, output_dim=action_size, unbounded=True, conditioned_sigma=True
     )
-    actor = parts["ActorProb"](backbone, head, "cpu")
+    actor = parts["ActorProb"](backbone, head, device)
     critics = torch.nn.ModuleList(
-        parts["Critic"](parts["MLP"](input_dim=obs_size + action_size, hidden_dims=hidden), "cpu") for _ in range(2)
+        parts["Critic"](parts["MLP"](input_dim=obs_size + action_size, hidden_dims=hidden), device) for _ in range(2)
     )
     model = parts["EnsembleDynamicsModel"](
         obs_dim=obs_size,
@@ -94,7 +96,7 @@ def make_policy(parts: dict[str, Any], config: TrainConfig, obs_size: int, actio
         num_ensemble=config.members,
         num_elites=config.elites,
         weight_decays=[2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4],
-        device="cpu",
+        device=device,
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=config.dynamics_lr)
     dynamics = parts["EnsembleDynamics"](model, optimiser, parts["StandardScaler"](), parts["hopper"])

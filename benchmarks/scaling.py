@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 import torch
 
+from benchmarks.random_data import SIZES
 from benchmarks.seeds import learner, make_runs
-from benchmarks.training import CLOCKS, SIZES, Part, flops, measure
+from benchmarks.training import CLOCKS, Part, flops, measure
 from microbench.config import TrainConfig
 
 BASE = "unchanged"

@@ -18,21 +18,23 @@ from multiprocessing.connection import Connection
 import pandas as pd
 import torch
 
-from benchmarks.training import SIZES, random_data
+from benchmarks.random_data import SIZES, random_data
 from microbench.algorithms import ALGORITHMS
 from microbench.cohort import Cohort
 from microbench.config import TrainConfig
 from microbench.kernels import fast_float32_matmul
 from microbench.tasks import TASKS
+from microbench.together import update_together
 from microbench.train import Training
 
+CPU = torch.device("cpu")
 ONE, SHARED, ALONE = "one program", "processes, their seeds together (--seeds)", "processes, seed after seed"
 
 
-def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int]) -> list[Training]:
+def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int], device: torch.device = CPU) -> list[Training]:
     """Runs on random data, their dynamics counted as fitted and their buffers filled."""
     task, data = TASKS[env_id], random_data(TASKS[env_id], 20_000)
-    runs = [Training(data, task, ALGORITHMS["micro"], config, seed=s, device=torch.device("cpu")) for s in seeds]
+    runs = [Training(data, task, ALGORITHMS["micro"], config, seed=s, device=device) for s in seeds]
     for run in runs:
         run.finish_fit()
         run.imagination.imagine(run.agent.actor)
@@ -49,11 +51,11 @@ def learner(runs: list[Training], *, together: bool) -> Callable[[int], None]:
                     run.update()
 
         return alone
-    cohort, values = Cohort([run.agent for run in runs]), [run.member_values for run in runs]
+    cohort = Cohort([run.agent for run in runs])
 
     def learn(updates: int) -> None:
         for _ in range(updates):
-            cohort.update([run.batch() for run in runs], values)
+            update_together(cohort, runs)
 
     return learn
 

@@ -1,6 +1,7 @@
 """What training costs, part by part: ours, and beside it the authors' reference where a checkout of it is given.
 
     python -m benchmarks.training --task-sizes hopper --rounds 15 --threads 1 --reference PATH
+    python -m benchmarks.training --device cuda --reference PATH
 
 All parts run in turns within every round of one process, on random data of the task's sizes, so that a machine that is
 busy is busy for all of them. Trust the ratios, which are formed within a round, more than the milliseconds. FLOPs are
@@ -24,22 +25,22 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import reference
+from benchmarks.random_data import SIZES, random_data
 from microbench.algorithms import ALGORITHMS
 from microbench.algorithms.micro import value_gap
+from microbench.captured import launching
 from microbench.config import TrainConfig
-from microbench.data.dataset import Dataset
+from microbench.cuda_graphs import CudaGraphs
 from microbench.dynamics_fit import _pass
 from microbench.imagined import never_ends
 from microbench.kernels import fast_float32_matmul
 from microbench.tasks import TASKS, Task
 from microbench.train import Training
 
-SIZES = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4"}
 PRODUCT, SAC, MICRO, PAIRED = "float32 product", "SAC update", "MICRO update", "MICRO update, paired"
 GAP, ROLLOUT, STEP = "conservative part", "rollout", "dynamics-fit step"
 REFERENCE, TUNED = "reference", "reference, faster kernel"
 EPOCH = "1000 updates + rollout"
-CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 PRODUCT_ROWS = 12_200  # those of a gap with the reference's settings
 
 
@@ -52,59 +53,74 @@ class Part:
     repeats: int = 10
     fast: bool = True
     against: str | None = None  # the part of ours that does the same work
+    counted: Callable[[], object] | None = None  # what its FLOPs are counted in, where not in `run`
 
 
-def random_data(task: Task, rows: int) -> Dataset:
-    """Standard normal transitions of the task's sizes; their values decide nothing about the time."""
-    rng = np.random.default_rng(0)
-    obs, next_obs = rng.standard_normal((2, rows, task.obs_size), dtype=np.float32)
-    return Dataset(
-        name="random",
-        env_id=task.env_id,
-        sha256="",
-        obs=obs,
-        action=rng.uniform(-1, 1, (rows, task.action_size)).astype(np.float32),
-        reward=rng.standard_normal(rows, dtype=np.float32),
-        next_obs=next_obs,
-        terminal=np.zeros(rows, bool),
-        timeout=np.zeros(rows, bool),
-        episode_returns=np.zeros(0),
-    )
+def wall() -> float:
+    """Seconds on the wall, once all that was launched on a GPU is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def ready(task: Task, algorithm: str, config: TrainConfig) -> Training:
+CLOCKS = {"wall": wall, "processor": time.process_time}
+
+
+def ready(task: Task, algorithm: str, config: TrainConfig, device: torch.device) -> Training:
     """A run whose dynamics count as fitted and whose model buffer is filled; no imagined row ever ends."""
     endless = dataclasses.replace(task, imagined_terminal=never_ends)
-    data, cpu = random_data(task, 20_000), torch.device("cpu")
-    training = Training(data, endless, ALGORITHMS[algorithm], config, seed=0, device=cpu)
+    training = Training(random_data(task, 20_000), endless, ALGORITHMS[algorithm], config, seed=0, device=device)
     training.finish_fit()
     training.imagination.imagine(training.agent.actor)
     return training
 
 
-def our_parts(task: Task, config: TrainConfig, paired_samples: int) -> list[Part]:
+class Launched:
+    """A run that launches its updates as `microbench train` does, on a GPU as graphs."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self._launch = launching(training.agent, CudaGraphs if training.device.type == "cuda" else None)
+        self._step = self._launch(training.update)
+
+    def update(self) -> object:
+        """Draw a batch and learn from it."""
+        return self._step()
+
+    def imagine(self) -> None:
+        """A rollout, after which updates draw from other rows."""
+        self.training.imagine(0)
+        self._step = self._launch(self.training.update)
+
+    def part(self, name: str, repeats: int = 10) -> Part:
+        """Its update."""
+        return Part(name=name, run=self.update, repeats=repeats, counted=self.training.update)
+
+
+def our_parts(task: Task, config: TrainConfig, paired_samples: int, device: torch.device) -> list[Part]:
     """Ours; an update includes the drawing of its batch."""
     paired_config = dataclasses.replace(config, gap_estimator="paired", samples=paired_samples)
-    sac, micro, paired = (ready(task, *of) for of in (("sac", config), ("micro", config), ("micro", paired_config)))
-    charged = micro.batch().rows[config.real_rows :]
-    fit, values = micro.fit, micro.member_values
+    settings = (("sac", config), ("micro", config), ("micro", paired_config))
+    sac, micro, paired = (Launched(ready(task, *of, device)) for of in settings)
+    charged = micro.training.batch().rows[config.real_rows :]
+    fit, values = micro.training.fit, micro.training.member_values
     order = fit._resample[:, : config.dynamics_batch]
-    a, b = torch.randn(PRODUCT_ROWS, 256), torch.randn(256, 256)
+    a, b = torch.randn(PRODUCT_ROWS, 256, device=device), torch.randn(256, 256, device=device)
     return [
         Part(name=PRODUCT, run=lambda: a @ b),
-        Part(name=SAC, run=sac.update, repeats=20),
-        Part(name=MICRO, run=micro.update),
-        Part(name=PAIRED, run=paired.update),
+        sac.part(SAC, repeats=20),
+        micro.part(MICRO),
+        paired.part(PAIRED),
         Part(name=GAP, run=lambda: value_gap(values(charged.obs, charged.action))),
-        Part(name=ROLLOUT, run=lambda: micro.imagination.imagine(micro.agent.actor), repeats=1),
+        Part(name=ROLLOUT, run=micro.imagine, repeats=1),
         Part(name=STEP, run=lambda: _pass(fit.model, fit._optimiser, *fit._train, order, config.dynamics_batch)),
     ]
 
 
-def reference_parts(path: Path, task: Task, config: TrainConfig) -> list[Part]:
+def reference_parts(path: Path, task: Task, config: TrainConfig, device: torch.device) -> list[Part]:
     """The reference's, with its default kernel and with the one that ours uses."""
     data = random_data(task, 20_000)
-    made = reference.make(path, data, config)
+    made = reference.make(path, data, config, str(device))
     rows = np.concatenate([data.obs, data.action], 1), np.concatenate([data.next_obs, data.reward[:, None]], 1)
     inputs, targets = (np.stack([of[: config.dynamics_batch]] * config.members) for of in rows)
     ours = {
@@ -130,14 +146,12 @@ def flops(parts: list[Part]) -> pd.Series:
     counted = {}
     for part in parts:
         with FlopCounterMode(display=False) as counter:
-            part.run()
+            (part.counted or part.run)()
         counted[part.name] = counter.get_total_flops() / 1e9
     return pd.Series(counted)
 
 
-def measure(
-    parts: list[Part], rounds: int, *, fast: bool = True, clock: Callable[[], float] = time.perf_counter
-) -> pd.DataFrame:
+def measure(parts: list[Part], rounds: int, *, fast: bool = True, clock: Callable[[], float] = wall) -> pd.DataFrame:
     """Milliseconds per run, one row per round and one column per part; the first round warms up and is not returned."""
     records = []
     for _ in range(rounds + 1):
@@ -198,19 +212,24 @@ def gains(spent: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["ours", "against", "times as fast"])
 
 
-def peak_memory(options: argparse.Namespace, task: Task, config: TrainConfig) -> str:
-    """Largest resident memory after a few updates and as many rollouts as the model buffer holds, of one side alone."""
+def peak_memory(options: argparse.Namespace, task: Task, config: TrainConfig, device: torch.device) -> str:
+    """Most memory in use after a few updates and as many rollouts as the model buffer holds, of one side alone.
+
+    On the CPU that of the process, on a GPU that of its tensors.
+    """
     learn: Callable[[], object]
     imagine: Callable[[], object]
     if options.reference:
-        made = reference.make(options.reference, random_data(task, 20_000), config)
+        made = reference.make(options.reference, random_data(task, 20_000), config, str(device))
         learn, imagine = made.update, made.imagine
     else:
-        training = ready(task, "micro", config)
-        learn, imagine = training.update, (lambda: training.imagine(0))
+        ours = Launched(ready(task, "micro", config, device))
+        learn, imagine = ours.update, ours.imagine
     with kernel(not options.reference):
-        for run in [imagine] * (config.retain - 1) + [learn] * 3:
+        for run in [imagine] * (config.retain - 1) + [learn] * 5:
             run()
+    if device.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(device) / 2**20:,.0f} MiB"
     unit = 1 if platform.system() == "Darwin" else 1024
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20:,.0f} MiB"
 
@@ -219,6 +238,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task-sizes", choices=SIZES, default="hopper")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--real-ratio", type=float, default=TrainConfig.real_ratio)
     parser.add_argument("--estimator", choices=("independent", "paired"), default=TrainConfig.gap_estimator)
@@ -244,20 +264,19 @@ def main() -> None:
         gap_precision=options.gap_precision,
         rollout_batch=options.rollout_batch,
     )
-    task = TASKS[SIZES[options.task_sizes]]
+    task, device = TASKS[SIZES[options.task_sizes]], torch.device(options.device)
     if options.memory:
-        print(
-            f"peak memory of {'the reference' if options.reference else 'ours'}: {peak_memory(options, task, config)}"
-        )
+        whose = "the reference" if options.reference else "ours"
+        print(f"peak memory of {whose}: {peak_memory(options, task, config, device)}")
         return
-    parts = our_parts(task, config, options.paired_samples)
-    parts += reference_parts(options.reference, task, config) if options.reference else []
+    parts = our_parts(task, config, options.paired_samples, device)
+    parts += reference_parts(options.reference, task, config, device) if options.reference else []
+    kernels = f"torch {torch.__version__}, faster kernel {options.kernel == 'fast'}"
     print(
         f"{options.task_sizes} sizes ({task.obs_size}, {task.action_size}), batch {config.batch}, real_ratio "
         f"{config.real_ratio}, {config.samples} {config.gap_estimator} samples (paired: {options.paired_samples}), "
-        f"{config.gap_precision} gap, "
-        f"rollout {config.rollout_batch:,} × {config.rollout_length}; {options.rounds} rounds, {options.threads} "
-        f"thread(s), {options.clock} time, torch {torch.__version__}, faster kernel {options.kernel == 'fast'}\n"
+        f"{config.gap_precision} gap, rollout {config.rollout_batch:,} × {config.rollout_length}; {options.rounds} "
+        f"rounds, {device}, {options.threads} thread(s), {options.clock} time, {kernels}\n"
     )
     spent = measure(parts, options.rounds, fast=options.kernel == "fast", clock=CLOCKS[options.clock])
     print(table(spent, flops(parts)).to_markdown(disable_numparse=True))

@@ -140,7 +140,7 @@ class Agent:
     def pessimistic_value(self, obs: Tensor, noise: Tensor) -> Tensor:
         """min_j Q̄_j(s, a), a ~ π(·|s) made from standard normal noise (B, A); (B, S) → (B,). No entropy term."""
         parts, half = [], self.config.gap_precision == "bfloat16"
-        for rows in chunks(len(obs)):
+        for rows in chunks(obs):
             action = self.actor.act(obs[rows], noise[rows], half=half)
             parts.append(self.target_critics(obs[rows], action, half=half).amin(0))
         return torch.cat(parts)

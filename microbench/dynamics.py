@@ -84,7 +84,7 @@ class DynamicsEnsemble(nn.Module):
     def member_moments(self, obs: Tensor, action: Tensor, member: int) -> Moments:
         """Moments of one member alone, each (B, S + 1)."""
         inputs = self.inputs(obs, action)
-        out = torch.cat([self._member(member, inputs[rows]) for rows in chunks(len(inputs))])
+        out = torch.cat([self._member(member, inputs[rows]) for rows in chunks(inputs)])
         return self._split(out)
 
     def _member(self, member: int, x: Tensor) -> Tensor:

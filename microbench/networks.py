@@ -17,7 +17,7 @@ from microbench.kernels import column, dense, fusable, hidden_layer
 LOG_STD_BOUNDS = (-5.0, 2.0)  # MICRO reference, policy head
 _PARAMETERS = ("weight", "bias")
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-# A larger no-grad pass is cut into pieces of this many rows: temporaries of a few megabytes are used again and again.
+# On the CPU a larger no-grad pass is cut into pieces of so many rows: temporaries of a few megabytes stay in the cache.
 CHUNK_ROWS = 3200
 
 
@@ -181,6 +181,10 @@ class Critics(nn.Module):
         return column(x, last.weight[member], last.bias[member, 0])
 
 
-def chunks(rows: int) -> list[slice]:
-    """Slices of at most CHUNK_ROWS rows that cover `rows`; no rows are one empty slice, which keeps shapes."""
-    return [slice(start, start + CHUNK_ROWS) for start in range(0, max(rows, 1), CHUNK_ROWS)]
+def chunks(of: Tensor) -> list[slice]:
+    """Slices that cover the rows of a tensor, one that is empty if there are none, which keeps shapes.
+
+    On the CPU each has at most CHUNK_ROWS; a GPU is given all rows at once.
+    """
+    size = CHUNK_ROWS if of.is_cpu else max(len(of), 1)
+    return [slice(start, start + size) for start in range(0, max(len(of), 1), size)]

@@ -31,7 +31,7 @@ def roll_out(
     steps = []
     for _ in range(length):
         noise = torch.randn(len(obs), actor.mean.out_features, generator=generator, device=obs.device)
-        action = torch.cat([actor.act(obs[rows], noise[rows]) for rows in chunks(len(obs))])
+        action = torch.cat([actor.act(obs[rows], noise[rows]) for rows in chunks(obs)])
         next_obs, reward = model.step(obs, action, generator)
         ended = terminal(next_obs)
         steps.append(

@@ -40,12 +40,12 @@ def train_together(
         if cohort is None or cohort.agents != agents:
             cohort = Cohort(agents)
             launch = launching(cohort, graphs)
-        totals = one_epoch(group, partial(_update, cohort, group), launch, listeners[0])
+        totals = one_epoch(group, partial(update_together, cohort, group), launch, listeners[0])
         for run, total, listen in zip(group, totals, heard, strict=True):
             run.end_epoch(total, evaluate, listen)
             yield run
 
 
-def _update(cohort: Cohort, group: Sequence[Training]) -> Tensor:
+def update_together(cohort: Cohort, group: Sequence[Training]) -> Tensor:
     """One update of every run, each from its own batch; METRICS as (S, 6)."""
     return cohort.update([run.batch() for run in group], [run.member_values for run in group])

@@ -79,4 +79,4 @@ def of_dataset(dataset: Dataset, policy: Policy) -> Steps:
 @torch.no_grad()
 def actions_of(policy: Policy, obs: Tensor) -> Tensor:
     """π(obs), (N, A)."""
-    return torch.cat([policy(obs[rows]) for rows in chunks(len(obs))])
+    return torch.cat([policy(obs[rows]) for rows in chunks(obs)])

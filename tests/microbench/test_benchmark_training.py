@@ -6,9 +6,10 @@ import itertools
 import pandas as pd
 import pytest
 
+from benchmarks import launches
 from benchmarks import training as benchmark
 from microbench.tasks import TASKS
-from tests.microbench.toys import small_config
+from tests.microbench.toys import CPU, small_config
 
 OURS = [
     benchmark.PRODUCT, benchmark.SAC, benchmark.MICRO, benchmark.PAIRED,
@@ -17,7 +18,7 @@ OURS = [
 
 
 def small_parts() -> list[benchmark.Part]:
-    parts = benchmark.our_parts(TASKS["Hopper-v4"], small_config(), 2)
+    parts = benchmark.our_parts(TASKS["Hopper-v4"], small_config(), 2, CPU)
     return [dataclasses.replace(part, repeats=1) for part in parts]
 
 
@@ -61,3 +62,27 @@ def test_gains_are_formed_within_a_round() -> None:
     assert found[benchmark.MICRO] == "2.00 (2.00 to 2.00)"
     assert found[benchmark.ROLLOUT] == "10.00 (10.00 to 10.00)"
     assert found[f"{benchmark.MICRO}: {benchmark.EPOCH}"] == "2.08 (2.08 to 2.08)"
+
+
+def test_a_line_of_launches_by_hand() -> None:
+    """Two seeds, 4 ms a pair, of which kernels take 3; half a GFLOP would take 1 ms at the rate of the product."""
+    part = benchmark.Part(name="one graph, S = 2", run=lambda: None)
+    spent = pd.DataFrame({benchmark.PRODUCT: [2.0, 2.0, 2.0], part.name: [4.0, 3.0, 9.0]})
+    work = pd.Series({benchmark.PRODUCT: 1.0, part.name: 0.5})
+    assert launches.line(part, spent, work, launches.Kernels(120, 3.0)) == {
+        "updates": "one graph, S = 2",
+        "ms": "4.000",
+        "of all seeds, per s": "500",
+        "hours for 1 M": "1.11",
+        "kernels": "120",
+        "launch share": "25%",
+        "× the floor": "4.00",
+    }
+
+
+def test_ways_of_launching_share_the_work() -> None:
+    """Stacked seeds make as many FLOPs as they would make alone; without a GPU nothing is captured."""
+    made = launches.parts("Hopper-v4", small_config(alpha=0.1), [1, 2], CPU)
+    assert [part.name for part in made[1:]] == ["kernel by kernel, S = 1", "kernel by kernel, S = 2"]
+    work = benchmark.flops(made)
+    assert work["kernel by kernel, S = 2"] == pytest.approx(2 * work["kernel by kernel, S = 1"])

@@ -165,6 +165,12 @@ def test_log_std_is_clamped() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS])
 def test_chunks_cover_every_row_once(rows: int) -> None:
-    parts = [torch.arange(rows)[part] for part in chunks(rows)]
+    parts = [torch.arange(rows)[part] for part in chunks(torch.empty(rows, 1))]
     assert torch.cat(parts).equal(torch.arange(rows))
     assert all(len(part) <= CHUNK_ROWS for part in parts)
+
+
+def test_other_devices_are_given_all_rows_at_once() -> None:
+    of = torch.empty(3 * CHUNK_ROWS, 1, device="meta")
+    assert chunks(of) == [slice(0, 3 * CHUNK_ROWS)]
+    assert chunks(of[:0]) == [slice(0, 1)]
