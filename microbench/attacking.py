@@ -13,7 +13,7 @@ from attacks.language import parse
 from microbench.adversaries.learned import Learned
 from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.adversary import PREFIX, Adversary, load_adversary
-from microbench.critics.choosing import Judge, asks_critic, judge, judged_by, named, split
+from microbench.critics.choosing import Judge, asking, asks_critic, judge, judged_by, named, split
 from microbench.errors import UserError, unknown_name
 from microbench.plan import Cell
 from microbench.sensors import EACH, chosen, sensor_names
@@ -89,8 +89,18 @@ def judge_of(text: str, task: Task, target: Target) -> Judge | None:
     Raises:
         UserError: there is no such critic, or it is of another task.
     """
-    file = None if text.startswith(PREFIX) else split(parse(text))[1]
+    file = None if text.startswith(PREFIX) else file_of(text)
     return None if file is None else judge(file, task, target)
+
+
+def file_of(text: str) -> str | None:
+    """The file that an attack's text names: of a learned adversary, or of the critic that it asks."""
+    return text.removeprefix(PREFIX) if text.startswith(PREFIX) else split(parse(text))[1]
+
+
+def with_file(text: str, file: str) -> str:
+    """The text of an attack that names a file, with this one in its place."""
+    return f"{PREFIX}{file}" if text.startswith(PREFIX) else str(asking(parse(text), file))
 
 
 def with_critics(cells: Sequence[Cell], critics: Sequence[str], target: Target) -> list[Cell]:

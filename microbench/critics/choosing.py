@@ -55,6 +55,11 @@ def split(spec: Spec) -> tuple[Spec, str | None]:
     return replace(spec, settings=others), None if said == OWN else said
 
 
+def asking(spec: Spec, file: str) -> Spec:
+    """The attack with the critic of that file."""
+    return replace(spec, settings={**spec.settings, SETTING: file})
+
+
 def judge(file: str, task: Task, target: Target) -> Judge:
     """The critic in a file of `microbench critic`, or the one in a policy file.
 
@@ -148,6 +153,4 @@ def named(text: str, critics: Sequence[str]) -> list[str]:
     spec = parse(text)
     if SETTING in spec.settings or not critics:
         return [text]
-    return [
-        text if critic == OWN else str(replace(spec, settings={**spec.settings, SETTING: critic})) for critic in critics
-    ]
+    return [text if critic == OWN else str(asking(spec, critic)) for critic in critics]

@@ -1,49 +1,43 @@
 """Workers of Ray, on this machine or on a cluster: the same chunks, the policy sent along."""
 
 import contextlib
-import dataclasses
 import functools
 import itertools
 import sys
-import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import joblib
 
 from microbench.attacking import Conditions
-from microbench.checkpoints import Checkpoint, Source, reload
-from microbench.checkpoints.call import is_call
-from microbench.checkpoints.sb3_inputs import beside
+from microbench.checkpoints import Checkpoint, Source
 from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import Chunk
 from microbench.versions import versions as versions_here
 from microbench.workers.ray_connection import RETRIES, connected
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
-
-STATISTICS = "vecnormalize.pkl"
-STATS = "obs-stats"  # what a file of statistics is called on its way
+from microbench.workers.sent import Files, attack_files, policy_files, read_policy, unpacked
 
 
 @contextlib.contextmanager
 def on_ray(
     checkpoint: Checkpoint, conditions: Conditions, address: str, workers: int | None
 ) -> Iterator[tuple[Round, int]]:
-    """Rounds on Ray and the number of workers; the policy's bytes travel once to every node.
+    """Rounds on Ray and the number of workers; the policy and the files that attacks name travel once to every node.
 
     Raises:
         UserError: no Ray is installed or none answers at the address, or the policy file was replaced meanwhile.
 
     """
     source = checkpoint.source
-    contents = _contents(source)
-    _load(contents, source)  # what would not do there does not do here
+    files = policy_files(source)
+    read_policy(files, source)  # what would not do there does not do here
     with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
-        about = (ray.put(contents), source, conditions, versions_here(), paths)
+        about = (ray.put(files), source, conditions, versions_here(), paths)
+        attached = functools.cache(lambda text: ray.put(attack_files(text)))
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_evaluate)
 
         def run(left: Chunks) -> Generator[Done, None, None]:
@@ -54,7 +48,7 @@ def on_ray(
                 while True:
                     # Some more than there are workers, so that none of them waits for this process.
                     for number, chunk in itertools.islice(waiting, max(0, 2 * count - len(running))):
-                        running.add(task.remote(*about, number, chunk))
+                        running.add(task.remote(*about, attached(chunk[0].cell.attack), number, chunk))
                     if not running:
                         break
                     (ready,), _ = ray.wait(list(running), num_returns=1)
@@ -77,11 +71,12 @@ def on_ray(
 
 
 def _evaluate(
-    contents: tuple[tuple[str, bytes], ...],
+    files: Files,
     source: Source,
     conditions: Conditions,
     made_with: dict[str, str],
     paths: list[str],
+    attached: Files,
     number: int,
     chunk: Chunk,
 ) -> Done:
@@ -94,32 +89,4 @@ def _evaluate(
             f"{', '.join(made_with.get(part.split()[0], 'none') for part in different)}; install the same versions on "
             f"all nodes."
         )
-    return timed(number, lambda: evaluate_chunk(_load(contents, source), conditions, chunk))
-
-
-def _contents(source: Source) -> tuple[tuple[str, bytes], ...]:
-    """Name and content of the files that make the policy; none for module:callable, which every node must have."""
-    if is_call(source.path):
-        return ()
-    policy, stats = Path(source.path), source.overrides.obs_stats
-    named = {policy.name: policy}
-    for found in beside(policy, STATISTICS)[:1]:
-        named[STATISTICS] = found
-    if stats is not None and stats.is_file():
-        named |= {STATS: stats}
-    return tuple((name, path.read_bytes()) for name, path in named.items())
-
-
-@functools.lru_cache(maxsize=1)
-def _load(contents: tuple[tuple[str, bytes], ...], source: Source) -> Checkpoint:
-    """The checkpoint, made once per process of the files that came along; its paths are those where it came from."""
-    if not contents:
-        return reload(source)
-    policy, overrides = Path(source.path), source.overrides
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in contents:
-            Path(folder, name).write_bytes(content)
-        if STATS in dict(contents):
-            overrides = dataclasses.replace(overrides, obs_stats=Path(folder, STATS))
-        made = reload(dataclasses.replace(source, path=str(Path(folder, policy.name)), overrides=overrides))
-        return dataclasses.replace(made, path=policy, source=source)
+    return timed(number, lambda: evaluate_chunk(read_policy(files, source), conditions, unpacked(chunk, attached)))

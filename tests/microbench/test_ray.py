@@ -6,16 +6,21 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+from microbench.adversaries.storing import save_adversary
 from microbench.checkpoints import Checkpoint, Source
 from microbench.errors import UserError
+from microbench.plan import chunks
 from microbench.versions import versions
-from microbench.workers import evaluate_episodes, ray_cluster, ray_connection
+from microbench.workers import evaluate_episodes, ray_cluster, ray_connection, sent
 from tests.microbench.small_run import Shell, policy_bytes, write_policy
+from tests.microbench.test_adversary_files import stored
 from tests.microbench.test_workers import HOPPER, been_here, together, work
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
@@ -31,17 +36,62 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 def test_ray_gives_the_rows_of_one_process_also_after_a_kill(
-    checkpoint: Checkpoint, been_here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, been_here: Path, capfd: pytest.CaptureFixture[str], named: list[str]
 ) -> None:
     """One start of Ray for all that needs one: rows, a killed worker, errors, and a quiet terminal."""
     handler = signal.getsignal(signal.SIGTERM)
-    episodes = work("tests.microbench.test_workers:dies_once", "pgd", "min-q")
+    episodes = work("tests.microbench.test_workers:dies_once", "pgd", *named)
     rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2, ray="local"))
     assert been_here.exists()
     assert signal.getsignal(signal.SIGTERM) is handler
     assert not os.environ.get("RAY_USAGE_STATS_ENABLED")
     pd.testing.assert_frame_equal(rows, together(evaluate_episodes(checkpoint, HOPPER, episodes)), check_exact=True)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def named(tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Attacks that name files of the present folder: the critic of another policy, and an adversary."""
+    write_policy(tmp_path / "judge.safetensors", seed=1)
+    origin = replace(stored().origin, victim=checkpoint.sha256, eps=0.2, unit=HOPPER.unit)
+    layers = ((torch.eye(11), torch.zeros(11)),)
+    of = replace(stored(), origin=origin, layers=layers, mean=torch.zeros(11), std=torch.ones(11))
+    (tmp_path / "taught.safetensors").write_bytes(save_adversary(of))
+    monkeypatch.chdir(tmp_path)
+    return ['min-q(critic="judge.safetensors")', "adversary:taught.safetensors"]
+
+
+def test_a_worker_elsewhere_has_the_files_that_attacks_name(
+    checkpoint: Checkpoint, named: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent is read here, in a folder that holds none of it, and results call the attacks what they were."""
+    episodes = work(*named, "pgd")
+    expected = together(evaluate_episodes(checkpoint, HOPPER, episodes))
+    source = checkpoint.source
+    parts = [(chunk, sent.attack_files(chunk[0].cell.attack)) for chunk in chunks(episodes)]
+    policy = sent.policy_files(source)
+    assert [len(files) for _, files in parts] == [0, 1, 1, 0, 0]
+    for file in tmp_path.iterdir():
+        file.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    found = together(
+        ray_cluster._evaluate(policy, source, HOPPER, versions(), [], files, number, chunk)
+        for number, (chunk, files) in enumerate(parts)
+    )
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert set(found["attack"]) == {"none", "pgd", *named}
+
+
+def test_a_file_that_is_not_there_is_told_by_the_worker(checkpoint: Checkpoint) -> None:
+    (chunk, *_) = chunks(work('min-q(critic="gone.safetensors")')[10:20])
+    files = sent.attack_files(chunk[0].cell.attack)
+    assert files == ()
+    with pytest.raises(UserError, match=r"there is no critic file gone\.safetensors"):
+        ray_cluster._evaluate(
+            sent.policy_files(checkpoint.source), checkpoint.source, HOPPER, versions(), [], files, 0, chunk
+        )
 
 
 def test_what_ray_starts_listens_on_the_loopback_device_and_ends(checkpoint: Checkpoint) -> None:
@@ -106,12 +156,12 @@ def test_a_policy_that_was_replaced_is_noticed(checkpoint: Checkpoint) -> None:
 def test_a_worker_with_other_versions_is_refused() -> None:
     other = versions() | {"torch": "1.0"}
     with pytest.raises(UserError, match=r"has torch \d.* where this process has 1\.0; install the same versions"):
-        ray_cluster._evaluate((), NOWHERE, HOPPER, other, [], 0, ())
+        ray_cluster._evaluate((), NOWHERE, HOPPER, other, [], (), 0, ())
 
 
 def test_the_workers_path_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(UserError, match=r"is empty|no policy file|no known family|cannot be read"):
-        ray_cluster._evaluate((("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], 0, ())
+        ray_cluster._evaluate((("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], (), 0, ())
     assert sys.path.count("below/here") == 1
     assert sys.path.count(sys.path[0]) == 1
