@@ -257,17 +257,3 @@ def test_all_that_changes_is_put_back() -> None:
     changed = changed_by_an_update(training) - {"generator"}
     assert changed >= {"log_alpha", "actor.mean.weight", "critics.layers.0.weight", "targets.layers.0.weight"}
     assert {found[name].data_ptr() for name in changed} <= listed
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu_a_run_of_graphs_is_the_run_itself() -> None:
-    from microbench.cuda_graphs import CudaGraphs
-
-    device = torch.device("cuda")
-    plain, graphed = make(device=device), make(device=device)
-    finish(plain)
-    for _ in graphed.run(score, ignore, CudaGraphs):
-        pass
-    found, wanted = numbers(graphed), numbers(plain)
-    for key, value in wanted.items():
-        torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5, msg=key)
