@@ -204,6 +204,26 @@ def test_draws_from_another_generator_are_found_out() -> None:
     assert refused(training, step) == DIFFERS
 
 
+def test_a_capture_that_leaves_its_generator_elsewhere_is_found_out() -> None:
+    """Which no number of the two updates shows: only the next one would draw something else."""
+
+    class Thirsty(Recordings):
+        def capture(self, step: Step) -> Step:
+            repeat, calls = super().capture(step), [0]
+
+            def run() -> Tensor:
+                calls[0] += 1
+                out = repeat()
+                if calls[0] == 2:
+                    torch.randn(1, generator=self.learner.generators[0])
+                return out
+
+            return run
+
+    training = ready()
+    assert refused(training, training.update, Thirsty) == DIFFERS
+
+
 def test_the_check_leaves_the_learner_where_it_was() -> None:
     training = ready()
     captured = Captured(training.agent, Recordings(training.agent))
