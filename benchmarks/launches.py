@@ -9,7 +9,6 @@ a GPU nothing is captured and kernels are not counted.
 
 import argparse
 import math
-from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -17,14 +16,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.random_data import SIZES
-from benchmarks.seeds import make_runs
+from benchmarks.seeds import make_runs, stacked
 from benchmarks.training import PRODUCT, PRODUCT_ROWS, Part, flops, measure
-from microbench.captured import Learner, Step, launching
-from microbench.cohort import Cohort
+from microbench.captured import launching
 from microbench.config import TrainConfig
 from microbench.cuda_graphs import CudaGraphs
-from microbench.together import update_together
-from microbench.train import Training
 
 
 class Kernels(NamedTuple):
@@ -34,20 +30,12 @@ class Kernels(NamedTuple):
     milliseconds: float
 
 
-def learner(runs: list[Training]) -> tuple[Learner, Step]:
-    """Whose update it is, and the update."""
-    if len(runs) == 1:
-        return runs[0].agent, runs[0].update
-    cohort = Cohort([run.agent for run in runs])
-    return cohort, partial(update_together, cohort, runs)
-
-
 def parts(env_id: str, config: TrainConfig, seeds: list[int], device: torch.device) -> list[Part]:
     """One large product, and updates of so many seeds, launched either way; ways of a number share their runs."""
     a, b = torch.randn(PRODUCT_ROWS, 256, device=device), torch.randn(256, 256, device=device)
     found = [Part(name=PRODUCT, run=lambda: a @ b)]
     for count in seeds:
-        whose, step = learner(make_runs(env_id, config, range(count), device))
+        whose, step = stacked(make_runs(env_id, config, range(count), device))
         ways = {"kernel by kernel": step}
         if device.type == "cuda":
             ways["one graph"] = launching(whose, CudaGraphs)(step)

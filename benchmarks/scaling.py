@@ -44,7 +44,7 @@ def variants(base: TrainConfig, env_id: str) -> list[Part]:
 
 def part(name: str, config: TrainConfig, env_id: str, seeds: int) -> Part:
     """One update, timed a few times in a row."""
-    learn = learner(make_runs(env_id, config, range(seeds)), together=seeds > 1)
+    learn = learner(make_runs(env_id, config, range(seeds)), together=True)
     return Part(name=name, run=lambda: learn(1), repeats=3)
 
 

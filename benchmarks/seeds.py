@@ -13,6 +13,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 
 import pandas as pd
@@ -20,6 +21,7 @@ import torch
 
 from benchmarks.random_data import SIZES, random_data
 from microbench.algorithms import ALGORITHMS
+from microbench.captured import Learner, Step
 from microbench.cohort import Cohort
 from microbench.config import TrainConfig
 from microbench.kernels import fast_float32_matmul
@@ -41,21 +43,22 @@ def make_runs(env_id: str, config: TrainConfig, seeds: Sequence[int], device: to
     return runs
 
 
+def stacked(runs: list[Training]) -> tuple[Learner, Step]:
+    """Whose update is one of all the runs, as `microbench train` makes it, and that update."""
+    if len(runs) == 1:
+        return runs[0].agent, runs[0].update
+    cohort = Cohort([run.agent for run in runs])
+    return cohort, partial(update_together, cohort, runs)
+
+
 def learner(runs: list[Training], *, together: bool) -> Callable[[int], None]:
     """What makes so many updates of every run."""
-    if not together:
-
-        def alone(updates: int) -> None:
-            for run in runs:
-                for _ in range(updates):
-                    run.update()
-
-        return alone
-    cohort = Cohort([run.agent for run in runs])
+    steps = [stacked(runs)[1]] if together else [run.update for run in runs]
 
     def learn(updates: int) -> None:
-        for _ in range(updates):
-            update_together(cohort, runs)
+        for step in steps:
+            for _ in range(updates):
+                step()
 
     return learn
 

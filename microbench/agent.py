@@ -1,7 +1,7 @@
 """Networks, optimisers and one update of soft actor-critic with an exchangeable Bellman target."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -155,7 +155,8 @@ class Agent:
         networks = (self.actor, self.critics, self.target_critics)
         optimisers = (self.actor_optimiser, self.critic_optimiser, self.alpha_optimiser)
         parameters = [parameter for network in networks for parameter in network.parameters()]
-        return [tensor.detach() for tensor in (*parameters, self.log_alpha)] + states(optimisers)
+        moments = [tensor for of in optimisers for state in of.state.values() for tensor in state.values()]
+        return [tensor.detach() for tensor in (*parameters, self.log_alpha)] + moments
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an update changes."""
@@ -203,11 +204,6 @@ def make_agent(
         target_critics=targets.to(device),
         generator=torch.Generator(device).manual_seed(seed),
     )
-
-
-def states(optimisers: Iterable[Adam]) -> list[Tensor]:
-    """The moments and step counters of optimisers, which exist after their first step."""
-    return [tensor for of in optimisers for state in of.state.values() for tensor in state.values()]
 
 
 def _step(optimiser: Adam, loss: Tensor) -> None:

@@ -21,7 +21,7 @@ def train_together(
     With `graphs`, updates are captured.
 
     Raises:
-        UserError: a dynamics fit or an update diverged.
+        UserError: a dynamics fit or an update diverged, or an update cannot be captured.
 
     """
     if len(runs) == 1:

@@ -110,7 +110,7 @@ class Training:
         """Fit the dynamics, then train; yields whenever the run may be stored. With `graphs`, updates are captured.
 
         Raises:
-            UserError: the dynamics fit or an update diverged.
+            UserError: the dynamics fit or an update diverged, or an update cannot be captured.
 
         """
         yield from self.fit_dynamics(listen)

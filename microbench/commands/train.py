@@ -78,7 +78,13 @@ def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     if len(shares) > 1:
         _train_shares(options, shares, _config(options, dataset.name), tracked)
     else:
-        _train_here(options, dataset, task, device, tracked)
+        try:
+            _train_here(options, dataset, task, device, tracked)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{device} has too little memory ({str(error).splitlines()[0]}); lower the rollouts with --set "
+                f"rollout_batch=ROWS, or train fewer --seeds at once."
+            ) from error
     folders = [RunFolder.named(options.out, dataset.name, options.algorithm, seed) for seed in options.seeds]
     folders[0].mark_latest()
     return folders
@@ -122,6 +128,8 @@ def _open(options: TrainOptions, seed: int, dataset: Dataset, task: Task, device
 def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> None:
     try:
         training.load_state_dict(state)
+    except torch.OutOfMemoryError:  # a RuntimeError, too, but no fault of the file
+        raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(f"{folder.resume} does not fit this run ({error!r}); start it over with --force.") from error
 
@@ -133,7 +141,8 @@ def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions
     named = options.name_seeds or len(runs) > 1
     listeners = [partial(show, f"seed {run.seed}, " if named else "") for run in runs]
     trainings = [run.training for run in runs]
-    config, graphs = trainings[0].config, CudaGraphs if options.graph and trainings[0].device.type == "cuda" else None
+    config, device = trainings[0].config, trainings[0].device
+    graphs = CudaGraphs if options.graph and device.type == "cuda" else None
     storable = train_together(trainings, partial(_evaluate, task), listeners, graphs)
     for run in runs:
         if not run.training.fitted:

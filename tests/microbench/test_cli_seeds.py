@@ -9,6 +9,7 @@ import torch
 
 from microbench.checkpoints import load_own
 from microbench.cli import main
+from microbench.train import Training
 from tests.microbench.small_run import Shell, contents, train_arguments
 
 NAMES = [f"hopper_tiny-micro-s{seed}" for seed in (0, 2)]
@@ -81,3 +82,23 @@ def test_scores_are_told_with_their_seed(hopper_file: Path, tmp_path: Path, shel
     assert [line for line in said.out.splitlines() if line.startswith("policy:")] == [
         f"policy: {tmp_path / 'out' / f'hopper_tiny-micro-s{seed}' / 'policy.safetensors'}" for seed in (3, 1)
     ]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_device_that_is_full_is_told(
+    hopper_file: Path, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, *, resume: bool
+) -> None:
+    """Also while a stored state is read, which is not at fault."""
+    arguments = [*train_arguments(hopper_file, tmp_path), "--quiet"]
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore of it")
+
+    if resume:
+        assert shell(*arguments).code == 0
+        arguments.append("--resume")
+    monkeypatch.setattr(Training, "load_state_dict" if resume else "fit_dynamics", full)
+    said = shell(*arguments)
+    assert said.is_one_sentence
+    assert "cpu has too little memory (CUDA out of memory. Tried to allocate 2 GiB.)" in said.err
+    assert "--set rollout_batch=ROWS" in said.err
