@@ -16,6 +16,7 @@ from safetensors.torch import save
 from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
+from microbench.recipe import recipe_of
 from reports.rows.files import replace
 
 POLICY = "policy.safetensors"
@@ -121,9 +122,10 @@ def describe(
     dataset: Dataset, algorithm: str, seed: int, config: TrainConfig, *, device: str, threads: int
 ) -> dict[str, Any]:
     """What config.json says of a run: everything that decides its numbers, to the last bit on one machine."""
-    told: dict[str, Any] = {"dataset": dataset.name, "dataset_sha256": dataset.sha256, "env_id": dataset.env_id}
-    told |= {"algorithm": algorithm, "seed": seed, "device": device, "threads": threads}
-    return json.loads(json.dumps(told | {"config": asdict(config)}))  # type: ignore[no-any-return]  # tuples → lists
+    about: dict[str, Any] = {"dataset": dataset.name, "dataset_sha256": dataset.sha256, "env_id": dataset.env_id}
+    about |= {"algorithm": algorithm, "recipe": recipe_of(dataset, algorithm, config)}
+    about |= {"seed": seed, "device": device, "threads": threads}
+    return json.loads(json.dumps(about | {"config": asdict(config)}))  # type: ignore[no-any-return]  # tuples → lists
 
 
 def _compact(state: Any) -> Any:
@@ -144,7 +146,7 @@ def _check_same(path: Path, description: dict[str, Any]) -> None:
     differing = [
         f"{name} {stored.get(name)!r} instead of {value!r}"
         for name, value in _flat(description).items()
-        if stored.get(name, ...) != value
+        if name != "recipe" and stored.get(name, ...) != value  # a recipe differs because something else does
     ]
     if differing:
         raise UserError(

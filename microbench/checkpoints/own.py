@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ FAMILY = "microbench"
 FORMAT = 1
 STATISTICS = ("obs_mean", "obs_std", "obs_range", "obs_low")
 LATER = ("obs_low",)  # not in files of before; without it, the bounds of the data are not known
+RECIPE = re.compile("[0-9a-f]{0,64}")
 KINDS = {"env_id": str, "algorithm": str, "dataset": str, "train_seed": int, "score": float | None}
 
 
@@ -35,6 +37,7 @@ class Origin:
     train_seed: int
     updates: int
     score: float | None  # normalized, measured at the end of training
+    recipe: str = ""  # the same for all seeds of one policy (microbench.recipe); empty in files of before
 
 
 def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
@@ -77,6 +80,7 @@ def load_own(path: Path) -> Checkpoint:
         dataset=about["dataset"],
         train_seed=about["train_seed"],
         claim=about["score"],
+        recipe=about.get("recipe", ""),
         target=Target(
             policy=actor,
             critic=lambda obs, action: critics(obs, action).amin(0),
@@ -120,6 +124,8 @@ def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor
             f"package or train the policy again."
         )
     wrong = [name for name, kind in KINDS.items() if name not in about or not isinstance(about[name], kind)]
+    recipe = about.get("recipe", "")
+    wrong += [] if isinstance(recipe, str) and RECIPE.fullmatch(recipe) else ["recipe"]
     if wrong:
         raise UserError(f"{path} does not say its {', '.join(wrong)}; it is damaged, so train the policy again.")
     return about, tensors

@@ -49,7 +49,8 @@ class Checkpoint:
 
     `sha256` is the file's, or, where more than the file decides the policy (statistics beside it, overrides), that of
     all of it together; `dataset` is empty and `train_seed` None where the file does not say; `claim` is the normalized
-    score its maker measured, if recorded; `about` is what the file tells, `inferred` what it does not, each with the
+    score its maker measured, if recorded; `recipe` is the same for all seeds of one policy, and empty where the file
+    does not say it; `about` is what the file tells, `inferred` what it does not, each with the
     reason.
     """
 
@@ -63,6 +64,7 @@ class Checkpoint:
     claim: float | None
     target: Target
     source: Source
+    recipe: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     inferred: dict[str, str] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ from microbench.data.sources import load_dataset
 from microbench.dynamics_fit import FitEpoch
 from microbench.errors import UserError, unknown_name
 from microbench.kernels import fast_float32_matmul
+from microbench.recipe import recipe_of
 from microbench.returns import clean_returns
 from microbench.runs import DYNAMICS, POLICY, RunFolder, describe
 from microbench.tasks import Task, find_task, normalized_score
@@ -182,6 +183,7 @@ def _store(run: _Run, dataset: Dataset, options: TrainOptions) -> None:
             train_seed=run.seed,
             updates=int(row["updates"]),
             score=row["score"] if math.isfinite(row.get("score", math.nan)) else None,  # NaN without reference scores
+            recipe=recipe_of(dataset, options.algorithm, training.config),
         )
         folder.write(POLICY, save_own(training.agent, dataset, origin))
         folder.write_log(training.log)

@@ -17,7 +17,8 @@ class Dataset:
     """Logged transitions in the order they were made.
 
     obs (N, S), action (N, A), reward (N,), next_obs (N, S): float32; terminal (N,): the episode ended in a state of no
-    further reward; timeout (N,): it was cut. `sha256` is that of the file the rows were read from.
+    further reward; timeout (N,): it was cut. `sha256` is that of the file the rows were read from, and `rows` names the
+    convention by which they were taken from it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Dataset:
     terminal: Bools
     timeout: Bools
     episode_returns: NDArray[np.float64]
+    rows: str = ""
 
     def __len__(self) -> int:
         return len(self.reward)

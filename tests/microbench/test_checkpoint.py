@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_a_file_says_where_it_comes_from_and_what_a_unit_of_eps_is(tmp_path: Pat
     assert found.target.scale("range").tolist() == np.ptp(data.obs, axis=0).tolist()
     assert found.target.scale("raw").tolist() == [1, 1, 1]
     assert sorted(found.target.obs_scale) == ["dataset-std", "range", "raw"]
+
+
+def test_a_recipe_is_stored_and_a_file_of_before_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(save_own(agent(), toys.dataset(), replace(ORIGIN, recipe="00ff12ab34cd")))
+    assert load_own(path).recipe == "00ff12ab34cd"
+    told = about(path.read_bytes())
+    del told["recipe"]
+    path.write_bytes(save(load(path.read_bytes()), {"microbench": json.dumps(told)}))
+    assert load_own(path).recipe == ""
+
+
+@pytest.mark.parametrize("recipe", [5, None, ["0"], "no hash", "\x1b[2J", "a" * 65])
+def test_a_recipe_that_is_no_hash_is_refused(tmp_path: Path, recipe: Any) -> None:
+    assert "does not say its recipe" in refusal(tmp_path / "p", rewritten(policy_bytes(), recipe=recipe))
 
 
 def test_gradients_stop_at_the_observation(tmp_path: Path) -> None:

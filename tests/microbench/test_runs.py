@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from microbench.errors import UserError
+from microbench.recipe import recipe_of
 from microbench.runs import RunFolder, describe, find_policy
 from tests.microbench import toys
 from tests.microbench.small_run import contents
@@ -70,6 +71,17 @@ def test_a_run_continues_with_its_own_settings_only(folder: RunFolder, name: str
     with pytest.raises(UserError, match=rf"was started with {words}.*config\.json.*--force") as caught:
         folder.open(told(**{name: value}), resume=True, force=False)
     assert "config {" not in str(caught.value)
+
+
+def test_a_run_says_of_which_recipe_it_is(folder: RunFolder) -> None:
+    recipes = {told(seed=seed, threads=seed + 1)["recipe"] for seed in range(3)}
+    assert recipes == {recipe_of(toys.dataset(), "micro", toys.small_config())}
+
+
+def test_a_run_of_before_recipes_were_stored_is_continued(folder: RunFolder) -> None:
+    before = {name: value for name, value in told().items() if name != "recipe"}
+    folder.open(before, resume=False, force=False)
+    assert folder.open(told(), resume=True, force=False) is None
 
 
 def test_a_run_with_other_hyperparameters_is_told_both_values(folder: RunFolder) -> None:
