@@ -5,17 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from microbench.checkpoints.archives import FREE_BYTES, MOST_BYTES, MOST_GROWTH
+from microbench.data.hdf5_arrays import Allowance, Refused, check, find, read
 
 MOST_DEPTH, MOST_ENTRIES = 12, 20_000
 KINDS = frozenset("fiubS")  # numbers and bytes; nothing that refers to anything
 
 
-def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]]) -> dict[str, NDArray[Any]]:
-    """The datasets that `wanted` chooses among all paths.
+def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]], *, views: bool = False) -> dict[str, NDArray[Any]]:
+    """The datasets that `wanted` chooses among all paths; `views` of the file's own arrays count where that is said.
 
     Raises:
         ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
@@ -24,7 +24,8 @@ def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]]) -> dict[str,
     with h5py.File(io.BytesIO(raw), "r") as file:
         found: list[str] = []
         _walk(file, "", found, 0)
-        return {path: _array(file[path], len(raw)) for path in wanted(found)}
+        allowance = Allowance.of(min(len(raw), MOST_BYTES // MOST_GROWTH), free=FREE_BYTES, growth=MOST_GROWTH)
+        return {path: _array(file, path, allowance, views=views) for path in wanted(found)}
 
 
 def _walk(group: Any, path: str, found: list[str], depth: int) -> None:
@@ -41,9 +42,12 @@ def _walk(group: Any, path: str, found: list[str], depth: int) -> None:
             found.append(f"{path}{name}")
 
 
-def _array(dataset: Any, size: int) -> NDArray[Any]:
-    if dataset.external or dataset.is_virtual:
-        raise ValueError("a dataset whose numbers lie in another file")
-    if dataset.dtype.kind not in KINDS or dataset.nbytes > min(MOST_BYTES, FREE_BYTES + MOST_GROWTH * size):
-        raise ValueError("a dataset of no numbers, or of far more than the file can hold")
-    return np.asarray(dataset[()])
+def _array(file: h5py.File, path: str, allowance: Allowance, *, views: bool) -> NDArray[Any]:
+    dataset = find(file, path)
+    if dataset is None:
+        raise ValueError(f"no {path}")
+    try:
+        check(dataset, allowance, kinds=KINDS, views=views)
+    except Refused as refused:
+        raise ValueError(f"{path} is {refused}") from refused
+    return read(dataset)

@@ -42,7 +42,9 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     env: Env = None,
-    rows: Annotated[str | None, typer.Option(help="How rows become transitions: d4rl or strict.")] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="How rows become transitions: reference, qlearning or strict.")
+    ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, any hyperparameter.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over in a folder that holds a run.")] = False,

@@ -126,6 +126,8 @@ def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOp
     if checkpoint.target.memory is not None:
         raise UserError(f"{checkpoint.path} is recurrent, and a dataset has no memories; leave --dataset out.")
     dataset = load_dataset(options.dataset, env_id=task.env_id)
+    for remark in dataset.remarks:
+        opening.say(remark, quiet=options.quiet)
     if (dataset.obs.shape[1], dataset.action.shape[1]) != (task.obs_size, task.action_size):
         raise UserError(f"{dataset.name} is not of {task.env_id}; give a dataset of the policy's task.")
     return of_dataset(dataset, checkpoint.target.policy), f"{len(dataset)} steps of {dataset.name}"

@@ -13,6 +13,7 @@ import torch
 from microbench.agent import Agent
 from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints.own import Origin, save_own
+from microbench.commands.opening import say
 from microbench.commands.progress import Track, Tracker, track
 from microbench.commands.train_processes import deal, in_processes
 from microbench.config import TrainConfig, load_preset
@@ -73,6 +74,8 @@ def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
             raise UserError(f"--threads is {options.threads}, expected at least 1.")
         torch.set_num_threads(options.threads)
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
+    for remark in dataset.remarks:
+        say(remark, quiet=options.quiet)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
     shares = deal(options.seeds, torch.get_num_threads() if device.type == "cpu" else 1)

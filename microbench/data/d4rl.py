@@ -1,8 +1,7 @@
-"""Reader and writer of the D4RL hdf5 layout.
+"""Reader and writer of the D4RL hdf5 layout (Fu et al. 2020, arXiv:2004.07219).
 
-Fu et al. 2020, arXiv:2004.07219. Two row conventions exist. `d4rl` is that of D4RL's `qlearning_dataset`, which
-published numbers use: the last row and rows with a timeout are dropped, and next_obs is the next row's obs. `strict`
-keeps every row whose successor is known and takes it from `next_observations`.
+Files of others have other names for the ends of episodes (microbench.data.ends), or none; how rows become transitions
+has a name (microbench.data.rows). Nothing outside the file is ever read (microbench.data.hdf5_arrays).
 """
 
 import hashlib
@@ -14,31 +13,37 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from microbench.data import ends
 from microbench.data.dataset import Dataset
+from microbench.data.ends import Ends, ends_of
+from microbench.data.hdf5_arrays import DAMAGE, MOST_VIEWS, Allowance, Refused, check, find, read
+from microbench.data.rows import convention, successors
 from microbench.errors import UserError
 
-ROWS = ("d4rl", "strict")
-_REQUIRED = ("observations", "actions", "rewards", "terminals")
+REQUIRED = ("observations", "actions", "rewards")
+MATRICES = ("observations", "actions", "next_observations")  # (N, D); everything else is (N,) or (N, 1)
+Arrays = dict[str, NDArray[np.float32]]
 
 
-def read_d4rl(path: Path, *, env_id: str, rows: str = "d4rl", name: str | None = None) -> Dataset:
-    """Read a D4RL hdf5 file.
+def read_d4rl(
+    path: Path, *, env_id: str, rows: str = "reference", name: str | None = None, limit: int | None = None
+) -> Dataset:
+    """Read an hdf5 file in D4RL's layout.
 
     float64, `(N, 1)` and float-flag files (the replay sets) are converted; an unflagged tail (files are cut at a round
-    number of rows) counts as an unfinished episode: its rows are kept, its return is not.
+    number of rows) counts as an unfinished episode: its rows are kept, its return is not. Where the file marks no
+    cuts, episodes end after `limit` steps; what was counted or is doubtful stands in the dataset's `remarks`.
 
     Raises:
-        UserError: the file is missing, truncated, lacks an array, has arrays of unequal length or wrong rank, holds
-            NaN or infinity, or has no usable row.
+        UserError: the file is missing, truncated, lacks an array, has arrays of unequal length or wrong rank, keeps
+            numbers elsewhere or more of them than it can honestly hold, holds NaN or infinity, or has no usable row.
 
     """
-    if rows not in ROWS:
-        raise UserError(f"rows is '{rows}', expected one of {' or '.join(ROWS)}.")
+    rows = convention(rows)
     arrays = _read_arrays(path)
-    obs, action, reward = arrays["observations"], arrays["actions"], arrays["rewards"]
-    terminal = arrays["terminals"] > 0.5
-    timeout = arrays["timeouts"] > 0.5 if "timeouts" in arrays else np.zeros(len(reward), bool)
-    next_obs, keep = _successors(obs, arrays.get("next_observations"), terminal, timeout, rows)
+    obs, reward, recorded = arrays["observations"], arrays["rewards"], arrays.get("next_observations")
+    episodes = ends_of(arrays, limit)
+    next_obs, keep = successors(rows, obs, recorded, episodes, limit)
     if not keep.any():
         raise UserError(f"{path} has no usable transition in {len(reward)} rows; expected at least 2 rows.")
     return Dataset(
@@ -46,78 +51,96 @@ def read_d4rl(path: Path, *, env_id: str, rows: str = "d4rl", name: str | None =
         env_id=env_id,
         sha256=file_sha256(path),
         obs=obs[keep],
-        action=action[keep],
+        action=arrays["actions"][keep],
         reward=reward[keep],
         next_obs=next_obs[keep],
-        terminal=terminal[keep],
-        timeout=timeout[keep],
-        episode_returns=finished_returns(reward, terminal | timeout),
+        terminal=episodes.fell[keep],
+        timeout=episodes.cut[keep],
+        episode_returns=finished_returns(reward, episodes.last),
+        rows=rows,
+        remarks=_remarks(path, episodes, keep, limit, env_id),
     )
 
 
-def _successors(
-    obs: NDArray[np.float32],
-    recorded: NDArray[np.float32] | None,
-    terminal: NDArray[np.bool_],
-    timeout: NDArray[np.bool_],
-    rows: str,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """next_obs (N, S) and the mask (N,) of rows whose next_obs may be used."""
-    if rows == "strict" and recorded is not None:
-        return recorded, np.ones(len(obs), bool)
-    following = np.concatenate([obs[1:], obs[-1:]])
-    # A terminal row's successor is masked in every backup, so the next episode's first state does no harm there.
-    keep = ~timeout | (terminal if rows == "strict" else False)
-    keep[-1:] = False  # its successor is unknown
-    return following, keep
+def _remarks(path: Path, episodes: Ends, keep: NDArray[np.bool_], limit: int | None, env_id: str) -> tuple[str, ...]:
+    sentences = ends.remarks(episodes, limit, env_id)
+    if episodes.fell.any() and not episodes.fell[keep].any():
+        sentences.append(
+            f"it has no next_observations, so none of its {int(episodes.fell.sum())} falls is among the transitions"
+        )
+    return tuple(f"{path}: {sentence}." for sentence in sentences)
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _read_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise UserError(f"there is no file {path}; give the path of a D4RL hdf5 file or a dataset's name.")
     try:
         with h5py.File(path, "r") as file:
-            missing = [key for key in _REQUIRED if key not in file]
-            if missing:
-                raise UserError(
-                    f"{path} lacks {', '.join(missing)}; expected the D4RL layout with {', '.join(_REQUIRED)}."
-                )
-            keys = [key for key in (*_REQUIRED, "timeouts", "next_observations") if key in file]
-            arrays = {key: _as_float32(path, key, file[key]) for key in keys}
-    except (OSError, RuntimeError) as error:  # h5py raises either, depending on where the damage is
+            stored = _stored(path, file)
+            return {key: _as_float32(path, key, read(array)) for key, array in stored.items()}
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into memory; cut it into smaller files.") from error
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(
-            f"{path} cannot be read as hdf5 ({error}): it is damaged or incomplete; fetch it again."
+            f"{path} cannot be read as hdf5 ({reason}): it is damaged or incomplete; fetch it again."
         ) from error
-    _check_lengths(path, arrays)
-    return arrays
 
 
-def _as_float32(path: Path, key: str, stored: Any) -> NDArray[np.float32]:
-    if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "fiub":
-        raise UserError(f"'{key}' in {path} is not an array of numbers; expected the D4RL layout.")
-    rank = 2 if key in ("observations", "actions", "next_observations") else 1
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is told below
-        array = np.asarray(stored[()], dtype=np.float32)
-    if rank == 1 and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]  # some replay files hold rewards as (N, 1)
-    if array.ndim != rank:
-        raise UserError(f"'{key}' in {path} has shape {array.shape}; expected {'(N, D)' if rank == 2 else '(N,)'}.")
-    bad = ~np.isfinite(array).all(tuple(range(1, rank)))
+def _stored(path: Path, file: h5py.File) -> dict[str, Any]:
+    """The datasets that make up the transitions, none of them read yet; kinds, shapes and sizes are right."""
+    allowance, stored = Allowance.of(path.stat().st_size), {}
+    for key in (*REQUIRED, *ends.NAMES, "next_observations"):
+        try:
+            array = find(file, key)
+            if array is not None:
+                _check_rank(path, key, array.shape)
+                check(array, allowance)
+                stored[key] = array
+        except Refused as refused:
+            raise UserError(
+                f"'{key}' in {path} is {refused}; expected an array of numbers in the file itself, in D4RL's layout."
+            ) from refused
+    missing = [key for key in REQUIRED if key not in stored]
+    lacks = ", ".join([*missing, *filter(None, [ends.lacking(stored)])])
+    if lacks:
+        wanted = ", ".join((*REQUIRED, "terminals"))
+        raise UserError(f"{path} lacks {lacks}; expected the D4RL layout with {wanted}.")
+    _check_shapes(path, {key: array.shape for key, array in stored.items()})
+    return stored
+
+
+def _check_rank(path: Path, key: str, shape: tuple[int, ...] | None) -> None:
+    if shape is None:
+        raise Refused("empty")
+    matrix = key in MATRICES
+    fine = len(shape) == 2 and shape[1] > 0 if matrix else len(shape) == 1 or shape[1:] == (1,)
+    if not fine:
+        raise UserError(f"'{key}' in {path} has shape {shape}; expected {'(N, D)' if matrix else '(N,)'}.")
+
+
+def _check_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    if len({shape[0] for shape in shapes.values()}) > 1:
+        lengths = ", ".join(f"{key} {shape[0]}" for key, shape in shapes.items())
+        raise UserError(f"the arrays in {path} have unequal lengths ({lengths}); expected one row per transition.")
+    if shapes.get("next_observations", shapes["observations"]) != shapes["observations"]:
+        raise UserError(
+            f"'next_observations' in {path} has shape {shapes['next_observations']}, "
+            f"'observations' {shapes['observations']}; expected the same shape."
+        )
+
+
+def _as_float32(path: Path, key: str, stored: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, which is refused below
+        array = np.asarray(stored, dtype=np.float32)
+    if key not in MATRICES:
+        array = array.reshape(len(array))  # some replay files hold rewards as (N, 1)
+    bad = ~np.isfinite(array).all(tuple(range(1, array.ndim)))
     if bad.any():
         raise UserError(f"'{key}' in {path} holds NaN or infinity, first in row {int(bad.argmax())}; remove such rows.")
     return array
-
-
-def _check_lengths(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    lengths = {key: len(array) for key, array in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{key} {length}" for key, length in lengths.items())
-        raise UserError(f"the arrays in {path} have unequal lengths ({told}); expected one row per transition.")
-    if "next_observations" in arrays and arrays["next_observations"].shape != arrays["observations"].shape:
-        raise UserError(
-            f"'next_observations' in {path} has shape {arrays['next_observations'].shape}, "
-            f"'observations' {arrays['observations'].shape}; expected the same shape."
-        )
 
 
 def finished_returns(reward: NDArray[np.float32], last: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -138,7 +161,7 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
 
     Every episode holds observations (T + 1, S), actions (T, A), rewards (T,), and the flag `terminal` of its end.
     `next_observations` is a virtual view of the stored observations, which halves the file; any hdf5 ≥ 1.10 reads it
-    as an ordinary array.
+    as an ordinary array. More episodes than a view may have parts are written out.
     """
     part = path.with_name(path.name + ".part")
     with h5py.File(part, "w") as file:
@@ -155,7 +178,12 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
         timeout[ends - 1] = [bool(episode["timeout"]) for episode in episodes]
         file.create_dataset("terminals", data=terminal, **options)
         file.create_dataset("timeouts", data=timeout, **options)
-        _link_states(file, lengths, ends)
+        if len(lengths) <= MOST_VIEWS:
+            _link_states(file, lengths, ends)
+        else:
+            for key, rows in (("observations", slice(None, -1)), ("next_observations", slice(1, None))):
+                shown = np.concatenate([episode["observations"][rows] for episode in episodes])
+                file.create_dataset(key, data=shown, **options)
         for key, value in metadata.items():
             file[f"metadata/{key}"] = value
     part.replace(path)

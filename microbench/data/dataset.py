@@ -32,6 +32,7 @@ class Dataset:
     timeout: Bools
     episode_returns: NDArray[np.float64]
     rows: str = ""
+    remarks: tuple[str, ...] = ()  # what must be known about the file, in sentences
 
     def __len__(self) -> int:
         return len(self.reward)

@@ -1,6 +1,8 @@
 """From a name or a path to a dataset."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 from microbench.data.d4rl import read_d4rl
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError, unknown_name
+from microbench.tasks import find_task
 
 # D4RL's -v2 tasks have the reward and termination of Gymnasium's -v4.
 _TASKS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
@@ -37,24 +40,37 @@ def load_dataset(source: str, *, env_id: str | None = None, rows: str | None = N
     """The bundled dataset of that name, or the D4RL hdf5 file at that path.
 
     A file's task follows from `env_id`, else from its name (hopper_medium-v2.hdf5, hopper-medium-v2.hdf5). Row
-    convention: `strict` for bundled sets, `d4rl` for files, unless given.
+    convention: `strict` for bundled sets, `reference` for files, unless given.
 
     Raises:
-        UserError: no such name or file, a task that cannot be told, or a damaged file.
+        UserError: no such name or file, a task that cannot be told, another task than a bundled dataset's, an unknown
+            convention, or a damaged file.
 
     """
     if source in BUNDLED:
-        return _load_bundled(source, rows)
+        return _load_bundled(source, env_id, rows)
     path = Path(source).expanduser()
     if path.suffix.lower() not in (".hdf5", ".h5") and not path.exists():
         raise unknown_name("dataset", source, [*BUNDLED, "PATH.hdf5"])
-    return read_d4rl(path, env_id=env_id or _task_of(path), rows=rows or "d4rl", name=dataset_name(path))
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; give the path of a D4RL hdf5 file or a dataset's name.")
+    task = find_task(env_id or _task_of(path))
+    return read_d4rl(path, env_id=task.env_id, rows=rows or "reference", name=dataset_name(path), limit=task.horizon)
 
 
-def _load_bundled(name: str, rows: str | None) -> Dataset:
+def _load_bundled(name: str, env_id: str | None, rows: str | None) -> Dataset:
     bundled = BUNDLED[name]
-    with resources.as_file(resources.files("microbench.data") / "files" / bundled.file) as path:
+    if env_id not in (None, bundled.env_id):
+        raise UserError(f"{name} is a dataset of {bundled.env_id}, not of {env_id}; leave --env out.")
+    with bundled_file(name) as path:
         return read_d4rl(path, env_id=bundled.env_id, rows=rows or "strict", name=name)
+
+
+@contextmanager
+def bundled_file(name: str) -> Iterator[Path]:
+    """The path of a bundled dataset's file, while it is needed."""
+    with resources.as_file(resources.files("microbench.data") / "files" / BUNDLED[name].file) as path:
+        yield path
 
 
 def dataset_name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The D4RL layout: both row conventions on a file small enough to write out, and every way a file can be wrong."""
+"""The D4RL layout: what is read back from what was written, and every way a file can be wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -43,45 +43,6 @@ def stored(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_d4rl_rows(tmp_path: Path) -> None:
-    """The cut row 4 and the last row are gone; the next row's obs follows, even over an episode's end."""
-    data = read_d4rl(stored(tmp_path), env_id="Hopper-v4")
-    assert len(data) == 6
-    assert data.obs.tolist() == [OBS[row] for row in (0, 1, 2, 3, 5, 6)]
-    assert data.next_obs.tolist() == [OBS[row] for row in (1, 2, 3, 4, 6, 7)]
-    assert data.reward.tolist() == [1, 2, 3, 4, 6, 7]
-    assert data.action[:, 0].tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.5, 0.6])
-    assert data.terminal.tolist() == [False, True, False, False, True, False]
-    assert not data.timeout.any()
-    assert data.episode_returns.tolist() == [3, 12, 6]  # the tail of 7 + 8 never ended
-
-
-def test_strict_rows(tmp_path: Path) -> None:
-    data = read_d4rl(stored(tmp_path), env_id="Hopper-v4", rows="strict")
-    assert data.obs.tolist() == OBS
-    assert data.next_obs.tolist() == NEXT
-    assert data.reward.tolist() == REWARD
-    assert data.terminal.tolist() == [bool(flag) for flag in TERMINAL]
-    assert data.timeout.tolist() == [bool(flag) for flag in TIMEOUT]
-    assert data.episode_returns.tolist() == [3, 12, 6]
-
-
-def test_strict_rows_without_next_observations(tmp_path: Path) -> None:
-    """The successors of the cut row and of the tail's end are unknown; a terminal row's is never used."""
-    data = read_d4rl(stored(tmp_path, next_observations=None), env_id="Hopper-v4", rows="strict")
-    assert data.obs.tolist() == [OBS[row] for row in (0, 1, 2, 3, 5, 6)]
-    assert data.next_obs[[0, 2, 3, 5]].tolist() == [OBS[row] for row in (1, 3, 4, 7)]
-
-
-def test_a_row_both_fallen_and_cut_is_kept_by_strict_only(tmp_path: Path) -> None:
-    both = {"timeouts": np.array([0, 1, 0, 0, 1, 0, 0, 0], bool)}
-    assert len(read_d4rl(stored(tmp_path, **both), env_id="Hopper-v4")) == 5
-    strict = read_d4rl(stored(tmp_path, **both), env_id="Hopper-v4", rows="strict")
-    assert strict.terminal[1]
-    assert strict.timeout[1]
-    assert strict.episode_returns.tolist() == [3, 12, 6]
-
-
 def test_the_kinds_of_replay_files_give_the_same_rows(tmp_path: Path) -> None:
     plain = read_d4rl(stored(tmp_path), env_id="Hopper-v4")
     replay = {
@@ -98,12 +59,6 @@ def test_the_kinds_of_replay_files_give_the_same_rows(tmp_path: Path) -> None:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
     assert data.obs.dtype == data.reward.dtype == np.float32
-
-
-def test_a_file_without_timeouts(tmp_path: Path) -> None:
-    data = read_d4rl(stored(tmp_path, timeouts=None), env_id="Hopper-v4")
-    assert data.reward.tolist() == [1, 2, 3, 4, 5, 6, 7]
-    assert data.episode_returns.tolist() == [3, 18]
 
 
 def test_what_a_dataset_knows_of_its_file(tmp_path: Path) -> None:
@@ -174,7 +129,7 @@ def test_missing_file_and_unknown_convention(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no file") as caught:
         read_d4rl(tmp_path / "none.hdf5", env_id="Hopper-v4")
     assert one_line(caught.value)
-    with pytest.raises(UserError, match="rows is 'fast', expected one of d4rl or strict") as caught:
+    with pytest.raises(UserError, match=r"'fast'.*known are qlearning, reference, strict") as caught:
         read_d4rl(stored(tmp_path), env_id="Hopper-v4", rows="fast")
     assert one_line(caught.value)
 
@@ -231,6 +186,20 @@ def test_observations_are_stored_once(tmp_path: Path) -> None:
         assert file["observations"].dtype == np.float32
 
 
+def test_more_episodes_than_a_view_may_have_parts_are_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "views.hdf5", tmp_path / "plain.hdf5"]
+    write_d4rl(paths[0], EPISODES, {})
+    monkeypatch.setattr("microbench.data.d4rl.MOST_VIEWS", len(EPISODES) - 1)
+    write_d4rl(paths[1], EPISODES, {})
+    views, plain = (read_d4rl(path, env_id="Toy-v0", rows="strict") for path in paths)
+    assert np.array_equal(views.obs, plain.obs)
+    assert np.array_equal(views.next_obs, plain.next_obs)
+    with h5py.File(paths[1], "r") as file:
+        assert not file["observations"].is_virtual
+
+
 def test_a_written_file_can_be_moved(tmp_path: Path) -> None:
     """The views refer to the file they are in, not to the path it was written at."""
     path, moved = tmp_path / "toy.hdf5", tmp_path / "elsewhere.hdf5"
@@ -259,12 +228,12 @@ def test_real_files(path: Path | None) -> None:
         obs = np.asarray(file["observations"][()])
         terminal, timeout = (np.asarray(file[key][()], bool) for key in ("terminals", "timeouts"))
         following = np.asarray(file["next_observations"][()]) if "next_observations" in file else None
-    d4rl, strict = (read_d4rl(path, env_id="Any-v0", rows=rows) for rows in ("d4rl", "strict"))
-    assert len(d4rl) == int((~timeout[:-1]).sum())
-    assert np.array_equal(d4rl.obs, obs[:-1][~timeout[:-1]])
-    assert np.array_equal(d4rl.next_obs, obs[1:][~timeout[:-1]])
+    qlearning, strict = (read_d4rl(path, env_id="Any-v0", rows=rows) for rows in ("qlearning", "strict"))
+    assert len(qlearning) == int((~timeout[:-1]).sum())
+    assert np.array_equal(qlearning.obs, obs[:-1][~timeout[:-1]])
+    assert np.array_equal(qlearning.next_obs, obs[1:][~timeout[:-1]])
     if following is not None:
         assert np.array_equal(strict.next_obs, following)
         inside = ~(strict.terminal | strict.timeout)[:-1]
         assert np.array_equal(strict.next_obs[:-1][inside], strict.obs[1:][inside])
-    assert len(strict.episode_returns) == len(d4rl.episode_returns) == int((terminal | timeout).sum())
+    assert len(strict.episode_returns) == len(qlearning.episode_returns) == int((terminal | timeout).sum())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from microbench.data.dataset import Dataset
-from microbench.data.sources import BUNDLED, DEFAULT_DATASET, dataset_name, load_dataset
+from microbench.data.sources import BUNDLED, DEFAULT_DATASET, bundled_file, dataset_name, load_dataset
 from microbench.errors import UserError
 from microbench.tasks import find_task, normalized_score
 from tests.microbench.toys import one_line
@@ -78,8 +78,26 @@ def test_the_default_is_bundled() -> None:
 
 
 def test_rows_of_a_bundled_dataset_are_strict_unless_asked() -> None:
-    strict, d4rl = bundled(DEFAULT_DATASET), load_dataset(DEFAULT_DATASET, rows="d4rl")
-    assert len(d4rl) == len(strict) - int(strict.timeout[:-1].sum()) - 1
+    strict, reference = bundled(DEFAULT_DATASET), load_dataset(DEFAULT_DATASET, rows="reference")
+    assert (strict.rows, reference.rows) == ("strict", "reference")
+    assert len(reference) == len(strict) - int(strict.timeout[:-1].sum()) - 1
+
+
+def test_the_bundled_file_has_the_references_rows_when_it_is_given_as_a_file() -> None:
+    """Every successor of a fall is a fallen state, and no other is."""
+    with bundled_file(DEFAULT_DATASET) as path:
+        data = load_dataset(str(path))
+    assert data.rows == "reference"
+    fallen = find_task(data.env_id).imagined_terminal(data.next_obs)
+    assert fallen[data.terminal].mean() == 1.0
+    assert not fallen[~data.terminal].any()
+    assert not data.remarks
+
+
+def test_another_task_than_the_datasets_own_is_refused() -> None:
+    assert load_dataset(DEFAULT_DATASET, env_id="Hopper-v4").env_id == "Hopper-v4"
+    with pytest.raises(UserError, match=r"a dataset of Hopper-v4, not of Walker2d-v4; leave --env out"):
+        load_dataset(DEFAULT_DATASET, env_id="Walker2d-v4")
 
 
 @pytest.mark.parametrize("name", BUNDLED)
