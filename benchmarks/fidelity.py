@@ -2,13 +2,15 @@
 
     python -m benchmarks.fidelity runs/fidelity --reference CHECKOUT --seeds 0 1 2 --updates 20000
     python -m benchmarks.fidelity runs/fidelity --report
+    python -m benchmarks.fidelity runs/fidelity --falls PATH.hdf5 --rows reference qlearning --seeds 0 1
 
 Every run is a file of scores in the folder; those that are there are not made again, so the runs of both sides can be
 spread over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and
 simulator are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, but for
 smaller batches and rollouts, which bring the reference's days down to minutes; the faster float32 kernel is on for
-both, for the same reason. CHECKOUT is a copy of xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer
-are used, by path; nothing of it is in here.
+both, for the same reason. `--falls` fits our dynamics alone, to the rows of a file, and counts the falls that they
+imagine. CHECKOUT is a copy of xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, by path;
+nothing of it is in here.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from benchmarks import falls
 from benchmarks.reference import import_parts, make_buffers, make_policy, nothing, seed_everything
 from microbench.agent import Agent
 from microbench.algorithms import ALGORITHMS
@@ -134,6 +137,8 @@ def main() -> None:
     parser.add_argument("--rollout-batch", type=int, default=10_000)
     parser.add_argument("--dynamics-epochs", type=int, default=15)
     parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--falls", type=Path, metavar="PATH", help="only fit dynamics to this file, and count falls")
+    parser.add_argument("--rows", nargs="+", default=["reference"], help="conventions of rows for --falls")
     parser.add_argument("--report", action="store_true", help="only print the table of the runs that are there")
     options = parser.parse_args()
     if options.updates < EVERY or options.updates % EVERY:
@@ -149,6 +154,9 @@ def main() -> None:
         max_dynamics_epochs=options.dynamics_epochs,
         evaluate_every=EVERY // 1000,
     )
+    if options.falls is not None:
+        print(falls.table(falls.measure(options.falls, options.rows, options.seeds, config)))
+        return
     if not options.report:
         for seed in options.seeds:
             for side in options.side:

@@ -68,7 +68,7 @@ def load_own(path: Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy.safetensors.")
     content = path.read_bytes()  # once: what is loaded is what is hashed, even if a training replaces the file
-    about, tensors = _parse(path, content)
+    about, tensors = parse_own(path, content)
     actor, critics = _networks(path, about, tensors)
     sha256 = hashlib.sha256(content).hexdigest()
     return Checkpoint(
@@ -90,7 +90,7 @@ def load_own(path: Path) -> Checkpoint:
                 "raw": torch.ones_like(tensors["obs_std"]),
                 "range": tensors["obs_range"],
             },
-            obs_bounds=_bounds(tensors),
+            obs_bounds=own_bounds(tensors),
             action_box=(actor.action_center - actor.action_scale, actor.action_center + actor.action_scale),
             distribution=lambda obs: _distribution(actor, obs),
         ),
@@ -104,12 +104,12 @@ def _distribution(actor: Actor, obs: Tensor) -> Normal:
     return Normal(mean, log_std.exp(), validate_args=False)
 
 
-def _bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+def own_bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
     """Smallest and largest observation of the dataset; None in a file that does not say."""
     return (tensors["obs_low"], tensors["obs_low"] + tensors["obs_range"]) if "obs_low" in tensors else None
 
 
-def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The description and the tensors of a safetensors file: 8 bytes of length, a JSON header, data."""
     try:
         tensors = load(content)

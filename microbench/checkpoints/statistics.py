@@ -15,8 +15,11 @@ from microbench.checkpoints.arrays import numbers
 from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.hdf5_files import read_hdf5
 from microbench.checkpoints.layers import Norm
+from microbench.checkpoints.own import STATISTICS, own_bounds, parse_own
 from microbench.checkpoints.pickles import Stub
+from microbench.data.sources import BUNDLED, bundled_file
 from microbench.errors import UserError
+from microbench.runs import find_policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,26 +47,55 @@ class Statistics:
 def read_statistics(path: Path) -> Statistics:
     """Read `{"mean": […], "std": […]}` (optionally eps, clip, policy), a vecnormalize.pkl or a D4RL hdf5 file.
 
+    The name of a bundled dataset, a run folder and its policy file stand for the observations of their dataset.
+
     Raises:
         UserError: none of these, or not as many numbers in mean as in std, or a std that is not positive.
         OSError: it cannot be read.
     """
+    if str(path) in BUNDLED:
+        with bundled_file(str(path)) as file:
+            return read_statistics(file)
+    path = statistics_file(path)
     content = read_content(path)
+    if content.kind == "safetensors":
+        return _of_policy(content)
     with telling(path):
         if isinstance(content.tree, Stub):
             return vec_normalize(content)
         if content.kind == "hdf5":
-            obs = read_hdf5(content.raw, lambda paths: [path for path in paths if path == "observations"])[
+            obs = read_hdf5(content.raw, lambda paths: [path for path in paths if path == "observations"], views=True)[
                 "observations"
             ].astype(np.float64)
             low, high = (torch.from_numpy(end).float() for end in (obs.min(0), obs.max(0)))
             return replace(_checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)}), bounds=(low, high))
-        told = json.loads(content.raw.decode())
-        if not isinstance(told, dict) or not {"mean", "std"} <= told.keys():
+        stored = json.loads(content.raw.decode())
+        if not isinstance(stored, dict) or not {"mean", "std"} <= stored.keys():
             raise UserError(
                 f'{path} holds no statistics; expected JSON {{"mean": […], "std": […]}}, one number per sensor.'
             )
-        return _checked(path, content.raw, told)
+        return _checked(path, content.raw, stored)
+
+
+def statistics_file(path: Path) -> Path:
+    """The file that is read: of a run folder its policy, else the path itself.
+
+    Raises:
+        UserError: a folder without a policy.
+    """
+    return find_policy(path, path) if path.is_dir() else path
+
+
+def _of_policy(content: Content) -> Statistics:
+    """Those of the dataset that one of our own policies was trained on, which its file holds."""
+    tensors = parse_own(content.path, content.raw)[1]
+    stored = [tensors[name] for name in STATISTICS if name in tensors]
+    if len({tensor.shape for tensor in stored}) != 1 or not {"obs_mean", "obs_std"} <= tensors.keys():
+        raise UserError(f"{content.path} has no usable statistics; train the policy again, or give its dataset.")
+    plain = _checked(
+        content.path, content.raw, {"mean": tensors["obs_mean"].numpy(), "std": tensors["obs_std"].numpy()}
+    )
+    return replace(plain, bounds=own_bounds(tensors))
 
 
 def vec_normalize(content: Content) -> Statistics:

@@ -45,7 +45,8 @@ Activation = Annotated[
 Squash = Annotated[str | None, typer.Option(help="How the output becomes an action: tanh, or none (cut to the box).")]
 MaxAction = Annotated[float | None, typer.Option(help="Half-width of the action box of a squashed policy.")]
 ObsStats = Annotated[
-    Path | None, typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, or a D4RL hdf5 file.")
+    Path | None,
+    typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, a dataset (name or hdf5), or a run."),
 ]
 Claim = Annotated[float | None, typer.Option(help="Return the policy is said to earn; a different one is flagged.")]
 Critics = Annotated[

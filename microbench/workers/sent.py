@@ -9,6 +9,7 @@ from microbench.attacking import file_of, with_file
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.sb3_inputs import beside
+from microbench.checkpoints.statistics import statistics_file
 from microbench.plan import Chunk
 
 Files = tuple[tuple[str, bytes], ...]  # name and content; the first is the one that is meant, others are read with it
@@ -21,7 +22,7 @@ def policy_files(source: Source) -> Files:
     if is_call(source.path):
         return ()
     stats = source.overrides.obs_stats
-    named = {STATS: stats} if stats is not None and stats.is_file() else {}
+    named = {STATS: statistics_file(stats)} if stats is not None and stats.exists() else {}
     return _read(Path(source.path), named)
 
 
