@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from attacks.noise import Noise
 from attacks.projection import into_ball
 
-UNITS = ("dataset-std", "policy-norm", "raw", "range")
+UNITS = ("dataset-std", "policy-norm", "rollout-std", "raw", "range")
 NORMS = ("linf", "l2")
 
 

@@ -20,7 +20,6 @@ from microbench.tasks import Task, find_task
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
-UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
 
 
 def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:
@@ -32,24 +31,6 @@ def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Che
     if given is not None and is_call(str(given)):
         return load(str(given), overrides)
     return load(find_policy(given, runs), overrides)
-
-
-def unit_of(checkpoint: Checkpoint, said: str | None) -> str:
-    """The unit that was said, else the dataset's spread, else the policy's own.
-
-    Raises:
-        UserError: nothing was said, and the policy offers neither.
-    """
-    if said is not None:
-        return said
-    offered = checkpoint.target.obs_scale
-    for unit in UNITS_BY_DEFAULT:
-        if unit in offered:
-            return unit
-    raise UserError(
-        f"{checkpoint.path} has no statistics of observations in which eps could be measured; give them with "
-        f"--obs-stats, or choose --unit {', '.join(offered)}."
-    )
 
 
 def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path:

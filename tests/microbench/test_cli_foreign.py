@@ -140,11 +140,8 @@ def test_code_runs_only_when_it_is_named(here: Path, shell: Shell, monkeypatch: 
         assert shell("attack", wrong, *line[2:], "--env", "Hopper-v4").is_one_sentence
 
 
-def test_a_file_without_statistics_asks_for_a_unit(here: Path, shell: Shell) -> None:
+def test_statistics_that_are_given_are_the_unit(here: Path, shell: Shell) -> None:
     write(here / "p.pth", FILES["td3.pth"]())
-    told = shell("attack", "p.pth", "--eps", "0.1", *FEW)
-    assert told.is_one_sentence
-    assert "--obs-stats, or choose --unit raw" in told.err
     (here / "s.json").write_text(json.dumps({"mean": [0.0] * 11, "std": [0.5] * 11}))
     common = ("--attack", "random", "--obs-stats", "s.json", *FEW)
     assert shell("attack", "p.pth", "--eps", "0.1", *common).code == 0
