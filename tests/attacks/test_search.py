@@ -302,7 +302,7 @@ def test_searches_read_as_what_they_do() -> None:
 
 
 def test_a_missing_critic_names_the_way_out() -> None:
-    with pytest.raises(ValueError, match="use --attack action-diff"):
+    with pytest.raises(ValueError, match="use the attack action-diff"):
         ATTACKS["min-q"](Networks().target(critic=False), observations(2), threat(), noise(2))
 
 
