@@ -53,7 +53,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         norm: str = "linf",
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, target=target, attack=attack, eps=eps, unit=unit, norm=norm, _disable_deepcopy=True
+            self, target=target, attack=attack, eps=float(eps), unit=unit, norm=norm, _disable_deepcopy=True
         )
         gymnasium.Wrapper.__init__(self, env)
         space = env.observation_space

@@ -140,6 +140,20 @@ def test_code_runs_only_when_it_is_named(here: Path, shell: Shell, monkeypatch: 
         assert shell("attack", wrong, *line[2:], "--env", "Hopper-v4").is_one_sentence
 
 
+def test_a_function_alone_is_a_policy(here: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "plain.py").write_text(
+        "import numpy as np\nfrom attacks import Target\n"
+        "def policy():\n"
+        "    return Target(policy=lambda obs: np.tanh(2 * obs.numpy()[:, :3]))\n"
+    )
+    monkeypatch.syspath_prepend(here)
+    said = shell("attack", "plain:policy", "--eps", "0.1", "--env", "Hopper-v4", *FEW)
+    assert said.code == 0, said.err
+    assert "pgd is left out: it needs gradients" in said.err
+    assert set(rows()["attack"]) == {"none", "random", "worst"}
+    assert set(rows()["unit"]) == {"rollout-std"}
+
+
 def test_statistics_that_are_given_are_the_unit(here: Path, shell: Shell) -> None:
     write(here / "p.pth", FILES["td3.pth"]())
     (here / "s.json").write_text(json.dumps({"mean": [0.0] * 11, "std": [0.5] * 11}))
