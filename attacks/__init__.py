@@ -48,6 +48,7 @@ from attacks.objectives import (
     value,
 )
 from attacks.oracle import Oracle
+from attacks.sameness import settled
 from attacks.search import BestOf, Random
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
@@ -89,6 +90,7 @@ __all__ = [
     "q_min",
     "q_std",
     "resolve",
+    "settled",
     "state_value",
     "value",
 ]

@@ -134,6 +134,7 @@ def _stages(
     Raises UserError as `opening.check_attacks`.
     """
     task, named = find_task(conditions.env_id), {cell.attack for cell in cells}
+    asked = [cell.attack for cell in cells if cell.attack not in ("none", WORST)]
     if options.skip_unservable:
         cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
     opening.check_attacks(checkpoint, task, conditions, cells)
@@ -141,6 +142,10 @@ def _stages(
     if WORST in named:
         able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
         suite = worst.suite_of(cells, able)
+    missing = {name for name in asked if opening.lacking(checkpoint, task, name)}
+    same = opening.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
+    opening.say_repeated(checkpoint, same, quiet=options.quiet)
+    suite = [name for name in suite if same.get(name) not in suite]
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:

@@ -66,8 +66,9 @@ def test_a_policy_of_others_is_attacked_in_its_own_unit(here: Path, shell: Shell
     assert "min-q is left out: it needs a critic" in said.err
     found = rows()
     assert set(found["attack"]) == {
-        *("none", "random", "fgsm", "pgd", "pgd-restarts", "action-diff", "action-kl", "v-min", "worst"),
+        *("none", "random", "fgsm", "pgd", "pgd-restarts", "action-kl", "v-min", "worst"),
     }
+    assert said.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
     assert set(found["unit"]) == {"policy-norm"}
     assert next(Path("runs").iterdir()).name.startswith("p-")
     refused = shell("attack", "p.model", "--eps", "0.1", "--attack", "min-q", *FEW)
