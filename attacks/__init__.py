@@ -5,8 +5,9 @@
 random           uniform in the ball
 random-corner    a random corner of the box (linf), or point of its edge (l2)
 random-gaussian  normal with a standard deviation of eps, put back into the ball
-fgsm             one full step down the gradient of `value` from the clean point; without a critic, of
-                 `action_difference` from a random start, because its gradient is zero at the clean point
+fgsm             one full step down the gradient of `value` from the clean point, or none where that lowers nothing;
+                 without a critic, of `action_difference` from a random start, because its gradient is zero at the clean
+                 point
 pgd              10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
 pgd-restarts     20 steps from the clean point and from the best 4 of 40 random ones, on the same objective
 min-q            the published search: `value` at 50 uniform points and the clean one; needs a critic
@@ -47,6 +48,7 @@ from attacks.objectives import (
     value,
 )
 from attacks.oracle import Oracle
+from attacks.sameness import settled
 from attacks.search import BestOf, Random
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
@@ -88,6 +90,7 @@ __all__ = [
     "q_min",
     "q_std",
     "resolve",
+    "settled",
     "state_value",
     "value",
 ]

@@ -75,7 +75,9 @@ def q_std(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
     """
     values = _members(target, obs, seen)  # (K, B)
     if len(values) < 2:
-        raise ValueError("The spread of critics needs at least two of them, this ensemble has one; use --attack min-q.")
+        raise ValueError(
+            "The spread of critics needs at least two of them, this ensemble has one; use the attack min-q."
+        )
     return -(values - values.mean(0)).square().mean(0).sqrt()
 
 

@@ -126,7 +126,7 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
     if gradient is None:
         raise ValueError(
             "The objective does not depend differentiably on the observation that the policy is shown, so a "
-            "gradient attack has nothing to follow; use --attack random or min-q."
+            "gradient attack has nothing to follow; use the attack random or min-q."
         )
     return gradient.nan_to_num(nan=0.0)
 

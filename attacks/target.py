@@ -1,12 +1,14 @@
 """What an attacker may use of the system under attack. B batch, S observation, A action."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
+
+from attacks.adapted import FORMS, Adapted, as_vector
 
 GRADIENTS = "gradients"
 """What an attack's `needs` calls a policy whose action depends differentiably on the observation."""
@@ -46,11 +48,15 @@ class Memory:
 class Target:
     """A policy and whatever else the attacker knows about it.
 
+    Functions may be torch modules in single or double precision, or NumPy's, which give no gradients
+    (`attacks.adapted`); vectors may be tensors, arrays or lists. ValueError for vectors that are none.
+
     policy        obs (B, S) → action (B, A), the action that is executed
     critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
     critics       the same for each of several, (K, B); None unless there are at least two
     state_value   obs (B, S) → the value (B,) of a state under the policy; None if the checkpoint has none
-    obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers
+    obs_scale     unit name → raw half-width (S,) of one unit of eps, for every unit this target offers; may be left out
+                  where a Threat brings its own scale
     obs_bounds    smallest and largest observation (S,) of the data; None if they are not known
     action_box    smallest and largest action (A,); None if they are not known
     distribution  obs (B, S) → Normal (B, A) *before* the tanh, or around a squashed mean if the policy was trained so;
@@ -62,11 +68,22 @@ class Target:
     critic: Critic | None = None
     critics: Callable[[Tensor, Tensor], Tensor] | None = None
     state_value: Callable[[Tensor], Tensor] | None = None
-    obs_scale: Mapping[str, Tensor]
+    obs_scale: Mapping[str, Tensor] = field(default_factory=dict)
     obs_bounds: tuple[Tensor, Tensor] | None = None
     action_box: tuple[Tensor, Tensor] | None = None
     distribution: Callable[[Tensor], Normal] | None = None
     memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        for name in FORMS:
+            function = getattr(self, name)
+            if function is not None and not isinstance(function, Adapted):
+                object.__setattr__(self, name, Adapted(function, name))
+        scales = {unit: as_vector(f"obs_scale[{unit!r}]", scale) for unit, scale in self.obs_scale.items()}
+        object.__setattr__(self, "obs_scale", scales)
+        for name in ("obs_bounds", "action_box"):
+            if (ends := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(as_vector(name, end) for end in ends))
 
     def scale(self, unit: str) -> Tensor:
         """Return the raw half-width (S,) of one unit of eps; ValueError if this target lacks the unit."""
@@ -91,7 +108,12 @@ class Target:
     @property
     def blank(self) -> Tensor:
         """A row of zeros with the memory of a new episode (1, S + H), to try something on."""
-        size = len(next(iter(self.obs_scale.values())))
+        known = [*self.obs_scale.values(), *(self.obs_bounds or ())]
+        if not known:
+            raise ValueError(
+                'The target does not say how many sensors it has; give obs_scale, for example {"raw": torch.ones(S)}.'
+            )
+        size = len(known[0])
         return torch.cat([torch.zeros(size), self.start])[None]
 
     def has(self, need: str) -> bool:
@@ -106,7 +128,7 @@ class Target:
         if self.critic is None:
             raise ValueError(
                 "This attack minimises a critic's value and the target has no critic; "
-                "use --attack action-diff or --attack random, or fit a critic first."
+                "use the attack action-diff or random, or fit a critic first."
             )
         return self.critic
 
@@ -115,7 +137,7 @@ class Target:
         if self.critics is None:
             raise ValueError(
                 "This attack needs several critics side by side and the target has not: use the objective value, with "
-                "the one critic that there is (--attack min-q), or --attack action-diff."
+                "the one critic that there is (the attack min-q), or the attack action-diff."
             )
         return self.critics
 
@@ -123,8 +145,8 @@ class Target:
         """Return the value of a state; ValueError naming the way out if there is none."""
         if self.state_value is None:
             raise ValueError(
-                "This attack lowers a state's value V(s) and the target has no such network; use --attack min-q if it "
-                "has a critic Q(s, a), else --attack action-diff."
+                "This attack lowers a state's value V(s) and the target has no such network; use the attack min-q "
+                "if it has a critic Q(s, a), else action-diff."
             )
         return self.state_value
 
@@ -132,8 +154,8 @@ class Target:
         """Return the range (S,), (S,) of the data's observations; ValueError naming the way out if it is not known."""
         if self.obs_bounds is None:
             raise ValueError(
-                "The range of the data's observations is not known here; give the dataset with --obs-stats FILE.hdf5, "
-                "or do without the range."
+                "The range of the data's observations is not known here; give the target its obs_bounds (for a policy "
+                "file, the statistics of its dataset), or do without the range."
             )
         return self.obs_bounds
 
@@ -142,7 +164,7 @@ class Target:
         if self.action_box is None:
             raise ValueError(
                 "This attack looks for the worst action and the target does not say its action box; name an action, "
-                "as in targeted(action=1), or use --attack pgd."
+                "as in targeted(action=1), or use the attack pgd."
             )
         return self.action_box
 
@@ -151,6 +173,6 @@ class Target:
         if self.distribution is None:
             raise ValueError(
                 "This attack compares action distributions and the target only has a deterministic action; "
-                "use the objective action_difference (--attack action-diff)."
+                "use the objective action_difference (the attack action-diff)."
             )
         return self.distribution

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from attacks.adapted import as_vector
 from attacks.noise import Noise
 from attacks.projection import into_ball
 
-UNITS = ("dataset-std", "policy-norm", "raw", "range")
+UNITS = ("dataset-std", "policy-norm", "rollout-std", "raw", "range")
 NORMS = ("linf", "l2")
 
 
@@ -38,6 +39,9 @@ class Threat:
     high: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name in ("scale", "low", "high"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, as_vector(name, getattr(self, name)))
         eps = torch.as_tensor(self.eps)
         if eps.ndim not in (0, 2) or (eps.ndim == 2 and eps.shape[1] != 1):
             raise ValueError(f"eps must be a number or have shape (B, 1), not {tuple(eps.shape)}.")

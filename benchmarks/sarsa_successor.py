@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from attacks import ATTACKS, Target, Threat
+from microbench.attacking import Conditions
 from microbench.checkpoints import load
-from microbench.commands.opening import unit_of
+from microbench.commands.units import measured, unit_of
 from microbench.critics import METHODS, Fit, FittedCritic, fit
 from microbench.critics.judging import on_policy
 from microbench.critics.rollouts import roll_out
@@ -53,7 +54,9 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     said = parser.parse_args()
     checkpoint = load(find_policy(said.checkpoint, Path("runs")))
-    task, target, unit = find_task(checkpoint.env_id), checkpoint.target, unit_of(checkpoint, None)
+    task, unit = find_task(checkpoint.env_id), unit_of(checkpoint, None)
+    measured_in = measured(checkpoint, Conditions(env_id=task.env_id, unit=unit), asked=None, quiet=False)
+    target = measured_in.of(checkpoint.target)
     threat = Threat(eps=said.eps, scale=target.scale(unit), unit=unit)
     config, method = Fit(steps=said.steps), METHODS["robust-sarsa"]
     print(f"{checkpoint.env_id}, pgd at {said.eps:g} {unit}, {said.episodes} episodes, {said.steps} updates")

@@ -30,6 +30,13 @@ class Conditions:
     env_id: str
     unit: str = "dataset-std"
     norm: str = "linf"  # or `linf,in-range`: see `ball`
+    scale: tuple[float, ...] | None = None  # the raw size (S,) of one unit that was measured and is in no policy file
+
+    def of(self, target: Target) -> Target:
+        """The target with the unit that was measured, if one was."""
+        if self.scale is None:
+            return target
+        return replace(target, obs_scale={**target.obs_scale, self.unit: torch.tensor(self.scale)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

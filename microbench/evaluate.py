@@ -40,10 +40,11 @@ def evaluate_chunk(
     """
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
+    target = conditions.of(checkpoint.target)
     cells = [episode.cell for episode in chunk]
     worlds = [world(task, cell.perturbation, cell.factor) for cell in cells]
     seeds = [episode.seed for episode in chunk]
-    under = attacked(checkpoint.target, task, conditions, cells)
+    under = attacked(target, task, conditions, cells)
     check_victim(under.attack, checkpoint, conditions)
     untouched = make_simulator(task, [at.model for at in worlds])
     with closing(watched(untouched)) as simulator, one_thread():

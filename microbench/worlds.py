@@ -67,9 +67,10 @@ def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str
     """
     made = []
     for name, disturbance in at.disturbances:
+        scaled = perturbations.needs_scale(name)
         setting = Setting(
             model=at.model,
-            obs_scale=target.scale(unit).double().numpy(),
+            obs_scale=target.scale(unit).double().numpy() if scaled else np.empty(0),
             action_low=simulator.action_low,
             action_high=simulator.action_high,
             dt=float(simulator.dt[row]),

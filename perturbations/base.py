@@ -4,6 +4,7 @@ import copy
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import mujoco
@@ -53,29 +54,48 @@ def edited(edit: Callable[[MjModel], None], *, nominal: bool, derive: bool = Tru
         nominal: whether the factor is the one that changes nothing.
         derive: False leaves the derived constants stale, for code that reproduces that mistake.
     """
+    return _Edited(edit=edit, nominal=nominal, derive=derive)
 
-    def perturbed(model: MjModel) -> MjModel:
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Edited:
+    """What `edited` returns."""
+
+    edit: Callable[[MjModel], None]
+    nominal: bool
+    derive: bool
+
+    def __call__(self, model: MjModel) -> MjModel:
         changed = copy.deepcopy(model)
-        edit(changed)
-        if nominal:
+        self.edit(changed)
+        if self.nominal:
             return copy.deepcopy(model)
-        if derive:
+        if self.derive:
             mujoco.mj_setConst(changed, mujoco.MjData(changed))
         return changed
 
-    return perturbed
-
 
 def compose(*perturbations: Perturbation) -> Perturbation:
-    """Apply several in turn; of none, an untouched copy."""
+    """Apply several in turn, those last that leave derived constants stale; of none, an untouched copy.
 
-    def perturbed(model: MjModel) -> MjModel:
+    Any other one recomputes the constants of the whole model. Before stale ones it has them all as they should be, in
+    whichever order the perturbations are named; behind them it would mend what they are meant to leave.
+    """
+    parts = [part for one in perturbations for part in (one.parts if isinstance(one, _Composed) else (one,))]
+    return _Composed(parts=tuple(sorted(parts, key=lambda part: isinstance(part, _Edited) and not part.derive)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Composed:
+    """What `compose` returns: its parts in the order in which they act."""
+
+    parts: tuple[Perturbation, ...]
+
+    def __call__(self, model: MjModel) -> MjModel:
         changed = copy.deepcopy(model)
-        for perturbation in perturbations:
-            changed = perturbation(changed)
+        for part in self.parts:
+            changed = part(changed)
         return changed
-
-    return perturbed
 
 
 def indices(model: MjModel, kind: mujoco.mjtObj, names: Names) -> npt.NDArray[np.int64]:

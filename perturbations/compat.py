@@ -1,12 +1,15 @@
 """What earlier suites did, for comparison with their numbers only: each says what is wrong with it.
 
-Relative to the nominal model like everything here; where a suite sets absolute values, divide by the nominal one.
+Relative to the nominal model like everything here; where a suite sets absolute values, divide by the nominal one. No
+suite recomputes what MuJoCo derives from a model, so none of these does, alone or composed in any order.
 """
+
+from collections.abc import Callable
 
 import mujoco
 from mujoco import MjModel
 
-from perturbations.base import Names, Perturbation, check_scale, edited, indices, scale
+from perturbations.base import Names, Perturbation, check_scale, edited, indices
 
 _GRAVITY_IN_FILE = {"hopper": False, "walker2d": False, "cheetah": True}
 """Model name → whether the file that MICRO edits has a gravity attribute."""
@@ -21,12 +24,11 @@ def rrls_mass(factor: float, bodies: Names = None) -> Perturbation:
     Raises:
         ValueError: a factor not finite and > 0 (at once); an unknown body or the world (when applied).
     """
-    check_scale(factor)
 
     def edit(model: MjModel) -> None:
         model.body_mass[indices(model, mujoco.mjtObj.mjOBJ_BODY, bodies)] *= factor
 
-    return edited(edit, nominal=factor == 1, derive=False)
+    return _stale(factor, edit)
 
 
 def rrls_friction(factor: float) -> Perturbation:
@@ -45,7 +47,7 @@ def rrls_friction(factor: float) -> Perturbation:
             raise ValueError("the model has no floor, no plane fixed to the world: use friction@GEOM instead.")
         model.geom_friction[floor, 0] *= factor
 
-    return scale(factor, edit, zero=True)
+    return _stale(factor, edit, zero=True)
 
 
 def odrl_friction(factor: float) -> Perturbation:
@@ -61,7 +63,7 @@ def odrl_friction(factor: float) -> Perturbation:
     def edit(model: MjModel) -> None:
         model.geom_friction[model.geom_bodyid != 0, 0] *= factor
 
-    return scale(factor, edit, zero=True)
+    return _stale(factor, edit, zero=True)
 
 
 def micro_gravity(factor: float) -> Perturbation:
@@ -81,4 +83,10 @@ def micro_gravity(factor: float) -> Perturbation:
         if _GRAVITY_IN_FILE[name]:
             model.opt.gravity *= factor
 
-    return scale(factor, edit, zero=True)
+    return _stale(factor, edit, zero=True)
+
+
+def _stale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False) -> Perturbation:
+    """The perturbation that multiplies and leaves derived constants as they were; ValueError as `check_scale`."""
+    check_scale(factor, zero=zero)
+    return edited(edit, nominal=factor == 1, derive=False)

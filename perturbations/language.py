@@ -8,6 +8,9 @@ from perturbations.parameter import Change, spelled, together
 from perturbations.table import resolve
 
 _Part = tuple[str, tuple[str, ...] | None, float]
+IN_UNITS = "sensor-"
+"""How the names of disturbances begin that are measured in units of the sensors."""
+
 _FORM = "write them as mass=1.2,friction=0.8 or mass@torso=2"
 
 
@@ -53,6 +56,20 @@ def nominal_of(perturbation: str) -> float:
         ValueError: an unknown name, or no such text.
     """
     return resolve(_parts(f"{perturbation}=0")[-1][0]).nominal
+
+
+def needs_scale(perturbation: str) -> bool:
+    """Whether something in it is measured in units of the sensors (`Setting.obs_scale`), for all that is known.
+
+    That is what begins with `sensor-`, and whatever else of others disturbs signals.
+
+    Raises:
+        ValueError: an unknown perturbation, or no such text.
+    """
+    if perturbation == "none":
+        return False
+    names = [name for name, _, _ in _parts(f"{perturbation}=0")]
+    return any(resolve(name).disturbs and (name.startswith(IN_UNITS) or ":" in name) for name in names)
 
 
 def _parts(text: str) -> list[_Part]:

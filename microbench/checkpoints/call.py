@@ -2,12 +2,16 @@
 
 import hashlib
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
+
+import torch
 
 from attacks import Target
 from microbench.checkpoints.record import Checkpoint, Overrides, Source
 from microbench.errors import UserError
+from microbench.tasks import find_task
 
 FAMILY = "callable"
 
@@ -34,6 +38,8 @@ def load_call(name: str, overrides: Overrides) -> Checkpoint:
     target = function() if callable(function) else None
     if not isinstance(target, Target):
         raise UserError(f"{name} is no policy; expected a function without arguments that returns an attacks.Target.")
+    if not target.obs_scale:  # the task knows how many sensors there are
+        target = replace(target, obs_scale={"raw": torch.ones(find_task(overrides.env_id).obs_size)})
     sha256 = hashlib.sha256(f"{name}\n{_source(function)}".encode()).hexdigest()
     return Checkpoint(
         path=Path(name),

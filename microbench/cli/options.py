@@ -21,8 +21,8 @@ Env = Annotated[str | None, typer.Option(help="Gymnasium id of the task; the che
 Unit = Annotated[
     str | None,
     typer.Option(
-        help="What eps is measured in: dataset-std, policy-norm, raw or range; the first that the policy has of "
-        "dataset-std and policy-norm if left out."
+        help="What eps is measured in: dataset-std, policy-norm, rollout-std, raw or range; the first that the policy "
+        "has of dataset-std and policy-norm if left out, else rollout-std, measured on its own clean episodes."
     ),
 ]
 Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]

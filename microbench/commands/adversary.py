@@ -20,7 +20,7 @@ from microbench.adversaries.tries import Try, planned
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening
+from microbench.commands import opening, units
 from microbench.commands.adversary_files import Files
 from microbench.commands.progress import Tracker, track
 from microbench.episodes import run_episodes
@@ -70,8 +70,10 @@ def adversary(options: AdversaryOptions) -> list[str]:
     checkpoint = opening.open_checkpoint(
         options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
     )
-    unit = opening.unit_of(checkpoint, options.unit)
+    unit = units.unit_of(checkpoint, options.unit)
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
+    check_task(checkpoint, find_task(conditions.env_id))
+    conditions = units.measured(checkpoint, conditions, asked=options.unit, quiet=options.quiet)
     opponent = _opponent(checkpoint, conditions, options)
     opening.probe(checkpoint, conditions, 0, quiet=options.quiet)
     name = f"{options.method}-{options.eps:g}-s{options.seed}.safetensors"
@@ -93,9 +95,7 @@ def _check(options: AdversaryOptions) -> None:
 
 
 def _opponent(checkpoint: Checkpoint, conditions: Conditions, options: AdversaryOptions) -> Opponent:
-    task = find_task(conditions.env_id)
-    check_task(checkpoint, task)
-    target = checkpoint.target
+    task, target = find_task(conditions.env_id), conditions.of(checkpoint.target)
     scale = target.open_scale(conditions.unit)
     threat = Threat(eps=options.eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
     return Opponent(target=target, task=task, threat=threat, method=options.method)

@@ -2,24 +2,23 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import attacks
 import reports
 from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening, worst
+from microbench.commands import opening, units, worst
 from microbench.commands.eps50 import halved
 from microbench.commands.measuring import Measuring, measure
 from microbench.commands.rows import finish, flag_claim, past_runs, planned_rows
 from microbench.commands.stages import Stages, at_once
-from microbench.errors import UserError, unknown_name
+from microbench.errors import UserError
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
 from microbench.tasks import find_task
@@ -37,7 +36,7 @@ class EvaluateOptions:
     checkpoint: Path | None
     runs: Path
     env: str | None
-    unit: str | None  # None means the dataset's spread, else the policy's own
+    unit: str | None  # None means the dataset's spread, else the policy's own, else one measured on it
     norm: str
     episodes: int
     seed: int
@@ -102,7 +101,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     checkpoint = opening.open_checkpoint(
         options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
     )
-    unit = opening.unit_of(checkpoint, options.unit)
+    unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit(cells))
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
@@ -114,6 +113,8 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
     opening.check_same_critics(past_runs(folder / RESULTS), critics)
+    past = past_runs(folder / RESULTS)
+    conditions = units.measured(checkpoint, conditions, asked=options.unit, past=past, quiet=options.quiet)
     about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim, "critics": critics}
     keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
@@ -133,6 +134,7 @@ def _stages(
     Raises UserError as `opening.check_attacks`.
     """
     task, named = find_task(conditions.env_id), {cell.attack for cell in cells}
+    asked = [cell.attack for cell in cells if cell.attack not in ("none", WORST)]
     if options.skip_unservable:
         cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
     opening.check_attacks(checkpoint, task, conditions, cells)
@@ -140,6 +142,10 @@ def _stages(
     if WORST in named:
         able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
         suite = worst.suite_of(cells, able)
+    missing = {name for name in asked if opening.lacking(checkpoint, task, name)}
+    same = opening.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
+    opening.say_repeated(checkpoint, same, quiet=options.quiet)
+    suite = [name for name in suite if same.get(name) not in suite]
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:
@@ -166,11 +172,6 @@ def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options:
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     """Raise UserError for what would only be noticed when the first chunk runs."""
     check_task(checkpoint, find_task(conditions.env_id))
-    offered = checkpoint.target.obs_scale
-    if conditions.unit in attacks.UNITS and conditions.unit not in offered:
-        raise UserError(f"{checkpoint.path} has no {conditions.unit}; choose --unit {', '.join(offered)}.")
-    if conditions.unit not in offered:
-        raise unknown_name("unit", conditions.unit, offered)
     if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
@@ -181,5 +182,6 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
 def _this_run(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
     """How these rows were made."""
     command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
-    told = {"command": command, "versions": versions(), "conditions": asdict(conditions)}
+    common = {name: getattr(conditions, name) for name in ("env_id", "unit", "norm")}
+    told = {"command": command, "versions": versions(), "conditions": common} | units.record(checkpoint, conditions)
     return told | {"checkpoint": checkpoint.sha256, "inferred": checkpoint.inferred}

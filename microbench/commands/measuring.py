@@ -59,6 +59,7 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
         left = _left(stage, how, keys[-1])  # in any case: damage is told before the work
         if stage.told:  # from here on rows of these names are those of what is told
             remove(identify(how.checkpoint, how.conditions, left), how.results)
+        if stage.told or "scale" in about:  # a unit that was measured is recorded before the first row in it
             record.tell({**about, **stage.told, "seconds": _since(began), "unfinished": True})
         _run(replace(stage, episodes=left), how)
         rows = planned_rows(read(how.results), keys[-1])

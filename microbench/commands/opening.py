@@ -1,12 +1,12 @@
 """Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attacks
-from microbench.attacking import Conditions, check_victim, find_attack, judge_of, with_critics
+from microbench.attacking import Conditions, check_victim, file_of, find_attack, judge_of, sensors_of, with_critics
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
@@ -20,7 +20,6 @@ from microbench.tasks import Task, find_task
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
-UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
 
 
 def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:
@@ -32,24 +31,6 @@ def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Che
     if given is not None and is_call(str(given)):
         return load(str(given), overrides)
     return load(find_policy(given, runs), overrides)
-
-
-def unit_of(checkpoint: Checkpoint, said: str | None) -> str:
-    """The unit that was said, else the dataset's spread, else the policy's own.
-
-    Raises:
-        UserError: nothing was said, and the policy offers neither.
-    """
-    if said is not None:
-        return said
-    offered = checkpoint.target.obs_scale
-    for unit in UNITS_BY_DEFAULT:
-        if unit in offered:
-            return unit
-    raise UserError(
-        f"{checkpoint.path} has no statistics of observations in which eps could be measured; give them with "
-        f"--obs-stats, or choose --unit {', '.join(offered)}."
-    )
 
 
 def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path:
@@ -69,12 +50,44 @@ def lacking(checkpoint: Checkpoint, task: Task, attack: str) -> str:
 
 
 def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
-    """The cells without attacks that this policy cannot serve; what is left out, and why, is said."""
+    """The cells without attacks that this policy cannot serve, and without those that are an earlier one again.
+
+    Which it cannot serve, and why, is said.
+    """
     names = dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST))
     left_out = {name: why for name in names if (why := lacking(checkpoint, task, name))}
     for name, why in left_out.items():
         say(f"{name} is left out: {why}.", quiet=quiet)
-    return [cell for cell in cells if cell.attack not in left_out]
+    able = [cell for cell in cells if cell.attack not in left_out]
+    same = repeated(checkpoint, task, (name for name in names if name not in left_out))
+    return [cell for cell in able if cell.attack not in same]
+
+
+def repeated(checkpoint: Checkpoint, task: Task, names: Iterable[str]) -> dict[str, str]:
+    """Every attack that is the same search as an earlier one on this policy → that earlier one.
+
+    Both would give the same rows, which are one attempt and not two. The names are of attacks that it can serve.
+    """
+    searches: dict[str, tuple[Any, ...]] = {}
+    same: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        judge = judge_of(name, task, checkpoint.target)
+        target = checkpoint.target if judge is None else judged_by(checkpoint.target, judge)
+        record = attacks.settled(find_attack(name), target)
+        search = (name,) if record is None else (record, sensors_of(name), file_of(name))
+        earlier = [known for known, other in searches.items() if other == search]
+        if earlier:
+            same[name] = earlier[0]
+        else:
+            searches[name] = search
+    return same
+
+
+def say_repeated(checkpoint: Checkpoint, same: Mapping[str, str], *, quiet: bool) -> None:
+    """Tell which attacks are one search on this policy."""
+    without = "" if checkpoint.target.critic is not None else ", which has no critic"
+    for name, earlier in same.items():
+        say(f"{name} is the same search as {earlier} for this policy{without}: it counts once.", quiet=quiet)
 
 
 def servable_suite(

@@ -13,7 +13,7 @@ from mujoco import MjModel
 import perturbations
 from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides
-from microbench.commands import opening
+from microbench.commands import opening, units
 from microbench.commands.evaluate import attack_cells
 from microbench.drawing import Frames, draw
 from microbench.errors import UserError
@@ -67,10 +67,11 @@ def render(options: RenderOptions) -> list[str]:
     if options.out is not None:
         check_kind(options.out)  # before the work
     checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
-    unit = opening.unit_of(checkpoint, options.unit)
+    unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit([cell]))
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
+    conditions = units.measured(checkpoint, conditions, asked=options.unit, quiet=False)
     folder = checkpoint.path.parent
     recordings = [record(checkpoint, conditions, each, options.seed) for each in (CLEAN, cell)]
     path = options.out or folder / f"{_slug(recordings[1].row)}-seed-{options.seed}.gif"

@@ -90,7 +90,7 @@ class GymnasiumSimulator:
     @property
     def dt(self) -> Floats:
         """The time between two actions, (n,) in seconds; NaN for what does not run on MuJoCo."""
-        return np.array([getattr(env.unwrapped, "dt", np.nan) for env in self._envs], dtype=np.float64)
+        return np.array([getattr(mujoco_part(env), "dt", np.nan) for env in self._envs], dtype=np.float64)
 
     @property
     def positions(self) -> Floats:
@@ -121,10 +121,27 @@ class GymnasiumSimulator:
         self._proved = True
 
 
+def mujoco_part(env: gymnasium.Env[Any, Any]) -> Any:
+    """What has the environment's MjModel and MjData and lets them be replaced; None if nothing does.
+
+    Mostly that is the environment itself. A maze of gymnasium-robotics keeps its robot's environment as a part, whose
+    model and data it shows at most.
+    """
+    inner = env.unwrapped
+    parts = [part.unwrapped for part in vars(inner).values() if isinstance(part, gymnasium.Env)]
+    return next((part for part in (inner, *parts) if _has_own_physics(part)), None)
+
+
+def _has_own_physics(part: Any) -> bool:
+    kinds = {"model": MjModel, "data": MjData}
+    shown = all(isinstance(getattr(part, name, None), kind) for name, kind in kinds.items())
+    return shown and not any(isinstance(getattr(type(part), name, None), property) for name in kinds)
+
+
 def _data(env: gymnasium.Env[Any, Any]) -> Any:
     """The environment's MjData, or None."""
-    data = getattr(env.unwrapped, "data", None)
-    return data if isinstance(data, MjData) else None
+    part = mujoco_part(env)
+    return None if part is None else part.data
 
 
 def replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
@@ -133,9 +150,9 @@ def replace_model(env: gymnasium.Env[Any, Any], model: MjModel) -> Any:
     Raises:
         UserError: the environment does not run on MuJoCo.
     """
-    inner: Any = env.unwrapped
-    if _data(env) is None:
-        raise UserError(f"'{inner}' does not run on MuJoCo: its physics cannot be perturbed.")
+    inner = mujoco_part(env)
+    if inner is None:
+        raise UserError(f"'{env.unwrapped}' does not run on MuJoCo: its physics cannot be perturbed.")
     inner.model = copy.deepcopy(model)
     inner.data = MjData(inner.model)
     inner.init_qpos = inner.data.qpos.copy()

@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict
 from gymnasium.utils import RecordConstructorArgs
 from mujoco import MjModel
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import perturbations
 from microbench.disturbed import Disturbances
 from microbench.errors import UserError
-from microbench.simulators.fallback import replace_model
+from microbench.simulators.fallback import mujoco_part, replace_model
 from microbench.worlds import stream
 from perturbations import Change, Setting
 
@@ -34,7 +34,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
     disturbances, actions are cut to the actuators' range as the evaluator does.
 
     Args:
-        env: any environment that runs on MuJoCo.
+        env: any environment that runs on MuJoCo, or has a part that does, as the mazes of gymnasium-robotics.
         perturbation: names and factors, or ranges LOW:HIGH of them, joined by commas.
         obs_scale: (S,) the raw size of one unit per sensor, for what begins with `sensor-`.
 
@@ -44,13 +44,15 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
     """
 
     def __init__(self, env: Env, perturbation: str, obs_scale: Sequence[float] | Obs | None = None) -> None:
-        RecordConstructorArgs.__init__(self, perturbation=perturbation, obs_scale=obs_scale)
+        per_sensor = None if obs_scale is None else np.asarray(obs_scale, np.float64)
+        recorded = None if per_sensor is None else per_sensor.tolist()  # which JSON can hold
+        RecordConstructorArgs.__init__(self, perturbation=perturbation, obs_scale=recorded)
         gymnasium.Wrapper.__init__(self, env)
         self._nominal = copy.deepcopy(_model(env))
         self._ranges = _ranges(perturbation)
         for end in (0, 1):  # now, so that a mistake is told before an episode
             perturbations.parse(_text(self._ranges, end))(self._nominal)
-        self._obs_scale = None if obs_scale is None else np.asarray(obs_scale, np.float64)
+        self._obs_scale = per_sensor
         self._check_scale(perturbation)
         self._rng: np.random.Generator | None = None
         self._installed: tuple[str, MjModel | None] = ("", None)
@@ -85,7 +87,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         return self._seen(obs), reward, terminated, truncated, info
 
     def _seen(self, obs: Obs) -> Obs:
-        if self._signals.is_empty:
+        if self._signals.is_empty or isinstance(obs, dict):  # nothing that disturbs sensors is let in there
             return obs
         seen: Obs = self._signals.seen(obs[None].astype(np.float64), ROW)[0].astype(obs.dtype)
         return seen
@@ -106,7 +108,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
                 obs_scale=np.empty(0) if self._obs_scale is None else self._obs_scale,
                 action_low=space.low.astype(np.float32),
                 action_high=space.high.astype(np.float32),
-                dt=float(getattr(self.env.unwrapped, "dt", math.nan)),
+                dt=float(getattr(mujoco_part(self.env), "dt", math.nan)),
                 rng=stream(seed, name),
             )
             made.append(disturbance(setting))
@@ -114,9 +116,15 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
 
     def _check_scale(self, perturbation: str) -> None:
         """Disturbed sensors need a unit, and may show anything."""
-        if not any(name.startswith("sensor-") for name, _, _ in self._ranges):
+        names, space = [name for name, _, _ in self._ranges], self.observation_space
+        disturbed = [name for name in names if perturbations.needs_scale(name)]
+        if isinstance(space, Dict) and disturbed:
+            raise UserError(
+                f"the observations of {self.env} are a dictionary, in which {disturbed[0]} disturbs nothing; put "
+                f"gymnasium.wrappers.FlattenObservation around it first."
+            )
+        if not any(name.startswith(perturbations.IN_UNITS) for name in names):
             return
-        space = self.observation_space
         if not isinstance(space, Box) or self._obs_scale is None or self._obs_scale.shape != space.shape:
             raise UserError(
                 f"'{perturbation}' disturbs sensors, whose noise is measured per sensor: give obs_scale of shape "
@@ -155,12 +163,14 @@ def _text(ranges: list[tuple[str, float, float]], end: int | None, rng: np.rando
 
 
 def _model(env: Env) -> MjModel:
-    model = getattr(env.unwrapped, "model", None)
-    if not isinstance(model, MjModel):
-        raise UserError(f"{env} does not run on MuJoCo: its physics cannot be perturbed.")
+    part = mujoco_part(env)
+    if part is None:
+        shown = isinstance(getattr(env.unwrapped, "model", None), MjModel)
+        why = "does not let its MuJoCo model be replaced" if shown else "does not run on MuJoCo"
+        raise UserError(f"{env} {why}: its physics cannot be perturbed.")
+    model: MjModel = part.model
     return model
 
 
 def _data(env: Env) -> Any:
-    inner: Any = env.unwrapped
-    return inner.data
+    return mujoco_part(env).data

@@ -32,9 +32,10 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
     Args:
         env: observations (S,) in a `Box`.
         target: the policy under attack and what the attacker knows of it (a checkpoint's `target`).
-        attack: as `--attack` on the command line.
+        attack: a name with its settings and sensors, as `pgd(steps=50)@2+5`.
         eps: the budget, in `unit` and in the `norm` linf or l2.
-        unit: dataset-std, policy-norm, raw or range, as far as the target offers it.
+        unit: dataset-std, policy-norm, rollout-std, raw or range, as far as the target offers it. What gives a target
+            the unit rollout-std is `microbench.rollout_std.with_rollout_std(target, task)`.
         norm: linf or l2, or `linf,in-range` to stay within the range of the data.
 
     Raises:
@@ -52,7 +53,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         norm: str = "linf",
     ) -> None:
         RecordConstructorArgs.__init__(
-            self, target=target, attack=attack, eps=eps, unit=unit, norm=norm, _disable_deepcopy=True
+            self, target=target, attack=attack, eps=float(eps), unit=unit, norm=norm, _disable_deepcopy=True
         )
         gymnasium.Wrapper.__init__(self, env)
         space = env.observation_space

@@ -36,6 +36,7 @@ DASHES = ("--", (0, (2, 2)), (0, (8, 4)))
 UNITS = {
     "dataset-std": "× dataset std",
     "policy-norm": "× policy std",
+    "rollout-std": "× std of clean episodes",
     "raw": "raw observation",
     "range": "× data range",
 }

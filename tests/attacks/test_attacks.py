@@ -4,8 +4,8 @@ import pytest
 from torch import Tensor
 
 import attacks
-from attacks import ATTACKS, BARE, SUITE, Noise, Target, Threat, objective_of, resolve
-from tests.attacks.toys import Networks
+from attacks import ATTACKS, BARE, SUITE, Noise, Target, Threat, objective_of, resolve, settled
+from tests.attacks.toys import Networks, noise, observations, threat
 
 
 def nudge(target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
@@ -87,3 +87,20 @@ def test_reports_can_name_the_objective() -> None:
     assert {name: objective_of(ATTACKS[name], judged) for name in expected} == expected
     assert objective_of(ATTACKS["pgd"], blind) == "action_difference"
     assert objective_of(nudge, judged) == "unknown"
+
+
+def test_what_settles_alike_on_a_target_finds_the_same_points() -> None:
+    """Without a critic pgd is action-diff, with one min-q-gradient; what settles to something else finds others."""
+    obs = observations(20)
+    for target, pair, other in (
+        (Networks().target(critic=False), ("pgd", "action-diff"), "fgsm"),
+        (Networks().target(), ("pgd", "min-q-gradient"), "action-diff"),
+        (Networks().target(), ("random", "compat:sa-ppo-random"), "random-corner"),
+    ):
+        first, second = (settled(ATTACKS[name], target) for name in pair)
+        assert first == second is not None
+        assert settled(ATTACKS[other], target) != first
+        seen = [ATTACKS[name](target, obs, threat(), noise(20)) for name in (*pair, other)]
+        assert seen[0].equal(seen[1])
+        assert not seen[0].equal(seen[2])
+    assert settled(lambda target, obs, threat, noise: obs, Networks().target()) is None

@@ -146,7 +146,7 @@ def test_impossible_settings_are_refused_and_needs_are_told() -> None:
         with pytest.raises(ValueError, match="Published steps need steps and starts of at least 1"):
             SignSteps(objective=q_mean, **wrong)
     bare = Target(policy=torch.tanh, obs_scale={})
-    with pytest.raises(ValueError, match=r"range of the data's observations is not known.*--obs-stats"):
+    with pytest.raises(ValueError, match=r"range of the data's observations is not known.*obs_bounds"):
         SignSteps(objective=action_difference, in_range=True)(
             bare, torch.zeros(1, 2), Threat(eps=0.1, scale=torch.ones(2)), noise(1)
         )

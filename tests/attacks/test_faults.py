@@ -131,7 +131,7 @@ def test_a5_the_first_observation_of_an_episode_is_attacked_like_any_other(name:
 )
 def test_a6_a_missing_input_gradient_is_explained(policy: Callable[[Tensor], Tensor]) -> None:
     target = Target(policy=policy, critic=lambda obs, action: action.sum(-1), obs_scale={})
-    with pytest.raises(ValueError, match=r"does not depend differentiably.*use --attack random or min-q"):
+    with pytest.raises(ValueError, match=r"does not depend differentiably.*use the attack random or min-q"):
         ATTACKS["fgsm"](target, observations(2), threat(), noise(2))
 
 
@@ -156,7 +156,7 @@ def test_a8_the_spread_of_critics_is_finite_for_every_batch_and_refuses_a_single
     obs = torch.randn(rows, ACTIONS, generator=generator)
     spread = q_std(ensemble(members), obs, obs)
     assert spread.tolist() == pytest.approx((-(prices @ torch.tanh(obs).T).std(0, correction=0)).tolist(), abs=1e-6)
-    with pytest.raises(ValueError, match=r"needs at least two of them, this ensemble has one; use --attack min-q"):
+    with pytest.raises(ValueError, match=r"needs at least two of them, this ensemble has one; use the attack min-q"):
         q_std(ensemble(1), obs, obs)
     blind = Target(policy=torch.tanh, obs_scale={})
     with pytest.raises(ValueError, match="needs several critics"):

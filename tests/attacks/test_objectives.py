@@ -42,7 +42,7 @@ def test_reductions_of_an_ensemble_by_hand() -> None:
 def test_state_value_judges_what_is_shown() -> None:
     target = Target(policy=lambda obs: obs, state_value=lambda obs: 3 * obs[:, 0], obs_scale={})
     assert state_value(target, torch.ones(1, 1), torch.full((1, 1), 5.0)).tolist() == [15.0]
-    with pytest.raises(ValueError, match=r"has no such network; use --attack min-q"):
+    with pytest.raises(ValueError, match=r"has no such network; use the attack min-q"):
         state_value(Target(policy=torch.tanh, obs_scale={}), torch.ones(1, 1), torch.ones(1, 1))
 
 

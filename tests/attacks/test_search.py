@@ -12,7 +12,17 @@ from torch import Tensor
 
 from attacks import ATTACKS, BestOf, Descend, Noise, Random, Target, action_difference, value
 from attacks.search import loss, loss_and_gradient
-from tests.attacks.toys import SENSORS, WIDE_SCALE, Networks, Recorder, linear_target, noise, observations, threat
+from tests.attacks.toys import (
+    ACTIONS,
+    SENSORS,
+    WIDE_SCALE,
+    Networks,
+    Recorder,
+    linear_target,
+    noise,
+    observations,
+    threat,
+)
 
 NORMS = ["linf", "l2"]
 BLIND = ["q-std", "compat:rorl-q-std"]  # on two equal critics, whose spread is 0 everywhere
@@ -88,6 +98,37 @@ def test_pgd_is_never_worse_than_its_starts_or_fgsm(norm: str) -> None:
         fgsm = ATTACKS["fgsm"](target, obs, ball, noise(8))
         for rival in (obs, start, fgsm):
             assert (reached <= value(target, obs, rival) + 1e-6).all()
+
+
+def valley(obs: Tensor, action: Tensor) -> Tensor:
+    """Lowest at a = 0.1 on each side of which it rises, so that a full step from 0 goes too far."""
+    return (action - 0.1).square().sum(-1)
+
+
+def test_fgsm_leaves_the_clean_point_where_its_step_lowers_nothing() -> None:
+    """From 0 the published full step ends at 1 with a value of 0.81 per action, and 0 has 0.01."""
+    target = Target(policy=lambda obs: obs[:, :ACTIONS], critic=valley, obs_scale={"raw": torch.ones(SENSORS)})
+    obs, ball = torch.zeros(4, SENSORS), threat(1.0)
+    published = obs + ball.steepest(loss_and_gradient(value, target, obs, obs)[1])
+    assert value(target, obs, published).tolist() == pytest.approx([0.81 * ACTIONS] * 4)
+    assert ATTACKS["fgsm"](target, obs, ball, noise(4)).equal(obs)
+    nearer = ATTACKS["fgsm"](target, obs, threat(0.15), noise(4))
+    assert value(target, obs, nearer).tolist() == pytest.approx([0.0025 * ACTIONS] * 4)
+
+
+@every_norm
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if isinstance(attack, Descend)])
+def test_no_descent_ends_above_a_start_of_its_own(name: str, norm: str) -> None:
+    attack = ATTACKS[name]
+    assert isinstance(attack, Descend)
+    for seed in range(10):
+        target, obs, ball = Networks(seed).target(), observations(8, seed), threat(2.0, norm=norm)
+        objective = attack.objective_for(target)
+        reached = objective(target, obs, attack(target, obs, ball, noise(8)))
+        assert (reached <= objective(target, obs, obs) + 1e-6).all()
+        if not attack.candidates and (attack.restarts or objective is action_difference):
+            drawn = ball.sample(obs, noise(8), max(1, attack.restarts))[:, 0]
+            assert (reached <= objective(target, obs, drawn) + 1e-6).all()
 
 
 @every_norm
@@ -261,7 +302,7 @@ def test_searches_read_as_what_they_do() -> None:
 
 
 def test_a_missing_critic_names_the_way_out() -> None:
-    with pytest.raises(ValueError, match="use --attack action-diff"):
+    with pytest.raises(ValueError, match="use the attack action-diff"):
         ATTACKS["min-q"](Networks().target(critic=False), observations(2), threat(), noise(2))
 
 

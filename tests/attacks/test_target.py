@@ -19,7 +19,7 @@ def test_a_missing_unit_names_those_that_exist() -> None:
 
 
 def test_a_missing_critic_names_the_way_out() -> None:
-    with pytest.raises(ValueError, match="no critic; use --attack action-diff or --attack random, or fit"):
+    with pytest.raises(ValueError, match="no critic; use the attack action-diff or random, or fit"):
         Networks().target(critic=False).require_critic()
 
 

@@ -66,8 +66,9 @@ def test_a_policy_of_others_is_attacked_in_its_own_unit(here: Path, shell: Shell
     assert "min-q is left out: it needs a critic" in said.err
     found = rows()
     assert set(found["attack"]) == {
-        *("none", "random", "fgsm", "pgd", "pgd-restarts", "action-diff", "action-kl", "v-min", "worst"),
+        *("none", "random", "fgsm", "pgd", "pgd-restarts", "action-kl", "v-min", "worst"),
     }
+    assert said.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
     assert set(found["unit"]) == {"policy-norm"}
     assert next(Path("runs").iterdir()).name.startswith("p-")
     refused = shell("attack", "p.model", "--eps", "0.1", "--attack", "min-q", *FEW)
@@ -140,11 +141,22 @@ def test_code_runs_only_when_it_is_named(here: Path, shell: Shell, monkeypatch: 
         assert shell("attack", wrong, *line[2:], "--env", "Hopper-v4").is_one_sentence
 
 
-def test_a_file_without_statistics_asks_for_a_unit(here: Path, shell: Shell) -> None:
+def test_a_function_alone_is_a_policy(here: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "plain.py").write_text(
+        "import numpy as np\nfrom attacks import Target\n"
+        "def policy():\n"
+        "    return Target(policy=lambda obs: np.tanh(2 * obs.numpy()[:, :3]))\n"
+    )
+    monkeypatch.syspath_prepend(here)
+    said = shell("attack", "plain:policy", "--eps", "0.1", "--env", "Hopper-v4", *FEW)
+    assert said.code == 0, said.err
+    assert "pgd is left out: it needs gradients" in said.err
+    assert set(rows()["attack"]) == {"none", "random", "worst"}
+    assert set(rows()["unit"]) == {"rollout-std"}
+
+
+def test_statistics_that_are_given_are_the_unit(here: Path, shell: Shell) -> None:
     write(here / "p.pth", FILES["td3.pth"]())
-    told = shell("attack", "p.pth", "--eps", "0.1", *FEW)
-    assert told.is_one_sentence
-    assert "--obs-stats, or choose --unit raw" in told.err
     (here / "s.json").write_text(json.dumps({"mean": [0.0] * 11, "std": [0.5] * 11}))
     common = ("--attack", "random", "--obs-stats", "s.json", *FEW)
     assert shell("attack", "p.pth", "--eps", "0.1", *common).code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -210,6 +211,96 @@ def test_what_cannot_be_perturbed_is_told(text: str, sentence: str) -> None:
 def test_an_environment_without_mujoco_is_refused() -> None:
     with pytest.raises(UserError, match="does not run on MuJoCo"):
         PerturbedDynamics(gymnasium.make("Pendulum-v1"), "mass=1.2")
+
+
+class Maze(gymnasium.Env[Any, Any]):
+    """As the mazes of gymnasium-robotics: a dictionary of observations, and a robot's environment as a part.
+
+    Where a new episode begins is written into the part at every reset; model and data are shown and cannot be replaced.
+    """
+
+    def __init__(self) -> None:
+        self.robot: Any = gymnasium.make("InvertedPendulum-v5").unwrapped
+        self.action_space = self.robot.action_space
+        box = gymnasium.spaces.Box(-np.inf, np.inf, (4,), np.float64)
+        self.observation_space = gymnasium.spaces.Dict({"observation": box, "achieved_goal": box})
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.robot.init_qpos[:1] = 0.25
+        obs, info = self.robot.reset(seed=seed)
+        return {"observation": obs, "achieved_goal": obs}, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.robot.step(action)
+        return {"observation": obs, "achieved_goal": obs}, float(reward), terminated, truncated, info
+
+
+class Shown(Maze):
+    """A maze that shows what its robot has."""
+
+    @property
+    def model(self) -> Any:
+        return self.robot.model
+
+    @property
+    def data(self) -> Any:
+        return self.robot.data
+
+
+class Sealed(gymnasium.Env[Any, Any]):
+    """Shows a model that nobody can replace."""
+
+    def __init__(self) -> None:
+        self._all = [gymnasium.make("InvertedPendulum-v5").unwrapped]
+
+    model = property(lambda self: self._all[0].model)
+    data = property(lambda self: self._all[0].data)
+
+
+@pytest.mark.parametrize("kind", [Maze, Shown])
+def test_a_robot_inside_a_maze_is_perturbed(kind: type[Maze]) -> None:
+    """Equal to the same maze around a robot whose model was changed by hand."""
+    env: Any = PerturbedDynamics(kind(), "mass=2,gravity=0.5:0.5,latency=1")
+    by_hand = kind()
+    by_hand.robot.model = perturbations.parse("mass=2,gravity=0.5")(by_hand.robot.model)
+    by_hand.robot.data = mujoco.MjData(by_hand.robot.model)
+    plain = kind()
+    late = np.zeros(1, np.float32)
+    for seed in (3, 4):
+        states = [maze.reset(seed=seed)[0]["observation"] for maze in (env, by_hand, plain)]
+        assert np.array_equal(states[0], states[1])
+        assert states[0][0] == pytest.approx(0.25, abs=0.02)
+        late[:] = 0.0
+        for move in np.linspace(-1, 1, 6, dtype=np.float32):
+            action = np.array([move])
+            states = [maze.step(a)[0]["observation"] for maze, a in ((env, action), (by_hand, late), (plain, late))]
+            late = action
+            assert np.array_equal(states[0], states[1])
+        assert not np.array_equal(states[1], states[2])
+
+
+def test_what_a_dictionary_of_observations_hides_is_refused_before_an_episode() -> None:
+    with pytest.raises(UserError, match=r"are a dictionary, in which sensor-noise disturbs nothing; put .*Flatten"):
+        PerturbedDynamics(Maze(), "mass=2,sensor-noise=0.1", np.ones(4))
+    flat: Any = PerturbedDynamics(gymnasium.wrappers.FlattenObservation(Maze()), "sensor-noise=0.1", np.ones(8))
+    assert flat.reset(seed=0)[0].shape == (8,)
+
+
+def test_a_model_that_nobody_can_replace_is_refused_before_an_episode() -> None:
+    with pytest.raises(UserError, match="does not let its MuJoCo model be replaced: its physics cannot be perturbed"):
+        PerturbedDynamics(Sealed(), "mass=2")
+
+
+@pytest.mark.parametrize("scale", [None, SCALE, SCALE.astype(np.float32), list(SCALE), torch.from_numpy(SCALE)])
+def test_a_recorded_wrapper_travels_as_json(scale: Any) -> None:
+    text = "mass=0.8:1.2" if scale is None else "mass=0.8:1.2,sensor-noise=0.1"
+    env = PerturbedDynamics(gymnasium.make("Hopper-v5"), text, scale)
+    assert env.spec is not None
+    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert np.array_equal(env.reset(seed=5)[0], again.reset(seed=5)[0])
+    action = np.full(3, 0.3, np.float32)
+    assert np.array_equal(env.step(action)[0], again.step(action)[0])
 
 
 # ---- both

@@ -1,0 +1,128 @@
+"""The unit of eps: the one that was asked for, else the policy's first, else one measured on its own clean episodes."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+import attacks
+import perturbations
+from microbench.attacking import Conditions
+from microbench.checkpoints import Checkpoint
+from microbench.commands.opening import say
+from microbench.errors import UserError, unknown_name
+from microbench.plan import Cell
+from microbench.rollout_std import UNIT as MEASURED
+from microbench.rollout_std import rollout_std
+from microbench.seeds import ROLLOUT_STD
+from microbench.tasks import find_task
+
+BY_DEFAULT = ("dataset-std", "policy-norm")
+"""Units that are taken without being asked for, where the policy offers them."""
+
+NONE = "none"
+"""What rows call the unit where nothing is measured in one."""
+
+
+def needs_unit(cells: Iterable[Cell]) -> bool:
+    """Whether any cell attacks what the policy observes, or disturbs its sensors."""
+    return any(cell.attack != "none" or perturbations.needs_scale(cell.perturbation) for cell in cells)
+
+
+def unit_of(checkpoint: Checkpoint, asked: str | None, *, needed: bool = True) -> str:
+    """The unit that was asked for, else the dataset's spread, else the policy's own, else one to be measured.
+
+    Where nothing needs a unit and the policy has none of the first, it is "none".
+
+    Raises:
+        UserError: the policy does not offer what was asked for.
+    """
+    offered = checkpoint.target.obs_scale
+    if asked is None:
+        own = [unit for unit in BY_DEFAULT if unit in offered]
+        return [*own, MEASURED if needed else NONE][0]
+    if asked in offered or asked == MEASURED or (asked == NONE and not needed):
+        return asked
+    known = list(dict.fromkeys([*offered, MEASURED]))
+    if asked in attacks.UNITS:
+        raise UserError(f"{checkpoint.path} has no {asked}; choose --unit {', '.join(known)}.")
+    raise unknown_name("unit", asked, known)
+
+
+def measured(
+    checkpoint: Checkpoint,
+    conditions: Conditions,
+    *,
+    asked: str | None,
+    past: Sequence[Mapping[str, Any]] = (),
+    quiet: bool = True,
+) -> Conditions:
+    """The conditions with the raw size of their unit, if it has to be measured; that it was taken unasked is said.
+
+    What an earlier command recorded beside the same results is taken as it is, so that all their rows share one unit.
+
+    Raises:
+        UserError: nothing can be measured.
+    """
+    if conditions.unit != MEASURED or MEASURED in checkpoint.target.obs_scale:
+        return conditions
+    if asked is None:
+        say(
+            f"{checkpoint.path} has no statistics of observations, so eps is measured in {MEASURED}: the standard "
+            f"deviation of each sensor in {len(ROLLOUT_STD)} clean episodes of its own (--unit or --obs-stats for "
+            f"another).",
+            quiet=quiet,
+        )
+    scale = _recorded(checkpoint, conditions, past)
+    if scale is None:
+        scale = tuple(rollout_std(checkpoint.target, find_task(conditions.env_id)).tolist())
+    return replace(conditions, scale=scale)
+
+
+def record(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
+    """What results.json says of a unit that was measured: its size per sensor, and how it came about."""
+    if conditions.scale is None:
+        return {}
+    return {
+        "scale": {
+            "unit": conditions.unit,
+            "task": conditions.env_id,
+            "values": list(conditions.scale),
+            "sha256": digest(conditions.scale),
+            "episodes": len(ROLLOUT_STD),
+            "first_seed": ROLLOUT_STD.start,
+        }
+    }
+
+
+def digest(scale: Sequence[float]) -> str:
+    """The SHA-256 of a scale's float32 numbers."""
+    return hashlib.sha256(torch.tensor(scale, dtype=torch.float32).numpy().astype("<f4").tobytes()).hexdigest()
+
+
+def _recorded(
+    checkpoint: Checkpoint, conditions: Conditions, past: Sequence[Mapping[str, Any]]
+) -> tuple[float, ...] | None:
+    """The scale of the newest earlier command on this policy and task that was measured in the same way."""
+    sensors = checkpoint.target.blank.shape[1] - len(checkpoint.target.start)
+    for run in reversed(past):
+        about = run.get("scale")
+        if run.get("checkpoint") != checkpoint.sha256 or not isinstance(about, dict):
+            continue
+        if about.get("task") == conditions.env_id and about.get("first_seed") == ROLLOUT_STD.start:
+            values = about.get("values")
+            if _is_scale(values, sensors) and digest(values) == about.get("sha256"):
+                return tuple(values)
+    return None
+
+
+def _is_scale(values: object, sensors: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == sensors
+        and all(isinstance(value, float) and math.isfinite(value) and value >= 0 for value in values)
+        and any(values)
+    )

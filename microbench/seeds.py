@@ -1,0 +1,58 @@
+"""One table of random streams and of seed ranges: what draws from where, so that nothing draws twice by accident.
+
+An episode's seed starts its environment. Whatever else happens in that episode draws from (seed, stream).
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+
+class Stream(IntEnum):
+    """The second word of the seed sequence (seed, stream) of an episode.
+
+    The last three share a number, because they never meet in an episode: probes look at evaluated episodes, critics
+    explore in those of their own range, and factors are drawn by a wrapper, which has no probes.
+    """
+
+    ATTACK = 1  # `attacks.noise.STREAM`: a leaf keeps its own copy
+    DISTURBANCE = 2  # followed by the checksum of the disturbance's name
+    PROBE = 3
+    EXPLORATION = 3
+    FACTORS = 3
+
+
+TRAINING_EVALUATION = range(10_000, 20_000)
+"""Episodes that `microbench train` and `collect` watch while they train."""
+
+CRITIC = range(1_000_000, 2**31)
+"""Episodes that critics are fitted to and judged by: those of the critic's seed s begin at `CRITIC_STEP`·(s + 1)."""
+
+CRITIC_STEP = 1_000_000
+"""The first half of a step is for fitting, the second for judging."""
+
+ADVERSARY = range(2**31, 2**32)
+"""Episodes that adversaries are trained on, drawn at random."""
+
+ADVERSARY_CHOICE = range(2**32, 2**32 + 20)
+"""Episodes by which the strongest of several trained adversaries is chosen."""
+
+ROLLOUT_STD = range(2**33, 2**33 + 10)
+"""Clean episodes in which the unit `rollout-std` is measured."""
+
+RESERVED: Mapping[str, range] = {
+    "those that training watches": TRAINING_EVALUATION,
+    "those that critics are fitted to and judged by": CRITIC,
+    "those that adversaries are trained on": ADVERSARY,
+    "those by which trained adversaries are chosen": ADVERSARY_CHOICE,
+    "those in which rollout-std is measured": ROLLOUT_STD,
+}
+"""What the episodes of a range are used for; an evaluation may use any seed, and says so when it meets one of these."""
+
+LARGEST = 2**62
+"""The largest seed that a command takes: results hold seeds in 64 bits, and the last episode's has to fit as well."""
+
+
+def met(first: int, episodes: int) -> list[str]:
+    """What else uses some of so many episodes from this seed on, in words of `RESERVED`."""
+    last = first + episodes - 1
+    return [use for use, seeds in RESERVED.items() if first < seeds.stop and seeds.start <= last]
