@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from reports.numbers.bootstrap import BOOTSTRAP_SEED
-from reports.numbers.means import Floats
+from reports.numbers.means import Floats, run_weights
 from reports.numbers.names import condition_name
 from reports.numbers.provenance import runs_of, settings
 from reports.numbers.scores import paired_difference
@@ -145,7 +145,8 @@ def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object
     pairs = a.merge(b, on=key, suffixes=("_a", "_b"))
     known = pairs[np.isfinite(pairs["value_a"]) & np.isfinite(pairs["value_b"])]
     difference = (known["value_b"] - known["value_a"]).to_numpy(np.float64)
-    level = {side: float(known[f"value_{side}"].mean()) if len(known) else math.nan for side in "ab"}
+    weights = run_weights(known["train_seed"].tolist() if "train_seed" in key else [None] * len(known))
+    level = {side: float(weights @ known[f"value_{side}"]) if len(known) else math.nan for side in "ab"}
     first = a.iloc[0]
     return {
         "condition": _name(a, several=several),
@@ -157,7 +158,7 @@ def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object
         "difference": interval.estimate,
         "low": interval.low,
         "high": interval.high,
-        "p": sign_flip_test(difference) if len(known) else math.nan,
+        "p": sign_flip_test(difference * weights * len(known)) if len(known) else math.nan,
     }
 
 

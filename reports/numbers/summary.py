@@ -133,7 +133,9 @@ def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
     seeds = np.bincount(np.unique(cell * (run.max() + 1) + run) // (run.max() + 1), minlength=cells)
     counts = {"n": n, "left_out": n - np.bincount(cell[present], minlength=cells), "seeds": seeds}
     mean, low, high = mean_intervals(value[present], cell[present], run[present], cells)
-    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(value[present], cell[present], cells)
+    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(
+        value[present], cell[present], run[present], cells
+    )
     numbers["optimality_gap"] = np.where(heads["metric"] == "score", numbers["optimality_gap"], np.nan)
     paired = present & np.isfinite(clean) & (episodes["block"] != "clean").to_numpy()
     change = _change(value[paired], clean[paired], cell[paired], run[paired], cells)
@@ -144,8 +146,8 @@ def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: 
     """Points and percent against the clean episodes with the same start; percent only of a positive clean mean."""
     paired = np.bincount(cell, minlength=cells)
     change, low, high = mean_intervals(value - clean, cell, run, cells)
+    before = mean_intervals(clean, cell, run, cells)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        before = np.bincount(cell, clean, cells) / paired
         percent = np.where(before > 0, 100 * change / before, np.nan)
     return {"paired": paired, "change": change, "change_low": low, "change_high": high, "change_percent": percent}
 
