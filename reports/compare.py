@@ -30,7 +30,8 @@ POLICY = ["algorithm", "dataset"]
 class Comparison:
     """What came of comparing B with A.
 
-    `table` has one row per common condition: the condition, metric, n (pairs), left_out (pairs of which one side has
+    `table` has one row per common condition: the condition, metric, n (pairs), runs (training runs with a pair) and
+    how many A and B have (runs_a, runs_b), left_out (pairs of which one side has
     no value), equal (pairs with one value to the last bit), a and b (means over the pairs), difference (b - a) with
     low and high, p and p_holm, and outcome (loss, gain, equal or unclear). `only_a` and `only_b` name conditions of
     one side, `unpaired` those without a common episode, `changes` says in sentences what else differs.
@@ -147,11 +148,15 @@ def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object
     difference = (known["value_b"] - known["value_a"]).to_numpy(np.float64)
     weights = run_weights(known["train_seed"].tolist() if "train_seed" in key else [None] * len(known))
     level = {side: float(weights @ known[f"value_{side}"]) if len(known) else math.nan for side in "ab"}
-    first = a.iloc[0]
+    first, known_runs = a.iloc[0], known if "train_seed" in key else known.assign(train_seed=0)
     return {
         "condition": _name(a, several=several),
         **{name: first[name] for name in ("task", *CONDITION, "metric")},
         "n": len(known),
+        **{
+            name: side["train_seed"].nunique(dropna=False)
+            for name, side in (("runs", known_runs), ("runs_a", a), ("runs_b", b))
+        },
         "left_out": len(pairs) - len(known),
         "equal": int((difference == 0).sum()),
         **level,

@@ -128,6 +128,11 @@ def _below(gate: Gate, cells: pd.DataFrame, limit: float, *, change: bool) -> li
         value = cell[column if gate.by == "mean" else low]
         if cell["left_out"]:
             said.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
+        elif not change and cell["common_seeds"] < cell["clean_seeds"]:
+            said.append(
+                f"{name}: it has {cell['common_seeds']} of the {cell['clean_seeds']} training runs that clean has, "
+                "so no limit is kept for the others; evaluate them, or bound min_change, which compares common runs."
+            )
         elif pd.isna(value):
             said.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
         elif value < limit:

@@ -140,7 +140,7 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     chosen += attacks["eps"].idxmax().tolist()
     for block in BLOCKS[2:]:
         if (measured["block"] == block).any():
-            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["mean"].idxmin().tolist()
+            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["aligned"].idxmin().tolist()
     return measured.loc[sorted(chosen)]
 
 

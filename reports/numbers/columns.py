@@ -29,10 +29,10 @@ def statistics_of(x: Floats, cell: Integers, run: Integers, cells: int) -> dict[
     above -= (np.cumsum(n) - n)[cell]
     below = above - weight
     cut, slack = total // 4, 1e-9 * total  # sums of weights that are no binary fractions are not whole
+    kept = np.minimum(above, total - cut) - np.maximum(below, cut)
     parts = {
         "median": (_first(above >= total / 2 - slack, cell) + 0.0 + _first(above > total / 2 + slack, cell)) / 2,
-        "iqm": np.clip(np.minimum(above, total - cut) - np.maximum(below, cut), 0, None)
-        / np.maximum(total - 2 * cut, 1),
+        "iqm": np.clip(kept, 0, None) / np.maximum(total - 2 * cut, 1),
         "cvar": np.clip(np.minimum(above, WORST * total) - below, 0, None) / (WORST * total),
     }
     with np.errstate(invalid="ignore", divide="ignore"):

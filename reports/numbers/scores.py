@@ -74,7 +74,8 @@ def probability_of_improvement(
     """How probable it is that an episode of a scores more than one of b (see `improvement_probability`).
 
     The interval is the percentile bootstrap over training runs and their episodes, both sides resampled on their own.
-    Every run counts once, however many episodes it has. 0.5 within it means that neither is shown to be better. Where a side has no finite value all numbers are NaN.
+    Every run counts once, however many episodes it has. 0.5 within it means that neither is shown to be better. Where a
+    side has no finite value all numbers are NaN.
     """
     sides = [frame[np.isfinite(frame[value].to_numpy(np.float64))] for frame in (frame_a, frame_b)]
     if not all(len(side) for side in sides):

@@ -21,6 +21,7 @@ from reports.numbers.columns import statistics_of
 from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
 from reports.numbers.provenance import runs_of
+from reports.numbers.runs import shared_runs
 from reports.numbers.worst import chosen
 from reports.rows.packing import packed
 from reports.rows.results import load_packed
@@ -116,7 +117,8 @@ def summarize(results: Results) -> pd.DataFrame:
     Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
     runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
     only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
-    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty).
+    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), and what `shared_runs`
+    says of training runs that not every condition has: common_seeds, clean_seeds and aligned.
     """
     return study(results).summary
 
@@ -139,7 +141,9 @@ def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
     numbers["optimality_gap"] = np.where(heads["metric"] == "score", numbers["optimality_gap"], np.nan)
     paired = present & np.isfinite(clean) & (episodes["block"] != "clean").to_numpy()
     change = _change(value[paired], clean[paired], cell[paired], run[paired], cells)
-    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells))
+    runs = shared_runs(value[present], cell[present], run[present], heads)
+    runs["aligned"] = np.where(runs["common_seeds"] == 0, mean, runs["aligned"])
+    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells), **runs)
 
 
 def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats | Integers]:

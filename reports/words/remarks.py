@@ -6,10 +6,12 @@ from reports.numbers.grids import families
 from reports.numbers.names import condition_name, listed
 from reports.numbers.pairing import repeated_cells
 from reports.numbers.provenance import runs_of
+from reports.numbers.runs import unequal_runs
 from reports.numbers.summary import Results, Study, prepare, study, summarize
 from reports.numbers.worst import most
 from reports.rows.schema import KEY
 from reports.words.choosing import checkpoints_of, choice_notes, records
+from reports.words.runs import fewer_runs, uneven_runs
 from reports.words.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
 
 FEW_EPISODES = 10
@@ -28,12 +30,13 @@ def notes(results: Results) -> list[str]:
 def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
-    repeated, runs = repeated_cells(episodes), runs_of(given.about)
+    repeated, runs, sizes = repeated_cells(episodes), runs_of(given.about), unequal_runs(episodes)
     for policy, conditions in summary.groupby("policy", sort=False):
         said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
         said += yardstick(conditions, episodes)
         said += _first(rises(conditions, episodes))
         said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
+        said += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]

@@ -165,3 +165,14 @@ def test_a_mistake_in_the_file_is_one_sentence(tmp_path: Path, text: str, messag
         written(tmp_path, text)
     assert "gates.toml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_level_of_fewer_runs_than_clean_keeps_no_limit() -> None:
+    """Run 0 alone would pass; of run 1 nothing is known. The change is over the run that both have, and is kept."""
+    frame = table(
+        *(episodes([90.0, 91.0, 92.0], train_seed=seed, checkpoint=str(seed) * 64) for seed in (0, 1)),
+        episodes([89.0, 90.0, 91.0], attack="pgd", eps=0.1, checkpoint="0" * 64),
+    )
+    (failed,) = failures([Gate(chosen={"attack": "pgd"}, min_score=50)], frame)
+    assert "1 of the 2 training runs that clean has" in failed
+    assert failures([Gate(chosen={"attack": "pgd"}, min_change=-2)], frame) == []
