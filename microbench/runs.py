@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from safetensors.torch import save
 from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
-from reports.rows.files import replace
+from reports.rows.files import link, replace
 
 POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"
@@ -111,10 +110,7 @@ class RunFolder:
 
     def mark_latest(self) -> None:
         """Let `<out>/latest` point to this run."""
-        link, part = self.path.parent / "latest", self.path.parent / f".latest.{os.getpid()}.part"
-        part.unlink(missing_ok=True)
-        part.symlink_to(self.path.name, target_is_directory=True)
-        os.replace(part, link)
+        link(self.path.parent / "latest", self.path.name)
 
 
 def describe(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
+from reports.rows.files import replacing
 
 ROWS = ("d4rl", "strict")
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
@@ -140,8 +141,7 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
     `next_observations` is a virtual view of the stored observations, which halves the file; any hdf5 ≥ 1.10 reads it
     as an ordinary array.
     """
-    part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w") as file:
+    with replacing(path) as part, h5py.File(part, "w") as file:
         options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
         lengths = np.array([len(episode["rewards"]) for episode in episodes])
         ends = np.cumsum(lengths)
@@ -158,7 +158,6 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
         _link_states(file, lengths, ends)
         for key, value in metadata.items():
             file[f"metadata/{key}"] = value
-    part.replace(path)
 
 
 def _link_states(file: h5py.File, lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> None:

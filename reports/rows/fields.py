@@ -22,8 +22,8 @@ def split(text: str) -> list[list[str]]:
     except csv.Error as error:
         if "field limit" in str(error):
             raise ValueError(
-                f"row {reader.line_num - 1}: a field is longer than {csv.field_size_limit()} characters; expected a table "
-                "of results, so remove the row."
+                f"row {reader.line_num - 1}: a field is longer than {csv.field_size_limit()} characters; expected a "
+                "table of results, so remove the row."
             ) from error
         raise ValueError(
             f"row {reader.line_num - 1}: the quoting of one column is damaged ({error}); remove the row and run "

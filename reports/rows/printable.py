@@ -10,9 +10,9 @@ KEPT = "\n"
 
 
 def printable(text: str) -> str:
-    """The text with every character that is not printed (escapes, direction marks, lone surrogates) written out.
+    r"""The text with every character that is not printed (escapes, direction marks, lone surrogates) written out.
 
-    Line breaks stay. `\\x1b` stands for the escape character, as in Python.
+    Line breaks stay. `\x1b` stands for the escape character, as in Python.
     """
     if text.isprintable():
         return text

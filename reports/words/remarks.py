@@ -1,5 +1,7 @@
 """What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from reports.numbers.grids import families
@@ -10,6 +12,7 @@ from reports.numbers.runs import unequal_runs
 from reports.numbers.summary import Results, Study, prepare, study, summarize
 from reports.numbers.worst import most
 from reports.rows.schema import KEY
+from reports.rows.sidecars import complaints
 from reports.words.choosing import checkpoints_of, choice_notes, records
 from reports.words.runs import fewer_runs, uneven_runs
 from reports.words.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
@@ -40,7 +43,7 @@ def _notes(given: Study) -> list[str]:
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
+    return [*found, *_unrepeatable(given.checked), *_chosen(summary), *_misfits(given.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -117,6 +120,15 @@ def _unrepeatable(clean: pd.DataFrame) -> list[str]:
     if not several:
         return []
     return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+
+
+def _misfits(about: Mapping[str, object] | None) -> list[str]:
+    """Parts of the JSON beside the results that have another form than anybody expects."""
+    left_out = complaints(about or {})
+    if not left_out:
+        return []
+    more = f", and {len(left_out) - 1} more such parts" if len(left_out) > 1 else ""
+    return [f"the JSON beside the results is not read in full: {left_out[0]}{more}; the rows are not affected."]
 
 
 def _chosen(summary: pd.DataFrame) -> list[str]:
