@@ -46,7 +46,7 @@ def captioned(frames: Frames, title: str, lines: Sequence[str]) -> Frames:
     return np.concatenate([np.stack(bars), frames], axis=1)
 
 
-def replacing(left: Frames, right: Frames) -> Frames:
+def beside(left: Frames, right: Frames) -> Frames:
     """Two sequences as one; the shorter one stands still at its end."""
     count = max(len(left), len(right))
     gap = np.full((count, left.shape[1], GAP, 3), PAPER, np.uint8)

@@ -12,6 +12,7 @@ from reports.numbers.bootstrap import BOOTSTRAP_SEED
 from reports.numbers.means import Floats, run_weights
 from reports.numbers.names import condition_name
 from reports.numbers.provenance import runs_of, settings
+from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.scores import paired_difference
 from reports.numbers.statistics import mean
 from reports.numbers.summary import CONDITION, prepare
@@ -61,6 +62,7 @@ def compare_results(
     frame_b: pd.DataFrame,
     about_a: Mapping[str, object] | None = None,
     about_b: Mapping[str, object] | None = None,
+    anchors: Anchors | None = None,
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.
 
@@ -70,10 +72,14 @@ def compare_results(
     episodes are flipped, so training runs count as given, and their spread is in the interval), p_holm is corrected
     for all common conditions (Holm 1979). A loss needs both: p_holm below .05 and an interval below 0.
 
+    Returns are compared where a policy has no scores, and where scores contradict their returns (by the `anchors` of
+    tasks that are known, or among A and B), which `changes` says.
+
     Raises:
         ValueError: an empty table, nothing in common, or an episode twice on one side.
     """
-    a, b, fixed = _aligned(frame_a, frame_b)
+    scales = [one.sentence for one in contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)]
+    a, b, fixed = _aligned(frame_a, frame_b, scored=not scales)
     rows, unpaired = [], []
     sides_a, sides_b = dict(list(a.groupby(fixed, sort=False))), dict(list(b.groupby(fixed, sort=False)))
     for key in (key for key in sides_a if key in sides_b):
@@ -91,7 +97,8 @@ def compare_results(
         only_a=[_name(rows, several="algorithm" in fixed) for key, rows in sides_a.items() if key not in sides_b],
         only_b=[_name(rows, several="algorithm" in fixed) for key, rows in sides_b.items() if key not in sides_a],
         unpaired=unpaired,
-        changes=_changes(settings(runs_of(about_a), frame_a), settings(runs_of(about_b), frame_b)),
+        changes=[f"Returns are compared: {sentence}." for sentence in scales]
+        + _changes(settings(runs_of(about_a), frame_a), settings(runs_of(about_b), frame_b)),
     )
 
 
@@ -126,10 +133,15 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
-def _aligned(frame_a: pd.DataFrame, frame_b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def _aligned(
+    frame_a: pd.DataFrame, frame_b: pd.DataFrame, *, scored: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Both tables prepared, with one measure, and what identifies a condition in them."""
     a, b = (_distinct(prepare(frame)) for frame in (frame_a, frame_b))
-    if "return" in {*a["metric"], *b["metric"]}:  # scores and returns are never subtracted from each other
+    if not scored or "return" in {
+        *a["metric"],
+        *b["metric"],
+    }:  # scores and returns are never subtracted from each other
         a, b = (side.assign(metric="return", value=side["return"]) for side in (a, b))
     alone = all(len(side[POLICY].drop_duplicates()) == 1 for side in (a, b))
     return a, b, ["task", *([] if alone else POLICY), *CONDITION]

@@ -22,6 +22,7 @@ from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
 from reports.numbers.provenance import runs_of
 from reports.numbers.runs import shared_runs
+from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.worst import chosen
 from reports.rows.packing import packed
 from reports.rows.results import load_packed
@@ -37,12 +38,13 @@ class Study:
     """A results table, checked, prepared and summed up at most once for all that is made of it.
 
     `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
-    stands in the JSON beside it.
+    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known.
     """
 
     frame: pd.DataFrame
     is_checked: bool = False
     about: Mapping[str, object] | None = None
+    anchors: Anchors | None = None
 
     @cached_property
     def checked(self) -> pd.DataFrame:
@@ -88,13 +90,23 @@ def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
     return results if results.about or not about else replace(results, about=about)
 
 
-def load_study(paths: Iterable[Path | str], about: Mapping[str, object] | None = None) -> Study:
+def load_study(
+    paths: Iterable[Path | str], about: Mapping[str, object] | None = None, anchors: Anchors | None = None
+) -> Study:
     """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
 
     A million rows are checked once, while they are read, and never unfold into a table of texts. `about` is what the
-    JSON files beside them tell (`provenance.read_sidecars`).
+    JSON files beside them tell (`provenance.read_sidecars`). Scores must follow from returns by the `anchors` of tasks
+    that are known, or by others.
+
+    Raises:
+        ValueError: as `load_many`, or scores on another scale than from 0 (random) to 100 (expert).
     """
-    return Study(load_packed(paths), is_checked=True, about=about)
+    given = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
+    for one in contradictions(given.checked, anchors):
+        if one.is_certain:
+            raise ValueError(f"{one.sentence}.")
+    return given
 
 
 def prepare(results: Results) -> pd.DataFrame:

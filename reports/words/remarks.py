@@ -9,6 +9,7 @@ from reports.numbers.names import condition_name, listed
 from reports.numbers.pairing import repeated_cells
 from reports.numbers.provenance import runs_of
 from reports.numbers.runs import unequal_runs
+from reports.numbers.scales import contradictions
 from reports.numbers.summary import Results, Study, prepare, study, summarize
 from reports.numbers.worst import most
 from reports.rows.schema import KEY
@@ -43,7 +44,7 @@ def _notes(given: Study) -> list[str]:
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [*found, *_unrepeatable(given.checked), *_chosen(summary), *_misfits(given.about)]
+    return [*found, *_unrepeatable(given.checked), *_chosen(summary), *_scales(given), *_misfits(given.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -120,6 +121,11 @@ def _unrepeatable(clean: pd.DataFrame) -> list[str]:
     if not several:
         return []
     return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+
+
+def _scales(given: Study) -> list[str]:
+    """Scores that contradict their own returns; none where the scores were left out to be comparable."""
+    return _first([f"{one.sentence}." for one in contradictions(given.checked, given.anchors)])
 
 
 def _misfits(about: Mapping[str, object] | None) -> list[str]:
