@@ -18,7 +18,7 @@ def known_anchors() -> dict[str, tuple[float, float]]:
         if task.random_score is None or task.expert_score is None:
             continue
         stem = env_id.rpartition("-")[0]
-        names = [env_id, stem.lower(), *(f"{stem}-v{version}" for version in VERSIONS)]
+        names = [env_id, *(f"{stem}-v{version}" for version in VERSIONS)]
         names += [f"{stem.lower()}-{dataset}-v{version}" for dataset, version in product(DATASETS, VERSIONS)]
         anchors |= dict.fromkeys(names, (task.random_score, task.expert_score))
     return anchors

@@ -78,7 +78,8 @@ def compare_results(
     Raises:
         ValueError: an empty table, nothing in common, or an episode twice on one side.
     """
-    scales = [one.sentence for one in contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)]
+    together = contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)
+    scales = [one.sentence for one in together if not one.is_one_scale]
     a, b, fixed = _aligned(frame_a, frame_b, scored=not scales)
     rows, unpaired = [], []
     sides_a, sides_b = dict(list(a.groupby(fixed, sort=False))), dict(list(b.groupby(fixed, sort=False)))

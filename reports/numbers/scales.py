@@ -32,10 +32,14 @@ UNIT = 2.0
 
 @dataclass(frozen=True)
 class Contradiction:
-    """What is wrong with the scores of a task; `is_certain` where a known anchor leaves no other reading."""
+    """What is wrong with the scores of a task; `is_certain` where a known anchor leaves no other reading.
+
+    `is_one_scale` where all of them follow one pair of anchors, so that they can be compared with each other.
+    """
 
     sentence: str
     is_certain: bool
+    is_one_scale: bool = False
 
 
 def contradictions(table: pd.DataFrame, anchors: Anchors | None = None) -> list[Contradiction]:
@@ -80,7 +84,7 @@ def _against(task: str, returns: Floats, scores: Floats, anchor: tuple[float, fl
     if own is not None:
         usual = f"the task's are {anchor[0]:g} and {anchor[1]:g}"
         said = f"the scores of {_name(task)} follow other anchors, {_rule(own)}; {usual}"
-        return Contradiction(said, is_certain=False)
+        return Contradiction(said, is_certain=False, is_one_scale=True)
     return Contradiction(f"{some} do not follow from their returns; expected {rule}", is_certain=False)
 
 
@@ -110,7 +114,7 @@ def _looks_like_unit(task: str, scores: Floats, own: tuple[float, float]) -> Con
         f"the scores of {_name(task)} lie between {scores.min():.3g} and {scores.max():.3g}, as on a scale from 0 to "
         f"1: 100 is an expert's, which would be {_rule(own)}, so multiply them by 100 if 1 is"
     )
-    return Contradiction(said, is_certain=False)
+    return Contradiction(said, is_certain=False, is_one_scale=True)
 
 
 def _beside_most(task: str, returns: Floats, scores: Floats) -> Contradiction:

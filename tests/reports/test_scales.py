@@ -107,4 +107,6 @@ def test_tables_on_different_scales_are_compared_by_their_returns() -> None:
     assert comparison.table["metric"].tolist() == ["return"]
     assert comparison.table["outcome"].tolist() == ["equal"]
     assert comparison.changes[0].startswith("Returns are compared: 5 of 10 scores of mine are on a scale from 0 to 1")
-    assert reports.compare_results(scored(RIGHT), scored(RIGHT)).table["metric"].tolist() == ["score"]
+    own = scored(100 * (RETURNS - 10) / 1990)  # anchors of one's own are one scale
+    for alike in (scored(RIGHT), own):
+        assert reports.compare_results(alike, alike, anchors=HOPPER).table["metric"].tolist() == ["score"]
