@@ -2,16 +2,17 @@
 
 A study is one policy (G training runs of m episodes). Episodes are normal, skewed as the time until a fall is, or
 a mixture of whole episodes and falls; runs differ normally, by as much as episodes do or by half of that. Compared are
-the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap.
+the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap. A second
+table is of runs with unequal numbers of episodes.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
 
-from reports.numbers.means import Floats, mean_intervals
+from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.scores import bootstrap_interval
 
 SHAPES = ("normal", "skewed", "falls 30 %", "falls 10 %")
@@ -25,6 +26,12 @@ STUDIES = (
     (5, 10, 1.0),
     (10, 10, 0.5),
 )
+
+UNEQUAL = ((50, 10, 10), (100, 10, 10, 10, 10))
+"""Episodes of the runs of a study in which these differ."""
+
+APART = (0.25, 0.5, 1.0, 2.0)
+"""Standard deviations of an episode by which runs differ."""
 
 
 def episodes(shape: str, size: tuple[int, ...], generator: np.random.Generator) -> Floats:
@@ -52,6 +59,20 @@ def ours(x: Floats) -> tuple[Floats, Floats]:
     return mean_intervals(x.ravel(), cell, run, n)[1:]
 
 
+def unequal(
+    shape: str, sizes: Sequence[int], apart: float, n: int, generator: np.random.Generator
+) -> tuple[Floats, Integers]:
+    """Studies of runs with so many episodes each, (n, sum of sizes) with true mean 0, and the run of each episode."""
+    run = np.repeat(np.arange(len(sizes)), sizes)
+    level = apart * generator.normal(size=(n, len(sizes)))
+    return level[:, run] + episodes(shape, (n, len(run)), generator), run
+
+
+def of_runs(x: Floats, run: Integers) -> tuple[Floats, Floats]:
+    """The interval of every table, of (n, N) episodes of these runs."""
+    return mean_intervals(x.ravel(), np.repeat(np.arange(len(x)), len(run)), np.tile(run, len(x)), len(x))[1:]
+
+
 def pooled(x: Floats) -> tuple[Floats, Floats]:
     """Student's t over all episodes, as if they were of one run."""
     flat = x.reshape(len(x), -1)
@@ -64,6 +85,19 @@ def bootstrap(x: Floats) -> tuple[Floats, Floats]:
     groups = np.repeat(np.arange(x.shape[1]), x.shape[2]).tolist()
     found = [bootstrap_interval(one.ravel(), groups=groups) for one in x]
     return np.array([one.low for one in found]), np.array([one.high for one in found])
+
+
+def print_unequal(n: int) -> None:
+    """The table of runs with unequal numbers of episodes, in which every run counts once."""
+    print("\n| episodes of the runs | runs apart | " + " | ".join(SHAPES) + " |")
+    print("|---|---|" + "---|" * len(SHAPES))
+    for sizes in UNEQUAL:
+        for apart in APART:
+            shares = []
+            for shape in SHAPES:
+                low, high = of_runs(*unequal(shape, sizes, apart, n, np.random.default_rng(0)))
+                shares.append(f"{100 * np.mean((low <= 0) & (high >= 0)):.1f}")
+            print(f"| {', '.join(map(str, sizes))} | {apart:g} | " + " | ".join(shares) + " |", flush=True)
 
 
 METHODS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
@@ -86,6 +120,7 @@ def main() -> None:
             ends = [method(x) for method in METHODS.values()]
             cells = [f"{100 * np.mean((low <= 0) & (high >= 0)):.1f} ({np.mean(high - low):.2f})" for low, high in ends]
             print(f"| {runs} × {each} | {apart:g} | {shape} | " + " | ".join(cells) + " |", flush=True)
+    print_unequal(10 * n)
 
 
 if __name__ == "__main__":

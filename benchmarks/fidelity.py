@@ -38,6 +38,7 @@ from microbench.returns import clean_returns
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.train import Training
 from reports.numbers.means import mean_interval, no_interval
+from reports.rows.files import replace
 
 SIDES = ("ours", "reference")
 EVERY = 2000  # updates between two scores; an epoch has 1000
@@ -107,8 +108,7 @@ def measure(side: str, seed: int, config: TrainConfig, folder: Path, checkout: P
             rows.append({"side": side, "seed": seed, "updates": updates, "score": reached})
             print(f"{side} seed {seed}: {updates} updates, score {reached:.1f}", file=sys.stderr, flush=True)
     table = pd.DataFrame(rows).assign(seconds=round(time.monotonic() - began, 1))
-    table.to_csv(path.with_suffix(".part"), index=False)
-    path.with_suffix(".part").rename(path)
+    replace(path, table.to_csv(index=False).encode())
 
 
 def report(folder: Path) -> str:

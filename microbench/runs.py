@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.recipe import recipe_of
-from reports.rows.files import replace
+from reports.rows.files import link, replace
 
 POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"
@@ -112,10 +111,7 @@ class RunFolder:
 
     def mark_latest(self) -> None:
         """Let `<out>/latest` point to this run."""
-        link, part = self.path.parent / "latest", self.path.parent / f".latest.{os.getpid()}.part"
-        part.unlink(missing_ok=True)
-        part.symlink_to(self.path.name, target_is_directory=True)
-        os.replace(part, link)
+        link(self.path.parent / "latest", self.path.name)
 
 
 def describe(

@@ -1,7 +1,6 @@
 """Pictures side by side, with captions, as a GIF or an MP4 file."""
 
 import io
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from microbench.drawing import Frames
 from microbench.errors import UserError
-from reports.rows.files import replace
+from reports.rows.files import replace, replacing
 
 KINDS = (".gif", ".mp4")
 BAR = 48
@@ -75,12 +74,8 @@ def save(path: Path, frames: Frames, fps: float) -> None:
 def _save_mp4(path: Path, frames: Frames, fps: float) -> None:
     import imageio.v2 as imageio
 
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
-    try:
+    with replacing(path, ".part.mp4") as part:
         writer: Any = imageio.get_writer(part, format="FFMPEG", mode="I", fps=fps, macro_block_size=2)
         with writer:
             for frame in frames:
                 writer.append_data(frame)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

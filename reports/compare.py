@@ -9,9 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from reports.numbers.bootstrap import BOOTSTRAP_SEED
-from reports.numbers.means import Floats
+from reports.numbers.means import Floats, run_weights
 from reports.numbers.names import condition_name
 from reports.numbers.provenance import runs_of, settings
+from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.scores import paired_difference
 from reports.numbers.statistics import mean
 from reports.numbers.summary import CONDITION, prepare
@@ -30,7 +31,8 @@ POLICY = ["algorithm", "dataset"]
 class Comparison:
     """What came of comparing B with A.
 
-    `table` has one row per common condition: the condition, metric, n (pairs), left_out (pairs of which one side has
+    `table` has one row per common condition: the condition, metric, n (pairs), runs (training runs with a pair) and
+    how many A and B have (runs_a, runs_b), left_out (pairs of which one side has
     no value), equal (pairs with one value to the last bit), a and b (means over the pairs), difference (b - a) with
     low and high, p and p_holm, and outcome (loss, gain, equal or unclear). `only_a` and `only_b` name conditions of
     one side, `unpaired` those without a common episode, `changes` says in sentences what else differs.
@@ -60,6 +62,7 @@ def compare_results(
     frame_b: pd.DataFrame,
     about_a: Mapping[str, object] | None = None,
     about_b: Mapping[str, object] | None = None,
+    anchors: Anchors | None = None,
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.
 
@@ -69,10 +72,15 @@ def compare_results(
     episodes are flipped, so training runs count as given, and their spread is in the interval), p_holm is corrected
     for all common conditions (Holm 1979). A loss needs both: p_holm below .05 and an interval below 0.
 
+    Returns are compared where a policy has no scores, and where scores contradict their returns (by the `anchors` of
+    tasks that are known, or among A and B), which `changes` says.
+
     Raises:
         ValueError: an empty table, nothing in common, or an episode twice on one side.
     """
-    a, b, fixed = _aligned(frame_a, frame_b)
+    together = contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)
+    scales = [one.sentence for one in together if not one.is_one_scale]
+    a, b, fixed = _aligned(frame_a, frame_b, scored=not scales)
     rows, unpaired = [], []
     sides_a, sides_b = dict(list(a.groupby(fixed, sort=False))), dict(list(b.groupby(fixed, sort=False)))
     for key in (key for key in sides_a if key in sides_b):
@@ -90,7 +98,8 @@ def compare_results(
         only_a=[_name(rows, several="algorithm" in fixed) for key, rows in sides_a.items() if key not in sides_b],
         only_b=[_name(rows, several="algorithm" in fixed) for key, rows in sides_b.items() if key not in sides_a],
         unpaired=unpaired,
-        changes=_changes(settings(runs_of(about_a), frame_a), settings(runs_of(about_b), frame_b)),
+        changes=[f"Returns are compared: {sentence}." for sentence in scales]
+        + _changes(settings(runs_of(about_a), frame_a), settings(runs_of(about_b), frame_b)),
     )
 
 
@@ -125,10 +134,15 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
-def _aligned(frame_a: pd.DataFrame, frame_b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def _aligned(
+    frame_a: pd.DataFrame, frame_b: pd.DataFrame, *, scored: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Both tables prepared, with one measure, and what identifies a condition in them."""
     a, b = (_distinct(prepare(frame)) for frame in (frame_a, frame_b))
-    if "return" in {*a["metric"], *b["metric"]}:  # scores and returns are never subtracted from each other
+    if not scored or "return" in {
+        *a["metric"],
+        *b["metric"],
+    }:  # scores and returns are never subtracted from each other
         a, b = (side.assign(metric="return", value=side["return"]) for side in (a, b))
     alone = all(len(side[POLICY].drop_duplicates()) == 1 for side in (a, b))
     return a, b, ["task", *([] if alone else POLICY), *CONDITION]
@@ -145,19 +159,24 @@ def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object
     pairs = a.merge(b, on=key, suffixes=("_a", "_b"))
     known = pairs[np.isfinite(pairs["value_a"]) & np.isfinite(pairs["value_b"])]
     difference = (known["value_b"] - known["value_a"]).to_numpy(np.float64)
-    level = {side: float(known[f"value_{side}"].mean()) if len(known) else math.nan for side in "ab"}
-    first = a.iloc[0]
+    weights = run_weights(known["train_seed"].tolist() if "train_seed" in key else [None] * len(known))
+    level = {side: float(weights @ known[f"value_{side}"]) if len(known) else math.nan for side in "ab"}
+    first, known_runs = a.iloc[0], known if "train_seed" in key else known.assign(train_seed=0)
     return {
         "condition": _name(a, several=several),
         **{name: first[name] for name in ("task", *CONDITION, "metric")},
         "n": len(known),
+        **{
+            name: side["train_seed"].nunique(dropna=False)
+            for name, side in (("runs", known_runs), ("runs_a", a), ("runs_b", b))
+        },
         "left_out": len(pairs) - len(known),
         "equal": int((difference == 0).sum()),
         **level,
         "difference": interval.estimate,
         "low": interval.low,
         "high": interval.high,
-        "p": sign_flip_test(difference) if len(known) else math.nan,
+        "p": sign_flip_test(difference * weights * len(known)) if len(known) else math.nan,
     }
 
 

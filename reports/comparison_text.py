@@ -3,6 +3,7 @@
 import pandas as pd
 
 from reports.compare import Comparison
+from reports.numbers.names import listed
 from reports.words.verdict import interval
 
 
@@ -25,6 +26,7 @@ def sentences(comparison: Comparison) -> list[str]:
     ):
         if names:
             said.append(f"{title}: {', '.join(names)}.")
+    said += _common_runs(comparison.table)
     if comparison.is_blind:
         said.append(
             f"With {comparison.table['n'].max()} pairs no loss can be significant among {len(comparison.table)} "
@@ -34,6 +36,16 @@ def sentences(comparison: Comparison) -> list[str]:
     if lost:
         said.append(f"{lost} pairs are left out, because one side has no finite return; see the flags.")
     return [*said, *comparison.changes]
+
+
+def _common_runs(table: pd.DataFrame) -> list[str]:
+    """The conditions that are compared over some of the training runs only."""
+    fewer = table[(table["runs"] < table[["runs_a", "runs_b"]].max(axis=1)) & (table["n"] > 0)]
+    return [
+        f"Over the training runs that both have, {runs} of {runs_a} in A and {runs_b} in B: "
+        f"{listed([str(name) for name in rows['condition']])}."
+        for (runs, runs_a, runs_b), rows in fewer.groupby(["runs", "runs_a", "runs_b"])
+    ]
 
 
 def _outcome(comparison: Comparison) -> str:

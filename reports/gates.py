@@ -5,6 +5,7 @@ episodes, or episodes without a return, fail and never pass. All conditions must
 correction (an intersection-union test, Berger 1982).
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -17,12 +18,17 @@ import pandas as pd
 
 from reports.numbers.names import condition_name
 from reports.numbers.summary import Results, prepare, study, summarize
+from reports.rows.damaged import READING, reason
+from reports.rows.printable import cut, shown
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
 """Keys by which a gate chooses its conditions, all that agree in every key it has."""
 
 LIMITS = {"min_score": float, "min_return": float, "min_change": float, "max_flagged": int}
 BY = ("low", "mean")
+
+LARGEST = 1 << 16
+"""Bytes of a file of gates that is read: the time that dotted keys take grows with their square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,8 @@ class Gate:
 
     def __str__(self) -> str:
         """For example `gate attack = 'pgd', eps = 0.1`."""
-        return "gate " + (", ".join(f"{key} = {value!r}" for key, value in self.chosen.items()) or "of all conditions")
+        keys = ", ".join(f"{key} = {shown(value)}" for key, value in self.chosen.items())
+        return f"gate {keys or 'of all conditions'}"
 
 
 def read_gates(path: Path) -> list[Gate]:
@@ -54,10 +61,12 @@ def read_gates(path: Path) -> list[Gate]:
         ValueError: no TOML, no gate, an unknown key, a value of the wrong kind, or a gate without a limit.
         OSError: the file cannot be opened.
     """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has more than {LARGEST >> 10} KiB; expected [[gate]] tables, so give another file.")
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML ({error}); expected [[gate]] tables.") from error
+    except READING as error:
+        raise ValueError(f"{path} is no TOML ({reason(error)}); expected [[gate]] tables.") from error
     _check_keys(path, "at its top", content, ("gate", "max_flagged"))
     tables = content.pop("gate", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -69,7 +78,13 @@ def read_gates(path: Path) -> list[Gate]:
 
 
 def fail_under(limit: float) -> Gate:
-    """The gate of `--fail-under`: every condition, in the unit that the table shows."""
+    """The gate of `--fail-under`: every condition, in the unit that the table shows.
+
+    Raises:
+        ValueError: the limit is not finite, so that nothing or everything would keep it.
+    """
+    if not math.isfinite(limit):
+        raise ValueError(f"--fail-under is {limit}; expected a finite number, for example --fail-under 60.")
     return Gate(chosen={}, min_value=limit)
 
 
@@ -128,6 +143,11 @@ def _below(gate: Gate, cells: pd.DataFrame, limit: float, *, change: bool) -> li
         value = cell[column if gate.by == "mean" else low]
         if cell["left_out"]:
             said.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
+        elif not change and cell["common_seeds"] < cell["clean_seeds"]:
+            said.append(
+                f"{name}: it has {cell['common_seeds']} of the {cell['clean_seeds']} training runs that clean has, "
+                "so no limit is kept for the others; evaluate them, or bound min_change, which compares common runs."
+            )
         elif pd.isna(value):
             said.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
         elif value < limit:
@@ -141,12 +161,11 @@ def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:
     kinds = CHOICES | LIMITS
     for key, value in table.items():
         kind = kinds.get(key, str)
-        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-        if not fits:
-            wanted = {str: "a text", float: "a number", int: "a whole number"}[kind]
-            raise ValueError(f"{path}, {place}: {key} is {value!r}; expected {wanted}.")
+        if not _is(kind, value):
+            wanted = {str: "a text", float: "a number that is finite", int: "a whole number of at least 0"}[kind]
+            raise ValueError(f"{path}, {place}: {key} is {shown(value)}; expected {wanted}.")
     if table.get("by", "low") not in BY:
-        raise ValueError(f'{path}, {place}: by is {table["by"]!r}; expected "low" (of the interval) or "mean".')
+        raise ValueError(f'{path}, {place}: by is {shown(table["by"])}; expected "low" (of the interval) or "mean".')
     if not set(table) & set(LIMITS):
         raise ValueError(f"{path}, {place}: there is no limit; give one of {', '.join(LIMITS)}.")
     known = {field.name for field in fields(Gate)}
@@ -154,9 +173,20 @@ def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:
     return Gate(chosen={key: value for key, value in table.items() if key in CHOICES}, **limits)
 
 
+def _is(kind: type, value: object) -> bool:
+    if kind is float:
+        try:
+            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        except OverflowError:
+            return False
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    return isinstance(value, kind)
+
+
 def _check_keys(path: Path, place: str, table: Mapping[str, object], known: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
-            near = get_close_matches(key, known, 1)
+            near = get_close_matches(cut(key), known, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)}."
-            raise ValueError(f"{path}, {place}: there is no key {key!r}; {hint}")
+            raise ValueError(f"{path}, {place}: there is no key {shown(key)}; {hint}")

@@ -3,6 +3,7 @@
 None stands for "not given", hence Optional-style unions.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,19 @@ ObsStats = Annotated[
     Path | None,
     typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, a dataset (name or hdf5), or a run."),
 ]
-Claim = Annotated[float | None, typer.Option(help="Return the policy is said to earn; a different one is flagged.")]
+
+
+def _finite(value: float | None) -> float | None:
+    """The number itself; what is not finite is told before any work begins."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
+
+Claim = Annotated[
+    float | None,
+    typer.Option(help="Return the policy is said to earn; a different one is flagged.", callback=_finite),
+]
 Critics = Annotated[
     list[str] | None,
     typer.Option(
@@ -58,7 +71,9 @@ Critics = Annotated[
 ]
 FailUnder = Annotated[
     float | None,
-    typer.Option(help="Exit with 1 unless the lower end of every condition's interval reaches this score."),
+    typer.Option(
+        help="Exit with 1 unless the lower end of every condition's interval reaches this score.", callback=_finite
+    ),
 ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import reports
 from microbench.commands.report import results_file
+from microbench.known_anchors import known_anchors
 from reports.comparison_text import sentences
 from reports.numbers.provenance import read_sidecars
 
@@ -18,9 +19,8 @@ def compare(a: Path, b: Path) -> reports.Comparison:
 
     """
     before, after = results_file(a), results_file(b)
-    return reports.compare_results(
-        reports.read(before), reports.read(after), read_sidecars([before]), read_sidecars([after])
-    )
+    frames = reports.read(before), reports.read(after)
+    return reports.compare_results(*frames, read_sidecars([before]), read_sidecars([after]), known_anchors())
 
 
 def printed(comparison: reports.Comparison, *, as_json: bool) -> str:

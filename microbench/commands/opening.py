@@ -17,6 +17,7 @@ from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
 from microbench.tasks import Task, find_task
+from reports.numbers.provenance import runs_of
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
@@ -129,7 +130,7 @@ def judges(checkpoint: Checkpoint, task: Task, texts: Sequence[str], *, quiet: b
 
 def check_same_critics(past: Sequence[Mapping[str, Any]], critics: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise UserError if a critic of earlier rows has been replaced: one name would mean two critics."""
-    for run in past:
+    for run in runs_of({"runs": list(past)}):
         for file, about in run.get("critics", {}).items():
             if file in critics and critics[file]["sha256"] != about["sha256"]:
                 raise UserError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import reports
 from microbench.commands.eps50 import sentence
+from microbench.known_anchors import known_anchors
 from reports.numbers.provenance import read_sidecars
 from reports.numbers.summary import Results, Study
 from reports.rows.results import RESULTS
@@ -31,7 +32,7 @@ def report(paths: Sequence[Path], out: Path) -> Report:
     """
     results = [results_file(path) for path in paths]
     about = read_sidecars(results)
-    study = reports.load_study(results, about)
+    study = reports.load_study(results, about, known_anchors())
     return Report(study=study, files=reports.write_report(study, out, about if about["runs"] else None))
 
 

@@ -19,6 +19,7 @@ from microbench.data.ends import Ends, ends_of
 from microbench.data.hdf5_arrays import DAMAGE, MOST_VIEWS, Allowance, Refused, check, find, read
 from microbench.data.rows import convention, successors
 from microbench.errors import UserError
+from reports.rows.files import replacing
 
 REQUIRED = ("observations", "actions", "rewards")
 MATRICES = ("observations", "actions", "next_observations")  # (N, D); everything else is (N,) or (N, 1)
@@ -163,8 +164,7 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
     `next_observations` is a virtual view of the stored observations, which halves the file; any hdf5 ≥ 1.10 reads it
     as an ordinary array. More episodes than a view may have parts are written out.
     """
-    part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w") as file:
+    with replacing(path) as part, h5py.File(part, "w") as file:
         options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
         lengths = np.array([len(episode["rewards"]) for episode in episodes])
         ends = np.cumsum(lengths)
@@ -186,7 +186,6 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
                 file.create_dataset(key, data=shown, **options)
         for key, value in metadata.items():
             file[f"metadata/{key}"] = value
-    part.replace(path)
 
 
 def _link_states(file: h5py.File, lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> None:

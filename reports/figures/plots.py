@@ -10,7 +10,6 @@ from reports.figures.curves import STROKES, STYLE, UNITS, score_label
 from reports.numbers.means import Floats, mean_interval
 from reports.numbers.names import condition_name, number
 from reports.numbers.sensors import in_sensors
-from reports.numbers.statistics import performance_profile
 from reports.numbers.summary import BLOCKS, Results, prepare, study, summarize
 from reports.numbers.worst import WORST, contenders
 
@@ -80,7 +79,7 @@ def distribution_plot(results: Results) -> Figure:
         figure, panels = _panels(policies, len(names), max(map(len, names)))
         for axes, policy in zip(panels, policies, strict=True):
             for cell, row in shown[shown["policy"] == policy].iterrows():
-                _draw_box(axes, names.index(condition_name(row)), values[str(cell)])
+                _draw_box(axes, names.index(condition_name(row)), values[str(cell)], row["mean"])
             axes.set_yticks(range(len(names)), names)
         _finish(figure, panels, policies, f"{score_label(summary)} of an episode (◇ mean)")
     return figure
@@ -112,8 +111,8 @@ def profile_plot(results: Results) -> Figure:
             colour = "black" if name == "clean" else f"C{(names.index(name) - 1) % 7}"
             label = f"{policy}: {name}" if len(policies) > 1 else name
             stroke = STROKES[policies.index(policy) % len(STROKES)]
-            axes.step(scores, performance_profile(x, scores), color=colour, linestyle=stroke, label=label, where="post")
-            band = _band(x, runs[str(cell)], scores)
+            share, *band = _shares(x, runs[str(cell)], scores)
+            axes.step(scores, share, color=colour, linestyle=stroke, label=label, where="post")
             axes.fill_between(scores, *band, color=colour, alpha=0.13, linewidth=0, step="post")
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{score_label(summary)} τ")
@@ -141,7 +140,7 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     chosen += attacks["eps"].idxmax().tolist()
     for block in BLOCKS[2:]:
         if (measured["block"] == block).any():
-            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["mean"].idxmin().tolist()
+            chosen += contenders(measured[measured["block"] == block]).groupby("policy")["aligned"].idxmin().tolist()
     return measured.loc[sorted(chosen)]
 
 
@@ -172,13 +171,13 @@ def _draw_clean(axes: Axes, clean: pd.DataFrame) -> None:
         axes.axvline(row["mean"], color="black", linestyle="--", linewidth=1, label="clean")
 
 
-def _draw_box(axes: Axes, y: int, x: Floats) -> None:
+def _draw_box(axes: Axes, y: int, x: Floats, mean: float) -> None:
     if len(x) <= DOTS:
         spread = (np.arange(len(x)) * 0.618034 % 1 - 0.5) * 0.5  # even, and the same in every run
         axes.plot(x, y + spread, marker="o", markersize=3, alpha=0.35, color="C0", linestyle="none")
     axes.boxplot([x], positions=[y], orientation="horizontal", widths=0.6, showfliers=False, manage_ticks=False,
                  medianprops={"color": "C1"})  # fmt: skip
-    axes.plot([x.mean()], [y], marker="D", color="white", markeredgecolor="black", linestyle="none")
+    axes.plot([mean], [y], marker="D", color="white", markeredgecolor="black", linestyle="none")
 
 
 def _steps(x: Floats, low: float, high: float) -> Floats:
@@ -189,7 +188,8 @@ def _steps(x: Floats, low: float, high: float) -> Floats:
     return np.array([low, *scores, high])
 
 
-def _band(x: Floats, runs: np.ndarray, scores: Floats) -> tuple[Floats, Floats]:
+def _shares(x: Floats, runs: np.ndarray, scores: Floats) -> tuple[Floats, Floats, Floats]:
+    """The share of episodes above every score, of runs that count once each, and its interval; (T,) each."""
     ends = [mean_interval((x > score).astype(np.float64), groups=runs.tolist()) for score in scores]
-    low, high = (np.array([getattr(one, end) for one in ends]) for end in ("low", "high"))
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+    share, low, high = (np.array([getattr(one, name) for one in ends]) for name in ("estimate", "low", "high"))
+    return share, np.clip(low, 0, 1), np.clip(high, 0, 1)

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
 
-from reports.numbers.means import LEVEL, Floats, Interval, checked
+from reports.numbers.means import LEVEL, Floats, Interval, checked, numbered
 from reports.numbers.statistics import Statistic, mean
 
 BOOTSTRAP_SEED = 20231203
 """Seed of the generator used where none is given: one file gives one table, whoever computes it."""
 
 RESAMPLES = 2000
+REPEATED = 20
+"""So many times the size of the largest run is the most that runs of other sizes are repeated to."""
+
 _BLOCK = 2**22  # resampled values held at a time: bounds the memory, not the result's meaning
 
 
@@ -35,8 +37,9 @@ def bootstrap_interval(
 
     For a mean, `mean_interval` holds its level more often.
 
-    With `groups` (one label per value, a training run each) a resample draws runs first, in proportion to their
-    episodes, then episodes within them. A plain percentile interval of ten values is some 15 % too short, so the
+    With `groups` (one label per value, a training run each) a resample draws runs first, then episodes within them.
+    Every run counts once, however many episodes it has: the statistic is that of values in which the episodes of the
+    smaller runs are repeated (see `balanced`). A plain percentile interval of ten values is some 15 % too short, so the
     percentiles are moved out to Φ(±√(k/(k-1))·t₍k₋₁₎), k the number of runs, or of episodes if there is one run
     (the expanded percentile interval of Hesterberg 2015, arXiv:1411.5279). One value gives no interval: low and
     high are NaN. No resample reaches beyond the runs at hand, so with fewer than five the interval is too short.
@@ -56,10 +59,11 @@ def bootstrap_interval(
     order = np.argsort(runs, kind="stable")
     sizes = np.unique(runs, return_counts=True)[1]  # (G,)
     units = sizes.size if sizes.size > 1 else x.size
-    estimate = float(statistic(x))
+    ordered, even = x[order], balanced(tuple(sizes.tolist()))
+    estimate = float(statistic(ordered[even.ravel()]))
     if units == 1:
         return Interval(estimate=estimate, low=math.nan, high=math.nan, level=level, method="one value", n=x.size)
-    draws = _resampled(x[order], tuple(sizes.tolist()), statistic, resamples, generator)
+    draws = _resampled(ordered, tuple(sizes.tolist()), statistic, resamples, generator)
     low, high = expanded(draws, units, level)
     method = "bootstrap over episodes" if sizes.size == 1 else f"bootstrap over {sizes.size} runs and their episodes"
     return Interval(estimate=estimate, low=low, high=high, level=level, method=method, n=x.size)
@@ -87,22 +91,34 @@ def resampled_means(
 
     What is made of the means keeps the pairing of conditions. Randomness as in `bootstrap_interval`.
     """
-    runs = pd.factorize(pd.Series(list(groups), dtype="object"), use_na_sentinel=False)[0]
+    runs = numbered(groups)
     ordered, sizes = values[np.argsort(runs, kind="stable")], tuple(np.bincount(runs).tolist())
     generator = generator or np.random.default_rng(BOOTSTRAP_SEED)
-    block, n = max(1, _BLOCK // len(values)), len(values)
+    n, places, block = len(values), balanced(sizes).size, rows_at_once(sizes)
     means = []
     for rows in (min(block, resamples - done) for done in range(0, resamples, block)):
-        places = drawn(sizes, rows, generator) + n * np.arange(rows)[:, None]
-        means.append(np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n) @ ordered / n)
+        positions = drawn(sizes, rows, generator) + n * np.arange(rows)[:, None]
+        means.append(np.bincount(positions.ravel(), minlength=rows * n).reshape(rows, n) @ ordered / places)
     return np.concatenate(means)
+
+
+def balanced(sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Positions (G, M) among values sorted by run in which every run takes as many places, its episodes by turns.
+
+    M is the least common multiple of the sizes (G,), so that the episodes of a run have one weight; where that exceeds
+    `REPEATED` times the largest size it is that, and weights within a run differ by at most a part in REPEATED.
+    """
+    size = np.array(sizes)
+    places = min(math.lcm(*sizes), REPEATED * max(sizes))
+    starts = np.cumsum(size) - size
+    return np.asarray(starts[:, None] + np.arange(places) * size[:, None] // places, np.int64)
 
 
 def _resampled(
     values: Floats, sizes: tuple[int, ...], statistic: Statistic, resamples: int, generator: np.random.Generator | None
 ) -> Floats:
     """The statistic of every resample, (R,); `values` are sorted by group."""
-    block = max(1, _BLOCK // values.size)
+    block = rows_at_once(sizes)
     if generator is None and resamples <= block:
         return statistic(values[_commondrawn(sizes, resamples)], axis=-1)
     generator = generator or np.random.default_rng(BOOTSTRAP_SEED)
@@ -110,15 +126,27 @@ def _resampled(
     return np.concatenate([statistic(values[drawn(sizes, count, generator)], axis=-1) for count in rows])
 
 
+def rows_at_once(*sizes: tuple[int, ...]) -> int:
+    """How many resamples of so many tables of runs are held in memory together."""
+    return max(1, _BLOCK // sum(balanced(one).size for one in sizes))
+
+
 def drawn(sizes: tuple[int, ...], rows: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions drawn among values sorted by run, (rows, N): a run for each run's place, then episodes of that run."""
+    """Positions among values sorted by run, (rows, G·M): for each of G places a run, then episodes of it on M places.
+
+    Every run is as likely as any other, and as many of its episodes are drawn as it has (M is that of `balanced`).
+    """
     size = np.array(sizes)  # (G,)
     starts = np.cumsum(size) - size  # (G,)
-    group = np.repeat(np.arange(size.size), size)  # (N,)
-    drawn = group[generator.integers(group.size, size=(rows, size.size))]  # (rows, G)
-    drawn = drawn[:, group]  # (rows, N)
-    inside = (generator.random(drawn.shape) * size[drawn]).astype(np.int64)
-    return np.asarray(starts[drawn] + inside, np.int64)
+    runs, places = balanced(sizes).shape
+    run = generator.integers(runs * places, size=(rows, runs)) // places  # (rows, G)
+    luck = generator.random((rows, runs, places))
+    if len(set(sizes)) == 1:
+        inside = (luck * places).astype(np.int64)
+    else:  # so many draws as the run has episodes, each on as many places
+        turn = np.arange(places) * size[run][..., None] // places  # (rows, G, M)
+        inside = (np.take_along_axis(luck, turn, axis=2) * size[run][..., None]).astype(np.int64)
+    return np.asarray(starts[run][..., None] + inside, np.int64).reshape(rows, runs * places)
 
 
 @functools.lru_cache(maxsize=2)

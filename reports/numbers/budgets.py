@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reports.numbers.bootstrap import expanded, resampled_means
-from reports.numbers.means import Floats, mean_interval
+from reports.numbers.means import Floats, mean_interval, run_weights
 from reports.numbers.names import number, short
 from reports.numbers.sensors import in_sensors
 from reports.numbers.statistics import curve_area
@@ -93,7 +93,7 @@ def _curves(episodes: pd.DataFrame, fewest: int = 2) -> Iterator[tuple[pd.Series
 def _numbers(head: pd.Series, curve: pd.DataFrame, groups: list[object]) -> dict[str, object]:
     eps, values = curve.columns.to_numpy(np.float64), curve.to_numpy(np.float64)
     area = mean_interval(curve_area(eps, values), groups=groups)
-    eps50 = float(halving_budgets(eps, values.mean(axis=0)[None])[0])
+    eps50 = float(halving_budgets(eps, (run_weights(groups) @ values)[None])[0])
     low, high = np.nan, np.nan
     runs = len(set(groups))
     units = runs if runs > 1 else len(groups)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.numbers.means import Floats, mean_interval
+from reports.numbers.means import Floats, mean_interval, run_weights
 
 RESOLUTION = 0.05
 """Budgets this near to each other, relative to the larger, are near enough."""
@@ -41,7 +41,7 @@ def next_step(eps: Floats, values: Floats, groups: Sequence[object], *, most: in
         groups: (N,) the training run of each episode.
         most: K that must not be exceeded.
     """
-    means = values.mean(axis=0)
+    means = run_weights(groups) @ values  # (K + 1,)
     if means[0] <= 0:
         return Step(why="no half")
     is_last = len(eps) - 1 >= most

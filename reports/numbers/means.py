@@ -46,10 +46,10 @@ class Interval:
 def mean_interval(values: npt.ArrayLike, *, groups: Sequence[object] | None = None, level: float = LEVEL) -> Interval:
     """The mean of episodes with its interval, over training runs if there are several.
 
-    With `groups` (one label per value, a training run each) of two labels or more, runs are what varies: Student's t
-    with G - 1 degrees of freedom and the standard error of a mean over clusters of any sizes (Cochran 1977, Sampling
-    Techniques, on cluster sampling). Otherwise t over episodes, corrected for their skewness (Hall 1992, On the removal
-    of skewness by transformation, J. R. Stat. Soc. B 54:221), within STRETCH. One value gives no
+    With `groups` (one label per value, a training run each) of two labels or more, runs are what varies: the mean is
+    that of the runs' means, so that a run counts once however many episodes it has, and the interval is Student's t
+    over these means with G - 1 degrees of freedom. Otherwise t over episodes, corrected for their skewness (Hall 1992,
+    On the removal of skewness by transformation, J. R. Stat. Soc. B 54:221), within STRETCH. One value gives no
     interval: low and high are NaN.
 
     Raises:
@@ -76,20 +76,45 @@ def mean_intervals(
         level: coverage aimed at, between 0 and 1.
     """
     n = np.bincount(cell, minlength=cells)  # (C,)
+    owner, place, size = by_run(cell, run)
+    runs = np.bincount(owner, minlength=cells)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.bincount(cell, x, cells) / n
+        levels = np.bincount(place, x, len(owner)) / size  # (P,) the mean of each run in each cell
+        means = np.where(runs > 1, np.bincount(owner, levels, cells) / runs, np.bincount(cell, x, cells) / n)
         away = x - means[cell]  # (N,)
-        pair, place = np.unique(cell * (run.max(initial=0) + 1) + run, return_inverse=True)
-        owner = pair // (run.max(initial=0) + 1)  # (P,) the cell of each pair of cell and run
-        runs = np.bincount(owner, minlength=cells)
-        between = np.bincount(owner, np.bincount(place, away, len(pair)) ** 2, cells)
+        between = np.bincount(owner, (levels - means[owner]) ** 2, cells)
         within, cubes = (np.asarray(np.bincount(cell, away**power, cells), np.float64) for power in (2, 3))
         units = np.where(runs > 1, runs, n)
-        error = np.sqrt(np.where(runs > 1, between, within) * units / (units - 1)) / n  # (C,)
+        error = np.sqrt(np.where(runs > 1, between, within) / (units - 1) / units)  # (C,)
         skew = np.where(runs > 1, 0.0, _skewness(cubes, within, n))
         t = np.where(units > 1, stats.t.ppf((1 + level) / 2, np.maximum(units - 1, 1)), np.nan)
         low, high = (means - _corrected(u, skew / np.sqrt(n)) * error for u in (t, -t))
     return means, low, high
+
+
+def by_run(cell: Integers, run: Integers) -> tuple[Integers, Integers, Integers]:
+    """The pairs of cell and training run that occur, of P: their cells (P,), the pair of each value (N,), sizes (P,).
+
+    Args:
+        cell: (N,) from 0.
+        run: (N,) the training run, from 0.
+    """
+    several = int(run.max(initial=0)) + 1
+    pair, place, size = np.unique(cell * several + run, return_inverse=True, return_counts=True)
+    return pair // several, place, size
+
+
+def run_weights(groups: Sequence[object]) -> Floats:
+    """The weight of each episode in a mean in which every training run counts once, (N,) with sum 1."""
+    run = numbered(groups)
+    size = np.bincount(run)
+    return np.asarray(1 / (size.size * size[run]), np.float64)
+
+
+def numbered(groups: Sequence[object]) -> Integers:
+    """Labels as numbers from 0, in the order in which they come."""
+    labels = pd.Series(list(groups), dtype="object")
+    return np.asarray(pd.factorize(labels, use_na_sentinel=False)[0], np.int64)
 
 
 def checked(values: npt.ArrayLike, groups: Sequence[object] | None) -> tuple[Floats, Integers]:
@@ -100,7 +125,7 @@ def checked(values: npt.ArrayLike, groups: Sequence[object] | None) -> tuple[Flo
     labels = [0] * x.size if groups is None else list(groups)
     if len(labels) != x.size:
         raise ValueError(f"an interval of {x.size} values needs as many group labels, not {len(labels)}.")
-    return x, np.asarray(pd.factorize(pd.Series(labels, dtype="object"), use_na_sentinel=False)[0], np.int64)
+    return x, numbered(labels)
 
 
 def no_interval(method: str, n: int = 0) -> Interval:

@@ -1,6 +1,6 @@
 """Where results come from, out of the JSON beside them: programs, policies, commands, and what each cell changed."""
 
-import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,46 +10,37 @@ import pandas as pd
 
 from reports.numbers.names import number
 from reports.numbers.worst import choices
+from reports.rows.printable import cut, printable
+from reports.rows.sidecars import fit_runs, read_runs
+
+COMMAND = 4000
+"""Characters of a command line that is shown."""
+
+MOST = 500
+"""Commands, sets of versions, policy files and effects that a page lists; the JSON beside the results has them all."""
 
 
 def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
     """What the JSON files beside these results tell, as one: {"runs": [...]}; a missing file tells nothing.
 
-    A file without "runs" is one run, whoever wrote it.
-
     Raises:
-        ValueError: a file that is not such JSON.
+        ValueError: a file that is not such JSON (`sidecars.read_runs`).
+        OSError: a file cannot be read.
     """
-    told: list[Any] = []
-    for path in (path.with_suffix(".json") for path in results):
-        if path.exists():
-            try:
-                content = _object(json.loads(path.read_text("utf-8")))
-                told += [dict(run) for run in content.get("runs", [content] if content else [])]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path} is damaged ({error!r}); remove it, the results beside it are not affected."
-                ) from error
-    return {"runs": told}
-
-
-def _object(content: Any) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise TypeError("no JSON object")
-    return content
+    paths = [path.with_suffix(".json") for path in results]
+    return {"runs": [run for path in paths if path.exists() for run in read_runs(path)]}
 
 
 def runs_of(sidecar: Mapping[str, object] | None) -> list[dict[str, Any]]:
-    """The runs of a sidecar, which without "runs" is one itself; whatever has another form counts as nothing told."""
-    runs = sidecar.get("runs", [dict(sidecar)]) if sidecar else []
-    return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    """The runs of a sidecar, which without "runs" is one itself; what has another form counts as nothing told."""
+    return [run for run in fit_runs(sidecar or {}) if run]
 
 
 def commands(runs: Iterable[Mapping[str, Any]]) -> list[str]:
     """The command lines, each once, ready to be typed."""
     lines = (run.get("command") for run in runs)
     typed = (shlex.join(map(str, line)) if isinstance(line, list) else str(line or "") for line in lines)
-    return [line for line in dict.fromkeys(typed) if line]
+    return [cut(printable(line), COMMAND) for line in dict.fromkeys(typed) if line]
 
 
 def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -58,30 +49,34 @@ def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     for run in runs:
         versions = run.get("versions")
         if isinstance(versions, dict) and versions:
-            told = {str(name): str(version) for name, version in versions.items()}
-            sets += [told] if told not in sets else []
+            named = {_fit(name): _fit(version) for name, version in versions.items()}
+            sets += [named] if named not in sets else []
     return sets
 
 
 def seconds(runs: Iterable[Mapping[str, Any]]) -> float:
     """Wall time of all runs together, in seconds; 0 where none is told."""
     times = (run.get("seconds", 0) for run in runs)
-    return float(sum(time for time in times if isinstance(time, (int, float))))
+    return min(math.fsum(time for time in times if isinstance(time, (int, float)) and math.isfinite(time)), 1e12)
 
 
 def settings(runs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, list[str]]:
     """What decides an evaluation → its different values: policies, versions and the conditions common to all cells."""
-    told: dict[str, dict[str, None]] = {
-        "algorithm": dict.fromkeys(frame["algorithm"]),
-        "checkpoint": dict.fromkeys(sorted(str(sha)[:12] for sha in frame["checkpoint"].unique())),
+    values: dict[str, dict[str, None]] = {
+        "algorithm": dict.fromkeys(map(_fit, frame["algorithm"].unique())),
+        "checkpoint": dict.fromkeys(sorted(_fit(sha)[:12] for sha in frame["checkpoint"].unique())),
     }
     for run in runs:
         for group in ("versions", "conditions"):
             for name, value in (run.get(group) or {}).items():
-                told.setdefault(str(name), {})[str(value)] = None
-    suites = {" ".join(one.get("mean_returns") or ()) for one in choices(runs)}
+                values.setdefault(_fit(name), {})[_fit(value)] = None
+    suites = {_fit(" ".join(one.get("mean_returns") or ())) for one in choices(runs)}
     worst = {"worst chosen from": sorted(suites)} if suites else {}
-    return {name: list(values) for name, values in told.items()} | worst
+    return {name: list(different) for name, different in values.items()} | worst
+
+
+def _fit(value: object) -> str:
+    return cut(printable(str(value)))
 
 
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:
@@ -105,15 +100,15 @@ def _checkpoint(episodes: pd.DataFrame) -> dict[str, str]:
 
 def effects(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Per perturbed cell what differs from the untouched simulation: perturbation, factor, change; the newest run's."""
-    found: dict[tuple[str, float], dict[str, str]] = {}
+    newest: dict[tuple[str, float], dict[str, str]] = {}
     for run in runs:
         for effect in run.get("effects") or ():
-            name, factor = str(effect["perturbation"]), float(effect["factor"])
-            found[name, factor] = {"perturbation": name, "factor": number(factor), "change": _told(effect)}
-    return [found[key] for key in sorted(found)]
+            name, factor = _fit(effect["perturbation"]), float(effect["factor"])
+            newest[name, factor] = {"perturbation": name, "factor": number(factor), "change": _change(effect)}
+    return [newest[key] for key in sorted(newest)]
 
 
-def _told(effect: Mapping[str, Any]) -> str:
-    physics = [f"{name} by up to {float(most):.3g}" for name, most in (effect.get("physics") or {}).items()]
-    signals = [f"the signal {name}" for name in effect.get("signals") or ()]
-    return ", ".join([*physics, *signals]) or "nothing"
+def _change(effect: Mapping[str, Any]) -> str:
+    physics = [f"{_fit(name)} by up to {float(most):.3g}" for name, most in (effect.get("physics") or {}).items()]
+    signals = [f"the signal {_fit(name)}" for name in effect.get("signals") or ()]
+    return cut(", ".join([*physics, *signals]), COMMAND) or "nothing"

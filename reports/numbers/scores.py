@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reports.numbers.bootstrap import BOOTSTRAP_SEED, RESAMPLES, bootstrap_interval, drawn
+from reports.numbers.bootstrap import BOOTSTRAP_SEED, RESAMPLES, balanced, bootstrap_interval, drawn, rows_at_once
 from reports.numbers.means import LEVEL, Floats, Interval, checked, mean_interval, no_interval
 from reports.numbers.statistics import (
     Statistic,
@@ -74,24 +74,28 @@ def probability_of_improvement(
     """How probable it is that an episode of a scores more than one of b (see `improvement_probability`).
 
     The interval is the percentile bootstrap over training runs and their episodes, both sides resampled on their own.
-    0.5 within it means that neither is shown to be better. Where a side has no finite value all numbers are NaN.
+    Every run counts once, however many episodes it has. 0.5 within it means that neither is shown to be better. Where a
+    side has no finite value all numbers are NaN.
     """
     sides = [frame[np.isfinite(frame[value].to_numpy(np.float64))] for frame in (frame_a, frame_b)]
     if not all(len(side) for side in sides):
         return no_interval("no value on one side")
     generator = generator or np.random.default_rng(BOOTSTRAP_SEED)
-    sampled = [_resampled(side, value, resamples, generator) for side in sides]  # (R, N) and (R, M)
-    estimate = improvement_probability(*(side[value].to_numpy(np.float64) for side in sides))
-    draws = [improvement_probability(x, y) for x, y in zip(*sampled, strict=True)]
+    (x, sizes_x), (y, sizes_y) = (_by_run(side, value) for side in sides)
+    estimate = improvement_probability(x[balanced(sizes_x).ravel()], y[balanced(sizes_y).ravel()])
+    draws, block = list[float](), rows_at_once(sizes_x, sizes_y)
+    for count in (min(block, resamples - done) for done in range(0, resamples, block)):
+        sampled = [values[drawn(sizes, count, generator)] for values, sizes in ((x, sizes_x), (y, sizes_y))]
+        draws += [improvement_probability(one, other) for one, other in zip(*sampled, strict=True)]
     low, high = (float(np.quantile(draws, q)) for q in ((1 - level) / 2, (1 + level) / 2))
     n = sum(len(side) for side in sides)
     return Interval(estimate=estimate, low=low, high=high, level=level, method="percentile bootstrap", n=n)
 
 
-def _resampled(frame: pd.DataFrame, value: str, resamples: int, generator: np.random.Generator) -> Floats:
+def _by_run(frame: pd.DataFrame, value: str) -> tuple[Floats, tuple[int, ...]]:
+    """The values sorted by training run, (N,), and how many each run has."""
     x, runs = checked(frame[value].to_numpy(np.float64), frame["train_seed"].tolist())
-    sizes = tuple(np.bincount(runs).tolist())
-    return np.asarray(x[np.argsort(runs, kind="stable")][drawn(sizes, resamples, generator)])
+    return x[np.argsort(runs, kind="stable")], tuple(np.bincount(runs).tolist())
 
 
 def _runs(frame: pd.DataFrame) -> set[object]:

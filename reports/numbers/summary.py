@@ -21,6 +21,8 @@ from reports.numbers.columns import statistics_of
 from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
 from reports.numbers.provenance import runs_of
+from reports.numbers.runs import shared_runs
+from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.worst import chosen
 from reports.rows.packing import packed
 from reports.rows.results import load_packed
@@ -36,12 +38,13 @@ class Study:
     """A results table, checked, prepared and summed up at most once for all that is made of it.
 
     `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
-    stands in the JSON beside it.
+    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known.
     """
 
     frame: pd.DataFrame
     is_checked: bool = False
     about: Mapping[str, object] | None = None
+    anchors: Anchors | None = None
 
     @cached_property
     def checked(self) -> pd.DataFrame:
@@ -87,13 +90,23 @@ def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
     return results if results.about or not about else replace(results, about=about)
 
 
-def load_study(paths: Iterable[Path | str], about: Mapping[str, object] | None = None) -> Study:
+def load_study(
+    paths: Iterable[Path | str], about: Mapping[str, object] | None = None, anchors: Anchors | None = None
+) -> Study:
     """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
 
     A million rows are checked once, while they are read, and never unfold into a table of texts. `about` is what the
-    JSON files beside them tell (`provenance.read_sidecars`).
+    JSON files beside them tell (`provenance.read_sidecars`). Scores must follow from returns by the `anchors` of tasks
+    that are known, or by others.
+
+    Raises:
+        ValueError: as `load_many`, or scores on another scale than from 0 (random) to 100 (expert).
     """
-    return Study(load_packed(paths), is_checked=True, about=about)
+    given = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
+    for one in contradictions(given.checked, anchors):
+        if one.is_certain:
+            raise ValueError(f"{one.sentence}.")
+    return given
 
 
 def prepare(results: Results) -> pd.DataFrame:
@@ -116,7 +129,8 @@ def summarize(results: Results) -> pd.DataFrame:
     Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
     runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
     only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
-    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty).
+    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), and what `shared_runs`
+    says of training runs that not every condition has: common_seeds, clean_seeds and aligned.
     """
     return study(results).summary
 
@@ -133,19 +147,23 @@ def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
     seeds = np.bincount(np.unique(cell * (run.max() + 1) + run) // (run.max() + 1), minlength=cells)
     counts = {"n": n, "left_out": n - np.bincount(cell[present], minlength=cells), "seeds": seeds}
     mean, low, high = mean_intervals(value[present], cell[present], run[present], cells)
-    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(value[present], cell[present], cells)
+    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(
+        value[present], cell[present], run[present], cells
+    )
     numbers["optimality_gap"] = np.where(heads["metric"] == "score", numbers["optimality_gap"], np.nan)
     paired = present & np.isfinite(clean) & (episodes["block"] != "clean").to_numpy()
     change = _change(value[paired], clean[paired], cell[paired], run[paired], cells)
-    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells))
+    runs = shared_runs(value[present], cell[present], run[present], heads)
+    runs["aligned"] = np.where(runs["common_seeds"] == 0, mean, runs["aligned"])
+    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells), **runs)
 
 
 def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats | Integers]:
     """Points and percent against the clean episodes with the same start; percent only of a positive clean mean."""
     paired = np.bincount(cell, minlength=cells)
     change, low, high = mean_intervals(value - clean, cell, run, cells)
+    before = mean_intervals(clean, cell, run, cells)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        before = np.bincount(cell, clean, cells) / paired
         percent = np.where(before > 0, 100 * change / before, np.nan)
     return {"paired": paired, "change": change, "change_low": low, "change_high": high, "change_percent": percent}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from reports.rows.printable import shown
 from reports.rows.schema import SCHEMA
 
 MAY_MISS = ("train_seed", "return", "score")
@@ -19,6 +20,11 @@ def split(text: str) -> list[list[str]]:
     try:
         return list(reader)
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise ValueError(
+                f"row {reader.line_num - 1}: a field is longer than {csv.field_size_limit()} characters; expected a "
+                "table of results, so remove the row."
+            ) from error
         raise ValueError(
             f"row {reader.line_num - 1}: the quoting of one column is damaged ({error}); remove the row and run "
             "the evaluation again."
@@ -39,18 +45,33 @@ def convert(texts: list[str], name: str) -> pd.Series:
     dtype = SCHEMA[name]
     if dtype == "str":
         return pd.Series(texts, dtype="object")
-    number: Callable[[str], float] = float if dtype == "float64" else int
+    number: Callable[[str], float] = float if dtype == "float64" else whole
     may_miss = name in MAY_MISS and "" in texts
     try:
         values = [number(text) if text or not may_miss else None for text in texts]
     except ValueError as error:
         row = next(row for row, text in enumerate(texts, 1) if not ((may_miss and not text) or _is(number, text)))
         wanted = "a number" if number is float else "a whole number"
-        raise ValueError(f"row {row}, column {name!r}: {texts[row - 1]!r} is not {wanted}.") from error
+        raise ValueError(f"row {row}, column {name!r}: {shown(texts[row - 1])} is not {wanted}.") from error
     try:
         return pd.Series(np.array(values, "float64") if number is float else values, dtype=dtype)
     except OverflowError:
         return pd.Series(values, dtype="object")  # the check of the table tells which row does not fit into 64 bits
+
+
+def whole(text: str) -> int:
+    """A whole number, also in the form `3.0` that pandas gives a column in which another number is missing.
+
+    Raises:
+        ValueError: it is none, or a float so large that not all whole numbers of its size are floats.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer() or abs(number) > 2**53:
+            raise ValueError(f"{shown(text)} is no whole number") from None
+        return int(number)
 
 
 def _is(number: Callable[[str], float], text: str) -> bool:

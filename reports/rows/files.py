@@ -2,35 +2,75 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 Stamp = tuple[int, int, int]
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # systems without it have no such links to plant
+
 
 def replace(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, force it to the disk and rename it into place.
+    """Write `content` beside `path`, force it to the disk and rename it into place; see `replacing`. Raises OSError."""
+    with replacing(path) as part, open(part, "r+b", opener=_unlinked) as file:
+        file.write(content)
 
-    A kill at any moment leaves the old file (or none) and at worst a hidden `.<name>.<pid>.part` beside it.
-    Missing folders are made. Raises OSError.
+
+@contextlib.contextmanager
+def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
+    """A new empty file in the folder of `path` that takes its place when the block ends, and is removed if it fails.
+
+    Its name cannot be guessed and it is made only if nothing has it, so that a link planted there is never followed. A
+    link at `path` itself is replaced by the file, and what it points to stays as it is. What was written is on the disk
+    before the renaming: a kill at any moment leaves the old file (or none) and at worst a hidden one beside it.
+    Missing folders are made. For writers that open files by their name; `ending` is what they may ask for.
+    Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _new(path, ending)
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        _force(part, os.O_RDWR | NO_LINK)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     # The rename itself lives in the folder; where folders cannot be opened (Windows) the system does without.
     with contextlib.suppress(PermissionError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _force(path.parent, os.O_RDONLY)
+
+
+def link(path: Path, target: str) -> None:
+    """Make `path` a link to a folder, in place of a link or file that is there. Raises OSError."""
+    part = path.with_name(_hidden(path, ".part"))
+    try:
+        part.symlink_to(target, target_is_directory=True)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _new(path: Path, ending: str) -> Path:
+    part = path.with_name(_hidden(path, ending))
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666))
+    return part
+
+
+def _unlinked(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_LINK)
+
+
+def _hidden(path: Path, ending: str) -> str:
+    """For example `.results.csv.0f3a….part`; of a long name the beginning, since file systems bound names."""
+    return f".{path.name[:40]}.{secrets.token_hex(8)}{ending}"
+
+
+def _force(path: Path, flags: int) -> None:
+    opened = os.open(path, flags)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def stamp(path: Path) -> Stamp | None:

@@ -63,7 +63,7 @@ def _worst(cells: pd.DataFrame, *, changes: bool) -> str:
     if cells.empty:
         return NO_CELL
     cells = candidates(cells)
-    cell = cells.iloc[int(np.argmin(cells["mean"].to_numpy()))]
+    cell = cells.iloc[int(np.argmin(cells["aligned"].to_numpy()))]
     return f"{_cell(cell, bold=False, changes=changes)} at {condition_name(cell)}"
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.numbers.names import number
 from reports.numbers.summary import BLOCKS
 from reports.numbers.worst import by
+from reports.tables.robustness import count
 from reports.words import verdict
 
 MOST_ROWS = 300
@@ -75,7 +76,7 @@ def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: 
         "percent": _amount(cell["change_percent"], unit=" %"),
         "is_loss": bool(cell["change_high"] < 0),
         "is_unclear": cell["block"] != "clean" and verdict.is_unclear(cell),
-        "n": str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)",
+        "n": count(cell),
         "count": int(cell["n"]),
         "flags": cell["flags"] + (f" {cell['left_out']} without a return" if cell["left_out"] else ""),
         "mark": _mark(cell, span, clean),

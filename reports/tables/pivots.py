@@ -72,6 +72,7 @@ def _averages(episodes: pd.DataFrame, found: list[Family]) -> Iterator[tuple[Fam
 
 def _line(family: Family, average: Interval | None) -> dict[str, str]:
     cell, means = family.cells.iloc[0], family.cells["mean"].to_numpy(np.float64)
+    aligned = family.cells["aligned"].to_numpy(np.float64)
     names = list(family.axes or family.names)
     beside = f", with {point_name(family.beside)}" if family.beside and family.axes else ""
     kind = "grid" if family.axes else "sample"
@@ -89,8 +90,8 @@ def _line(family: Family, average: Interval | None) -> dict[str, str]:
     return line | {
         "mean": f"{np.nanmean(means):z.1f}{interval}",
         "CVaR 10 %": f"{float(cvar(means[np.isfinite(means)])):z.1f}",
-        "worst": _at(family, int(np.nanargmin(means))),
-        "best": _at(family, int(np.nanargmax(means))),
+        "worst": _at(family, int(np.nanargmin(aligned))),
+        "best": _at(family, int(np.nanargmax(aligned))),
     }
 
 

@@ -98,13 +98,13 @@ def _columns(
         name = (f" at {condition_name(own.iloc[0])}" if named else "") + by(own.iloc[0]) if len(own) else ""
         row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
         row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
-        row[f"{policy} n"] = _count(own.iloc[0]) if len(own) else NO_CELL
+        row[f"{policy} n"] = count(own.iloc[0]) if len(own) else NO_CELL
     return row
 
 
 def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
     present = contenders(conditions[conditions["mean"].notna()])
-    worst = present.loc[present.groupby("policy")["mean"].idxmin()]
+    worst = present.loc[present.groupby("policy")["aligned"].idxmin()]
     title = f"worst of {most(conditions)}"
     heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), NO_CELL)
     column = "perturbation" if conditions["block"].iloc[0] == "perturbation" else "attack"
@@ -129,5 +129,8 @@ def _change(cell: pd.Series) -> str:
     return f"{cell['change']:z.1f}{interval}{percent}"
 
 
-def _count(cell: pd.Series) -> str:
+def count(cell: pd.Series) -> str:
+    """For example `10`, `50 (5 seeds)`, or `20 (2 of 5 seeds)` where clean has more training runs."""
+    if cell["common_seeds"] < cell["clean_seeds"]:
+        return f"{cell['n']} ({cell['common_seeds']} of {cell['clean_seeds']} seeds)"
     return str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)"

@@ -112,7 +112,7 @@ def _unlucky(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
 
 def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
     tried = _tried(worst, told)
-    below = others[(others["mean"] < worst["mean"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
+    below = others[(others["aligned"] < worst["aligned"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
     if below.empty:
         return ""
     names = [condition_name(row) for _, row in below.iterrows()]

@@ -1,15 +1,21 @@
 """What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from reports.numbers.grids import families
 from reports.numbers.names import condition_name, listed
 from reports.numbers.pairing import repeated_cells
 from reports.numbers.provenance import runs_of
+from reports.numbers.runs import unequal_runs
+from reports.numbers.scales import contradictions
 from reports.numbers.summary import Results, Study, prepare, study, summarize
 from reports.numbers.worst import most
 from reports.rows.schema import KEY
+from reports.rows.sidecars import complaints
 from reports.words.choosing import checkpoints_of, choice_notes, records
+from reports.words.runs import fewer_runs, uneven_runs
 from reports.words.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
 
 FEW_EPISODES = 10
@@ -28,16 +34,17 @@ def notes(results: Results) -> list[str]:
 def _notes(given: Study) -> list[str]:
     episodes, summary = prepare(given), summarize(given)
     found: list[str] = []
-    repeated, runs = repeated_cells(episodes), runs_of(given.about)
+    repeated, runs, sizes = repeated_cells(episodes), runs_of(given.about), unequal_runs(episodes)
     for policy, conditions in summary.groupby("policy", sort=False):
         said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
         said += yardstick(conditions, episodes)
         said += _first(rises(conditions, episodes))
         said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
+        said += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [*found, *_unrepeatable(given.checked), *_chosen(summary)]
+    return [*found, *_unrepeatable(given.checked), *_chosen(summary), *_scales(given), *_misfits(given.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -114,6 +121,20 @@ def _unrepeatable(clean: pd.DataFrame) -> list[str]:
     if not several:
         return []
     return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+
+
+def _scales(given: Study) -> list[str]:
+    """Scores that contradict their own returns; none where the scores were left out to be comparable."""
+    return _first([f"{one.sentence}." for one in contradictions(given.checked, given.anchors)])
+
+
+def _misfits(about: Mapping[str, object] | None) -> list[str]:
+    """Parts of the JSON beside the results that have another form than anybody expects."""
+    left_out = complaints(about or {})
+    if not left_out:
+        return []
+    more = f", and {len(left_out) - 1} more such parts" if len(left_out) > 1 else ""
+    return [f"the JSON beside the results is not read in full: {left_out[0]}{more}; the rows are not affected."]
 
 
 def _chosen(summary: pd.DataFrame) -> list[str]:

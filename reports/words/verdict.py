@@ -141,7 +141,7 @@ def _groups(conditions: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _worst(cells: pd.DataFrame) -> Finding:
     running = candidates(cells)
-    worst = running.iloc[int(running["mean"].to_numpy(np.float64).argmin())]
+    worst = running.iloc[int(running["aligned"].to_numpy(np.float64).argmin())]
     budget = f"eps {number(worst['eps'])} ({worst['unit']}, {worst['norm']})" if worst["block"] == "attack" else ""
     is_fresh = worst["attack"] == WORST and len(running) == 1
     of = max(searched(cells), 1) if is_fresh else len(running)

@@ -56,6 +56,20 @@ def test_fail_under_decides_the_exit_code(limit: int, code: int, shell: Shell) -
     assert ("pgd eps 0.1: the lower end of the score's interval is" in said.err) == (code == 1)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "absent.csv", "--fail-under", "nan"),
+        ("attack", "absent", "--fail-under", "inf"),
+        ("attack", "absent", "--eps", "0.1", "--attack", "pgd", "--claim", "nan"),
+    ],
+)
+def test_limits_that_are_no_numbers_are_told_before_any_work(words: tuple[str, ...], shell: Shell) -> None:
+    said = shell(*words)
+    assert (said.code, said.out) == (2, "")
+    assert "is no finite number" in said.err
+
+
 def test_gates_decide_the_exit_code(shell: Shell) -> None:
     Path("gates.toml").write_text('max_flagged = 0\n[[gate]]\nattack = "pgd"\nmin_change = -11\n')
     assert shell("report", stored("a"), "--gates", "gates.toml").code == 0

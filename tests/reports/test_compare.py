@@ -196,3 +196,22 @@ def test_the_text_has_the_table_and_the_sentences() -> None:
 def test_the_order_of_rows_changes_nothing() -> None:
     a, b = table(episodes(A_SCORES)), table(episodes(shifted([-1.0, 1, -2, 2, -3, 3, -4, 0])))
     pd.testing.assert_frame_equal(compare(a, b).table, compare(a[::-1], b.sample(frac=1, random_state=0)).table)
+
+
+def test_a_comparison_says_which_runs_both_have() -> None:
+    runs = [episodes([50.0 + k for k in range(6)], train_seed=seed, checkpoint=str(seed) * 64) for seed in range(3)]
+    comparison = compare(table(*runs), table(*runs[1:]))
+    row = comparison.table.iloc[0]
+    assert (row["n"], row["runs"], row["runs_a"], row["runs_b"]) == (12, 2, 3, 2)
+    assert "Over the training runs that both have, 2 of 3 in A and 2 in B: clean." in sentences(comparison)
+    whole = sentences(compare(table(*runs), table(*runs)))
+    assert not any("both have" in one for one in whole)
+
+
+def test_levels_and_p_count_every_run_once() -> None:
+    """Run 0 (9 pairs) gains 1, run 1 (1 pair) loses 9: the mean difference is -4, not 0."""
+    a = table(episodes([50.0] * 9), episodes([50.0], train_seed=1, checkpoint="b" * 64))
+    b = table(episodes([51.0] * 9), episodes([41.0], train_seed=1, checkpoint="b" * 64))
+    row = compare(a, b).table.iloc[0]
+    assert (row["a"], row["b"], row["difference"]) == pytest.approx((50, 46, -4))
+    assert row["p"] == 1.0  # however signs are flipped, run 1 outweighs run 0

@@ -165,3 +165,61 @@ def test_a_mistake_in_the_file_is_one_sentence(tmp_path: Path, text: str, messag
         written(tmp_path, text)
     assert "gates.toml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_level_of_fewer_runs_than_clean_keeps_no_limit() -> None:
+    """Run 0 alone would pass; of run 1 nothing is known. The change is over the run that both have, and is kept."""
+    frame = table(
+        *(episodes([90.0, 91.0, 92.0], train_seed=seed, checkpoint=str(seed) * 64) for seed in (0, 1)),
+        episodes([89.0, 90.0, 91.0], attack="pgd", eps=0.1, checkpoint="0" * 64),
+    )
+    (failed,) = failures([Gate(chosen={"attack": "pgd"}, min_score=50)], frame)
+    assert "1 of the 2 training runs that clean has" in failed
+    assert failures([Gate(chosen={"attack": "pgd"}, min_change=-2)], frame) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "min_score = nan",
+        "min_score = inf",
+        "min_return = -inf",
+        "min_change = true",
+        f"min_score = {10**400}",
+        "max_flagged = -1",
+        "max_flagged = 1e3",
+        f"max_flagged = {2**70}",
+        "eps = nan\nmin_score = 1",
+        "factor = inf\nmin_score = 1",
+        "policy = 3\nmin_score = 1",
+        "by = [[[]]]\nmin_score = 1",
+    ],
+)
+def test_a_limit_that_nothing_or_everything_keeps_is_a_mistake(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"gates\.toml, in gate 1: .* expected"):
+        written(tmp_path, f"[[gate]]\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 5000 + "]" * 5000,
+        f"min_score = {'9' * 5000}",
+        "a." * 30000 + "a = 1",
+        "\0",
+        "gate = 1",
+        "[gate]\n",
+        "x" * (1 << 17),
+        f"[[gate]]\n{'k' * 9000} = 1",
+    ],
+)
+def test_a_hostile_file_of_gates_is_one_short_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"gates\.toml") as caught:
+        written(tmp_path, text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf")])
+def test_fail_under_is_a_finite_number(limit: float) -> None:
+    with pytest.raises(ValueError, match=r"--fail-under is .*; expected a finite number"):
+        fail_under(limit)

@@ -60,12 +60,29 @@ def test_runs_of_one_size_are_single_values() -> None:
     assert interval.method == "t over 3 runs"
 
 
-def test_runs_of_different_sizes_weigh_in_by_their_episodes() -> None:
-    """Sums of deviations from the mean 4: run a (0, 2, 4) gives -6, run b (10) gives +6; √(2/1 · 72) / 4."""
+def test_a_run_counts_once_however_many_episodes_it_has() -> None:
+    """Run a (0, 2, 4) has mean 2, run b (10) mean 10: 6 ± 12.706205 · 4, as of the two numbers 2 and 10."""
     interval = mean_interval([0.0, 2.0, 4.0, 10.0], groups=["a", "a", "a", "b"])
-    half = 12.706205 * math.sqrt(2 * 72) / 4
-    assert interval.estimate == 4.0
-    assert (interval.low, interval.high) == pytest.approx((4 - half, 4 + half))
+    half = 12.706205 * 4
+    assert interval.estimate == 6.0
+    assert (interval.low, interval.high) == pytest.approx((6 - half, 6 + half))
+    assert (means.run_weights(["a", "a", "a", "b"]) == [1 / 6, 1 / 6, 1 / 6, 1 / 2]).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9), min_size=2, max_size=6))
+def test_runs_are_the_students_t_of_their_means(runs: list[list[float]]) -> None:
+    """Against scipy's interval of the runs' means, whatever the sizes of the runs."""
+    interval = mean_interval(
+        [value for run in runs for value in run], groups=[k for k, run in enumerate(runs) for _ in run]
+    )
+    levels = [float(np.mean(run)) for run in runs]
+    error = float(np.std(levels, ddof=1)) / math.sqrt(len(levels))
+    expected = (
+        stats.t.interval(0.95, len(levels) - 1, np.mean(levels), error) if error > 1e-9 else [np.mean(levels)] * 2
+    )
+    assert interval.estimate == pytest.approx(float(np.mean(levels)), abs=1e-9)
+    assert (interval.low, interval.high) == pytest.approx(tuple(map(float, expected)), rel=1e-6, abs=1e-6)
 
 
 def test_few_or_equal_values() -> None:
@@ -113,7 +130,7 @@ def test_the_statistics_of_all_cells_are_each_cells_own() -> None:
     generator = np.random.default_rng(0)
     cell = np.concatenate([np.repeat(np.arange(30), np.arange(30)), [31]])  # cells of 0 to 29 values, and one of one
     x = generator.normal(60, 40, len(cell))
-    found = pd.DataFrame(statistics_of(x, cell, 32))
+    found = pd.DataFrame(statistics_of(x, cell, np.zeros(len(x), np.int64), 32))
     for c in (*range(1, 30), 31):
         own = x[cell == c]
         for name in ("median", "iqm", "cvar", "optimality_gap"):
@@ -121,6 +138,27 @@ def test_the_statistics_of_all_cells_are_each_cells_own() -> None:
         spread = float(np.std(own, ddof=1)) if len(own) > 1 else math.nan
         assert found.loc[c, "std"] == pytest.approx(spread, rel=1e-12, nan_ok=True)
     assert found.loc[[0, 30]].isna().all(axis=None)
+
+
+def test_the_statistics_of_runs_of_one_size_are_those_of_their_episodes() -> None:
+    x = np.random.default_rng(0).normal(60, 40, 24)
+    found = statistics_of(x, np.zeros(24, np.int64), np.arange(24) % 3, 1)
+    for name in ("median", "iqm", "cvar", "optimality_gap"):
+        assert found[name][0] == pytest.approx(float(getattr(statistics, name)(x)), rel=1e-12)
+
+
+def test_the_statistics_of_unequal_runs_are_those_of_runs_whose_episodes_are_repeated() -> None:
+    """Runs of 12, 4 and 3 episodes weigh as if the second had each of its episodes three times, the third four."""
+    sizes = np.array([12, 4, 3])
+    run, x = np.repeat(np.arange(3), sizes), np.random.default_rng(0).normal(60, 40, 19)
+    found = statistics_of(x, np.zeros(19, np.int64), run, 1)
+    even = np.repeat(x, 12 // sizes[run])  # 36 values, each run twelve
+    assert found["median"][0] == pytest.approx(float(np.median(even)))
+    assert found["optimality_gap"][0] == pytest.approx(float(statistics.optimality_gap(even)))
+    assert found["std"][0] == pytest.approx(float(even.std() * math.sqrt(19 / 18)))  # over N - 1 of the 19 episodes
+    weighed = np.sort(np.repeat(even, 19))  # 19 · 36 parts: whole numbers of them are cut off at N / 4 = 4 and N / 10
+    assert found["iqm"][0] == pytest.approx(float(weighed[4 * 36 : -4 * 36].mean()))
+    assert found["cvar"][0] == pytest.approx(float(statistics.cvar(weighed)))
 
 
 def covered(shape: str, runs: int, each: int, apart: float) -> float:
@@ -134,6 +172,17 @@ def covered(shape: str, runs: int, each: int, apart: float) -> float:
 @pytest.mark.parametrize("runs", [3, 5, 10])
 def test_intervals_over_runs_hold_the_truth_in_95_of_100_studies(shape: str, runs: int, apart: float) -> None:
     assert 0.94 <= covered(shape, runs, 10, apart) <= 0.96
+
+
+@pytest.mark.parametrize("shape", ["normal", "falls 30 %"])
+@pytest.mark.parametrize("apart", [0.5, 1.0])
+@pytest.mark.parametrize("sizes", [(50, 10, 10), (100, 10, 10, 10, 10)])
+def test_intervals_over_runs_of_unequal_sizes_hold_the_truth_as_often(
+    shape: str, apart: float, sizes: tuple[int, ...]
+) -> None:
+    x, run = coverage.unequal(shape, sizes, apart, 4000, np.random.default_rng(0))
+    low, high = coverage.of_runs(x, run)
+    assert 0.94 <= float(np.mean((low <= 0) & (high >= 0))) <= 0.96
 
 
 @pytest.mark.parametrize(("shape", "each"), [("normal", 10), ("normal", 50), ("skewed", 50), ("falls 10 %", 50)])

@@ -1,11 +1,13 @@
 """Where results come from, as the JSON beside them tells it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from reports.numbers import provenance
+from reports.rows.sidecars import complaints
 from tests.reports.study import SIDECAR
 
 RUNS = provenance.runs_of(SIDECAR)
@@ -48,6 +50,68 @@ def test_a_sidecar_of_another_form_tells_nothing(sidecar: dict[str, object] | No
     assert (runs, provenance.commands(runs), provenance.effects(runs)) == ([], [], [])
 
 
+EFFECT = {"perturbation": "mass", "factor": 1.5}
+CHOICE = {
+    "checkpoint": "a",
+    "task": "t",
+    "eps": 0.1,
+    "unit": "raw",
+    "norm": "linf",
+    "perturbation": "none",
+    "factor": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "place"),
+    [
+        (1, r"runs\[0\] is 1, expected an object"),
+        ({"command": 3}, r"runs\[0\]\.command is 3, expected a text"),
+        ({"command": [[]]}, r"command\[0\] is \[\], expected a text or a number"),
+        ({"versions": ["0.1"]}, r"versions is \['0\.1'\], expected an object"),
+        ({"conditions": {"unit": {}}}, r"conditions\.'unit' is {}"),
+        ({"seconds": "long"}, "seconds is 'long', expected a finite number"),
+        ({"seconds": 10**400}, "seconds is .*, expected a finite number"),
+        ({"seconds": float("nan")}, "seconds is nan, expected a finite number"),
+        ({"effects": {}}, "effects is {}, expected a list"),
+        ({"effects": [{"factor": 1.0}]}, r"effects\[0\] has no perturbation"),
+        ({"effects": [EFFECT | {"factor": "x"}]}, r"effects\[0\]\.factor is 'x'"),
+        ({"effects": [EFFECT | {"physics": {"body_mass": None}}]}, r"physics\.'body_mass' is None"),
+        ({"effects": [EFFECT | {"signals": "latency"}]}, "signals is 'latency', expected a list"),
+        ({"worst": [CHOICE]}, r"worst\[0\] has no attack"),
+        ({"worst": [CHOICE | {"attack": "pgd", "margin": [1.0]}]}, r"margin is \[1\.0\], expected a list of 3"),
+        ({"worst": [CHOICE | {"attack": "pgd", "eps": True}]}, "eps is True"),
+        ({"critics": {"a.safetensors": {}}}, r"critics\.'a\.safetensors' has no sha256"),
+    ],
+)
+def test_a_part_of_another_form_is_left_out_and_said_to_be(run: object, place: str) -> None:
+    (sentence,) = complaints({"runs": [run, {"seconds": 2.0}]})
+    assert re.search(place, sentence)
+    *before, last = provenance.runs_of({"runs": [run, {"seconds": 2.0}]})
+    assert last == {"seconds": 2.0}
+    assert provenance.seconds(before) == 0
+    assert (provenance.commands(before), provenance.version_sets(before), provenance.effects(before)) == ([], [], [])
+
+
+def test_a_good_part_stays_beside_one_of_another_form() -> None:
+    run = {"effects": [EFFECT, {"factor": 1.0}], "seconds": "long", "command": "x"}
+    assert provenance.runs_of({"runs": [run]}) == [{"effects": [EFFECT], "command": "x"}]
+    assert complaints(SIDECAR) == []
+
+
+def test_what_nobody_reads_may_have_any_form() -> None:
+    run = {"mine": [[[1]]], "claim": None, "effects": None}
+    assert provenance.runs_of({"runs": [run]}) == [{"mine": [[[1]]]}]
+    assert complaints({"runs": [run]}) == []
+
+
+def test_what_a_sidecar_says_is_shown_without_control_characters() -> None:
+    run = {"command": ["a\x1b[2J"], "versions": {"m\u202e": "1"}, "effects": [EFFECT | {"signals": ["\x07"]}]}
+    assert provenance.commands([run]) == [r"'a\x1b[2J'"]
+    assert provenance.version_sets([run]) == [{r"m\u202e": "1"}]
+    assert provenance.effects([run])[0]["change"] == r"the signal \x07"
+
+
 def test_the_sidecars_of_several_files_are_one(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"runs": [RUNS[0]]}))
     (tmp_path / "b.json").write_text(json.dumps({"runs": [RUNS[1]]}))
@@ -58,7 +122,10 @@ def test_the_sidecars_of_several_files_are_one(tmp_path: Path) -> None:
     assert provenance.read_sidecars([tmp_path / "foreign.csv"]) == {"runs": [{"command": "python evaluate.py"}]}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"runs": [1]}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"runs": [1]}', '{"seconds": NaN}', "[" * 100_000, '{"a": ' * 40 + "1" + "}" * 40, "9" * 5000],
+)
 def test_a_damaged_sidecar_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=r"a\.json is damaged"):

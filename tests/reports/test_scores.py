@@ -106,6 +106,12 @@ def test_the_probability_of_improvement_has_an_interval() -> None:
     assert math.isnan(probability_of_improvement(lost, low).estimate)
 
 
+def test_the_probability_of_improvement_counts_every_run_once() -> None:
+    """Three episodes of run 0 lose, the only one of run 1 wins: one half, not one quarter."""
+    a = table(episodes([1.0, 2.0, 3.0]), episodes([9.0], train_seed=1))
+    assert probability_of_improvement(a, table(episodes([5.0, 5.0], algorithm="combo"))).estimate == 0.5
+
+
 def test_a_seed_repeats_an_interval_and_another_does_not() -> None:
     first = bootstrap_interval(TEN, generator=np.random.default_rng(3))
     assert first == bootstrap_interval(TEN, generator=np.random.default_rng(3))
@@ -169,13 +175,36 @@ def test_the_runs_of_a_resample_are_drawn_whole() -> None:
     assert interval.method == "bootstrap over 2 runs and their episodes"
 
 
-def test_unequal_runs_weigh_in_by_their_episodes() -> None:
-    """Run sizes 1 and 9: a resample draws the large run nine times in ten, as its share of the estimate is."""
+def test_runs_are_drawn_alike_whatever_their_sizes() -> None:
+    """Run sizes 1 and 9: a resample draws either run every second time, and on as many of its places."""
     drawn = bootstrap.drawn((1, 9), 20000, np.random.default_rng(0))
-    assert drawn.shape == (20000, 10)
-    assert drawn.min() == 0
-    assert drawn.max() == 9
-    assert float((drawn == 0).mean()) == pytest.approx(0.1, abs=0.01)
+    assert drawn.shape == (20000, 18)
+    assert (drawn.min(), drawn.max()) == (0, 9)
+    assert float((drawn == 0).mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_episode_is_drawn_as_often_as_there_are_episodes() -> None:
+    """Of a run of three beside one of six, three are drawn, each on two of the six places: its spread is kept."""
+    assert bootstrap.balanced((3, 6)).tolist() == [[0, 0, 1, 1, 2, 2], [3, 4, 5, 6, 7, 8]]
+    drawn = bootstrap.drawn((3, 6), 500, np.random.default_rng(0)).reshape(500, 2, 6)
+    small = drawn[drawn.max(axis=2) < 3].reshape(-1, 3, 2)
+    assert len(small) > 300
+    assert (small[..., 0] == small[..., 1]).all()
+
+
+def test_a_bootstrapped_mean_counts_every_run_once() -> None:
+    """Runs (0, 2, 4) and (10): 2 and 10 have mean 6, and no resample of whole runs lies beyond them."""
+    interval = bootstrap_interval([0.0, 2.0, 4.0, 10.0], groups=["a", "a", "a", "b"])
+    assert interval.estimate == 6.0
+    assert 0 <= interval.low < 6 < interval.high <= 10
+
+
+def test_repeating_the_episodes_of_runs_is_bounded() -> None:
+    """Sizes without a common divisor: 97 · 89 places would be 8633, twenty times the largest are 1940."""
+    places = bootstrap.balanced((97, 89))
+    assert places.shape == (2, 20 * 97)
+    counts = np.bincount(places[1])[97:]
+    assert set(counts.tolist()) <= {21, 22}
 
 
 def test_the_order_of_the_groups_labels_does_not_matter() -> None:

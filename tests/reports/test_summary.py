@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+import reports
 from reports.numbers.summary import prepare, summarize
 from tests.reports.rows import episodes, row, table
 
@@ -172,3 +173,48 @@ def test_flags_are_counted_by_name() -> None:
 def test_no_episodes_is_an_error() -> None:
     with pytest.raises(ValueError, match="no episodes to report"):
         summarize(table([row()]).iloc[:0])
+
+
+def of_runs(levels: dict[int, float], n: int = 10, **changes: object) -> list[dict[str, object]]:
+    """Episodes of training runs, each about its level."""
+    return [
+        one
+        for seed, level in levels.items()
+        for one in episodes([level + k % 3 for k in range(n)], train_seed=seed, checkpoint=f"{seed}" * 64, **changes)
+    ]
+
+
+def test_levels_of_other_runs_are_compared_over_common_ones() -> None:
+    """Run 2 is bad. fgsm, measured there alone, costs 5; pgd costs 20 everywhere, and is what hurts most."""
+    frame = table(
+        of_runs({0: 80.0, 1: 70.0, 2: 30.0}),
+        of_runs({2: 25.0}, attack="fgsm", eps=0.1),
+        of_runs({0: 60.0, 1: 50.0, 2: 10.0}, attack="pgd", eps=0.1),
+    )
+    summary = summarize(frame)
+    fgsm, pgd = only(summary, attack="fgsm"), only(summary, attack="pgd")
+    assert fgsm["mean"] < pgd["mean"]
+    assert (fgsm["common_seeds"], fgsm["clean_seeds"], fgsm["change"]) == (1, 3, -5.0)
+    assert fgsm["aligned"] == pytest.approx(only(summary, block="clean")["mean"] - 5)
+    assert pgd["aligned"] == pytest.approx(pgd["mean"])
+    (worst,) = [line for line in reports.markdown(frame).splitlines() if "worst of 2" in line]
+    assert "at pgd eps 0.1" in worst
+    assert "10 (1 of 3 seeds)" in reports.markdown(frame)
+    assert any("fgsm eps 0.1 has 1 of the 3 training runs that clean has" in note for note in reports.notes(frame))
+
+
+def test_runs_without_a_clean_one_are_compared_as_they_are() -> None:
+    frame = table(of_runs({0: 80.0}), of_runs({1: 20.0}, attack="fgsm", eps=0.1))
+    fgsm = only(summarize(frame), attack="fgsm")
+    assert (fgsm["common_seeds"], fgsm["clean_seeds"], fgsm["aligned"]) == (0, 1, fgsm["mean"])
+    without = summarize(table(of_runs({1: 20.0, 2: 30.0}, attack="fgsm", eps=0.1)))
+    assert without[["common_seeds", "clean_seeds"]].to_numpy().tolist() == [[2, 2]]
+
+
+def test_runs_with_more_episodes_are_said_to_count_once() -> None:
+    frame = table(of_runs({0: 80.0}, n=12), of_runs({1: 20.0}, n=10))
+    assert only(summarize(frame), block="clean")["mean"] == pytest.approx((81 + 20.9) / 2)
+    assert any(
+        "training runs have 10 to 12 episodes in clean: every run counts once" in n for n in reports.notes(frame)
+    )
+    assert not any("counts once" in n for n in reports.notes(table(of_runs({0: 80.0, 1: 20.0}))))

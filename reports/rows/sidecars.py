@@ -1,0 +1,223 @@
+"""The JSON beside results: read within bounds, and each part of it checked before anything believes it.
+
+A file that is no list of runs is refused. A part of a run that has another form than expected counts as absent, and
+`complaints` says so: the results beside it are worth a report. Names that are not listed here may say what they like.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reports.rows.damaged import READING, reason
+from reports.rows.printable import shown
+
+LARGEST = 1 << 24
+"""Bytes of a file that is read."""
+
+DEEPEST = 32
+"""Lists and objects within each other."""
+
+Check = Callable[[object, str], None]
+"""Raises ValueError, naming the place, where a value has another form."""
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """The runs that a file tells of, as they stand there; one without "runs" is one run, and an empty object none.
+
+    Raises:
+        ValueError: the file is no such JSON, too large or nested too deeply; the sentence names it.
+        OSError: it cannot be read.
+    """
+    way = "remove it, the results beside it are not affected"
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has more than {LARGEST >> 20} MiB, too many for what stands beside results; {way}.")
+    try:
+        content = json.loads(path.read_text("utf-8"), parse_constant=_no_number)
+        if not isinstance(content, dict):
+            _refuse("its content", content, "an object")
+        _check_depth(content)
+        runs = content.get("runs", [content] if content else [])
+        _list_of(_record({}))(runs, "runs")
+    except READING as error:
+        raise ValueError(f"{path} is damaged ({reason(error)}); {way}.") from error
+    return [dict(run) for run in runs]
+
+
+def fit_runs(content: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The runs of a sidecar without the parts that have another form."""
+    return [run for run, _ in _fitted(content)]
+
+
+def complaints(content: Mapping[str, object]) -> list[str]:
+    """What `fit_runs` leaves out and why, for example `runs[0].seconds is 'long', expected a finite number`."""
+    return [sentence for _, sentences in _fitted(content) for sentence in sentences]
+
+
+def _fitted(content: Mapping[str, object]) -> list[tuple[dict[str, Any], list[str]]]:
+    runs = content.get("runs", [dict(content)] if content else [])
+    if not isinstance(runs, list):
+        return [({}, [f"runs is {shown(runs)}, expected a list"])]
+    pairs = []
+    for number, run in enumerate(runs):
+        place = f"runs[{number}]"
+        if isinstance(run, Mapping):
+            pairs.append(_without_misfits(run, place))
+        else:
+            pairs.append(({}, [f"{place} is {shown(run)}, expected an object"]))
+    return [(run, sentences) for run, sentences in pairs if run or sentences]
+
+
+def _without_misfits(run: Mapping[str, Any], place: str) -> tuple[dict[str, Any], list[str]]:
+    fit, sentences = {name: part for name, part in run.items() if name not in RUN}, list[str]()
+    for name, check in RUN.items():
+        if run.get(name) is None:
+            continue
+        whole = run[name]
+        if name in EACH and isinstance(whole, list):
+            fit[name] = [
+                part
+                for number, part in enumerate(whole)
+                if _fits(EACH[name], part, f"{place}.{name}[{number}]", sentences)
+            ]
+        elif _fits(check, whole, f"{place}.{name}", sentences):
+            fit[name] = whole
+    return {name: fit[name] for name in run if name in fit}, sentences
+
+
+def _fits(check: Check, part: object, place: str, sentences: list[str]) -> bool:
+    try:
+        check(part, place)
+    except ValueError as error:
+        sentences.append(str(error))
+        return False
+    return True
+
+
+def _check_depth(content: object) -> None:
+    """Raise ValueError for more than DEEPEST levels, without going down by recursion."""
+    level: list[object] = [content]
+    for _ in range(DEEPEST):
+        held = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
+        level = [part for parts in held for part in parts]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _refuse(place: str, value: object, expected: str) -> NoReturn:
+    raise ValueError(f"{place} is {shown(value)}, expected {expected}")
+
+
+def _text(value: object, place: str) -> None:
+    if not isinstance(value, str):
+        _refuse(place, value, "a text")
+
+
+def _number(value: object, place: str) -> None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool)
+    if not fits or not _is_finite(value):
+        _refuse(place, value, "a finite number")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _scalar(value: object, place: str) -> None:
+    if isinstance(value, Mapping | list):
+        _refuse(place, value, "a text or a number")
+
+
+def _line(value: object, place: str) -> None:
+    """A command, as one text or as its words."""
+    if isinstance(value, list):
+        _list_of(_scalar)(value, place)
+    else:
+        _text(value, place)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value, place: None if value is None else check(value, place)
+
+
+def _list_of(check: Check, length: int | None = None) -> Check:
+    def fits(value: object, place: str) -> None:
+        if not isinstance(value, list) or (length is not None and len(value) != length):
+            _refuse(place, value, "a list" if length is None else f"a list of {length}")
+        for number, part in enumerate(value):
+            check(part, f"{place}[{number}]")
+
+    return fits
+
+
+def _mapping_to(check: Check) -> Check:
+    def fits(value: object, place: str) -> None:
+        if not isinstance(value, Mapping):
+            _refuse(place, value, "an object")
+        for name, part in value.items():
+            check(part, f"{place}.{shown(name)}")
+
+    return fits
+
+
+def _record(form: Mapping[str, Check], needed: tuple[str, ...] = ()) -> Check:
+    """An object whose listed names have these forms; None is as good as an absent name, unless it is needed."""
+
+    def fits(value: object, place: str) -> None:
+        if not isinstance(value, Mapping):
+            _refuse(place, value, "an object")
+        for name in needed:
+            if value.get(name) is None:
+                raise ValueError(f"{place} has no {name}")
+        for name, check in form.items():
+            if value.get(name) is not None:
+                check(value[name], f"{place}.{name}")
+
+    return fits
+
+
+EFFECT = {
+    "perturbation": _text,
+    "factor": _number,
+    "physics": _mapping_to(_number),
+    "signals": _list_of(_text),
+}
+
+CHOICE = {
+    **dict.fromkeys(("checkpoint", "task", "unit", "norm", "perturbation", "attack", "runner_up"), _text),
+    **dict.fromkeys(("eps", "factor", "seed", "episodes"), _number),
+    "mean_returns": _mapping_to(_or_none(_number)),
+    "margin": _list_of(_or_none(_number), 3),
+    "passed_over": _list_of(_text),
+}
+"""How an attack was chosen as the worst of a cell."""
+
+CHOSEN = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor", "attack")
+
+EACH: dict[str, Check] = {
+    "effects": _record(EFFECT, ("perturbation", "factor")),
+    "worst": _record(CHOICE, CHOSEN),
+}
+"""Lists of which a part of another form is left out alone."""
+
+RUN: dict[str, Check] = {
+    "command": _line,
+    "versions": _mapping_to(_scalar),
+    "conditions": _mapping_to(_or_none(_scalar)),
+    "checkpoint": _text,
+    "seconds": _number,
+    "claim": _number,
+    "effects": _list_of(_scalar),  # see EACH
+    "worst": _list_of(_scalar),
+    "critics": _mapping_to(_record({"sha256": _text}, ("sha256",))),
+}
+"""What one run may say, as far as somebody reads it."""
