@@ -67,7 +67,7 @@ def compare_results(
     """Compare B with A over the episodes that start from the same state in both.
 
     Where both tables hold one policy only, whatever it is called, these two are compared; else equal algorithm and
-    dataset. A pair agrees in eval_seed and episode and, with several training runs, in train_seed. The interval is
+    dataset. A pair agrees in eval_seed and, with several training runs, in train_seed. The interval is
     that of `paired_difference`, p is from a two-sided sign-flip permutation test of the mean difference (Fisher 1935;
     episodes are flipped, so training runs count as given, and their spread is in the interval), p_holm is corrected
     for all common conditions (Holm 1979). A loss needs both: p_holm below .05 and an interval below 0.
@@ -155,7 +155,7 @@ def _distinct(episodes: pd.DataFrame) -> pd.DataFrame:
 
 def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object]:
     interval = paired_difference(b, a, value="value")
-    key = ["eval_seed", "episode"] if interval.n and _alone(a, b) else ["train_seed", "eval_seed", "episode"]
+    key = ["eval_seed"] if interval.n and _alone(a, b) else ["train_seed", "eval_seed"]
     pairs = a.merge(b, on=key, suffixes=("_a", "_b"))
     known = pairs[np.isfinite(pairs["value_a"]) & np.isfinite(pairs["value_b"])]
     difference = (known["value_b"] - known["value_a"]).to_numpy(np.float64)

@@ -7,7 +7,8 @@ import pandas as pd
 NOISE = "random"
 """The attack that every search is measured by."""
 
-_ON_SENSORS = re.compile(r"(?!adversary:)(?P<name>[^()@]+(\(.*\))?)@(?P<sensors>[^()@]+)", re.DOTALL)
+_MARK = r"(#[0-9a-z+]+)?"  # which content of a file, where there have been several (`marked`)
+_ON_SENSORS = re.compile(rf"(?!adversary:)(?P<name>[^()@]+(\(.*\))?{_MARK})@(?P<sensors>[^()@]+)", re.DOTALL)
 
 
 def parted(attack: str) -> tuple[str, str]:
@@ -18,7 +19,13 @@ def parted(attack: str) -> tuple[str, str]:
 
 def is_oracle(attack: str) -> bool:
     """Whether the attack is the oracle, which looks into the simulator."""
-    return re.fullmatch(r"oracle(\(.*\))?", parted(attack)[0], re.DOTALL) is not None
+    return re.fullmatch(rf"oracle(\(.*\))?{_MARK}", parted(attack)[0], re.DOTALL) is not None
+
+
+def marked(attack: str, which: str) -> str:
+    """The attack, or any name, with a mark behind it that says which of several it is, in front of its sensors."""
+    name, sensors = parted(attack)
+    return f"{name}#{which}" + (f"@{sensors}" if sensors else "")
 
 
 def names_of(attacks: pd.Series) -> pd.Series:

@@ -3,28 +3,25 @@
 import numpy as np
 import pandas as pd
 
+from reports.numbers.labels import labelled, policies
 from reports.numbers.means import Integers
 from reports.numbers.worst import WORST
-from reports.rows.packing import Marks, contains
-from reports.rows.schema import KEY
+from reports.rows.identity import measured
 
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
 CELL = ["policy", "metric", *CONDITION]
-PAIR = ["policy", "train_seed", "eval_seed", "episode"]
+PAIR = ["policy", "train_seed", "eval_seed"]
 """Episodes that agree in these start from the same state, so their difference is the condition's doing."""
-
-IN_UNITS = "sensor-"
-"""Perturbations of this name are measured in the same unit as eps."""
 
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
 
 def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
-    """What `prepare` returns, of a packed table; raises ValueError where it has no rows."""
+    """What `prepare` returns, of a packed table with every episode once; raises ValueError where it has no rows."""
     if episodes.empty:
         raise ValueError("there are no episodes to report; run an evaluation first.")
-    episodes = _once(episodes)
-    episodes = episodes.assign(policy=_labels(episodes), block=_blocks(episodes))
+    episodes = labelled(measured(episodes))
+    episodes = episodes.assign(policy=policies(episodes), block=_blocks(episodes))
     unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
     raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
     value = episodes["score"].where(~raw, episodes["return"])
@@ -35,41 +32,6 @@ def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
     untouched = (episodes["block"] == "clean").to_numpy()
     clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
     return episodes.assign(start=start, clean=clean[start])
-
-
-def _once(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Without units where nothing is measured in one, and without the repetitions that this leaves."""
-    measured = (episodes["attack"] != "none").to_numpy() | contains(episodes["perturbation"], IN_UNITS)
-    budgets = episodes.loc[~measured, ["unit", "norm"]].drop_duplicates()
-    episodes = episodes.assign(**{name: _kept(episodes[name], measured) for name in ("unit", "norm")})
-    return episodes.drop_duplicates(list(KEY)) if len(budgets) > 1 else episodes
-
-
-def _kept(column: pd.Series, there: Marks) -> pd.Series:
-    """A packed column without its text where this is not marked."""
-    if "" not in column.cat.categories:
-        column = column.cat.add_categories("")
-    return column.where(there, "").cat.set_categories(sorted({*column[there].unique(), ""}))
-
-
-def _labels(episodes: pd.DataFrame) -> pd.Series:
-    """What a policy is called: its algorithm, and as much more as is needed to tell the policies apart.
-
-    Two checkpoints that claim one training seed, or have none, are not known to be two runs of one recipe: they are
-    policies of their own.
-    """
-    names = ["algorithm", "dataset", "task", "checkpoint", "train_seed"]
-    code = episodes.groupby(names, sort=False, dropna=False, observed=True).ngroup().to_numpy()
-    kinds = episodes[names].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
-    kinds = kinds.astype(dict.fromkeys(names[:-1], object))
-    label = kinds["algorithm"]
-    for name in ("dataset", "task"):
-        if kinds[name].nunique() > 1:
-            label = label + ", " + kinds[name].where(kinds[name] != "", f"no {name}")
-    known = kinds.groupby(label)
-    apart = known["checkpoint"].transform("nunique") > known["train_seed"].transform("nunique").clip(lower=1)
-    label = label.where(~apart, label + " " + kinds["checkpoint"].str[:8])
-    return pd.Series(pd.Categorical(label).take(code), index=episodes.index)
 
 
 def _blocks(episodes: pd.DataFrame) -> pd.Series:

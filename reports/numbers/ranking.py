@@ -25,7 +25,7 @@ def _leaders(given: Study) -> set[int]:
     if summary["policy"].nunique() < 2:
         return found
     rivals = _rivals(episodes, summary)
-    seeds = ["eval_seed", "episode"]
+    seeds = ["eval_seed"]
     alone = {cell for cell in summary.index[summary["seeds"] == 1].tolist()}
     pairs = [(best, other) for best, others in rivals for other in others]
     worse: dict[tuple[int, int], bool] = {}

@@ -38,7 +38,7 @@ __all__ = [
 def paired_difference(
     frame_a: pd.DataFrame, frame_b: pd.DataFrame, *, value: str = "score", level: float = LEVEL
 ) -> Interval:
-    """Mean of a - b with its `mean_interval` over the episodes both hold: equal train_seed, eval_seed and episode.
+    """Mean of a - b with its `mean_interval` over the episodes both hold: equal train_seed and eval_seed.
 
     Where each table holds one training run only, its seed need not agree (two algorithms are compared on the same
     episodes). Episodes without a finite value on either side are left out; `n` counts what is left. Without a
@@ -49,7 +49,7 @@ def paired_difference(
     """
     seeds = {*_runs(frame_a), *_runs(frame_b)}
     alone = len(_runs(frame_a)) <= 1 and len(_runs(frame_b)) <= 1
-    key = ["eval_seed", "episode"] if alone and len(seeds) > 1 else ["train_seed", "eval_seed", "episode"]
+    key = ["eval_seed"] if alone and len(seeds) > 1 else ["train_seed", "eval_seed"]
     for frame in (frame_a, frame_b):
         if frame.duplicated(key).any():
             raise ValueError("an episode occurs twice on one side of a comparison; select one condition per side.")

@@ -24,6 +24,7 @@ from reports.numbers.provenance import runs_of
 from reports.numbers.runs import shared_runs
 from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.worst import chosen
+from reports.rows.identity import Repeats, once
 from reports.rows.packing import packed
 from reports.rows.results import load_packed
 from reports.rows.schema import check
@@ -52,9 +53,18 @@ class Study:
         return self.frame if self.is_checked else packed(check(self.frame))
 
     @cached_property
+    def _unique(self) -> tuple[pd.DataFrame, Repeats]:
+        return once(self.checked)
+
+    @property
+    def repeats(self) -> Repeats:
+        """How many rows were left out because others are of the same episodes; raises ValueError as `check` does."""
+        return self._unique[1]
+
+    @cached_property
     def episodes(self) -> pd.DataFrame:
         """What `prepare` returns."""
-        return prepared(self.checked)
+        return prepared(self._unique[0])
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -113,9 +123,9 @@ def prepare(results: Results) -> pd.DataFrame:
     """The checked episodes in a fixed order, with columns policy, metric, block, value, cell, start and clean.
 
     `value` is the normalized score, or the raw return for a policy with an episode that has a return but no score
-    (`metric` says which). Where nothing is measured in a unit there is none: a clean episode evaluated beside two
-    budgets counts once. `cell` is the row of `summarize`; episodes of one `start` begin in one state with one policy,
-    and `clean` is the value of the clean one. The order of the given rows changes nothing.
+    (`metric` says which). Every episode counts once (`reports.rows.identity`), and where nothing is measured in a unit
+    there is none. `cell` is the row of `summarize`; episodes of one `start` begin in one state with one policy, and
+    `clean` is the value of the clean one. The order of the given rows changes nothing.
 
     Raises:
         ValueError: as `check`, or there are no rows.

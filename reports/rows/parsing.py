@@ -8,7 +8,10 @@ import pandas as pd
 from reports.rows import bulk
 from reports.rows.fields import convert, split
 from reports.rows.packing import packed, unpacked
-from reports.rows.schema import SCHEMA, check, check_names, check_rows
+from reports.rows.schema import OPTIONAL, SCHEMA, check, check_names, check_rows
+
+ALWAYS = tuple(name for name in SCHEMA if name not in OPTIONAL)
+"""The columns of every file."""
 
 
 def parse(content: bytes, path: Path) -> pd.DataFrame:
@@ -34,12 +37,17 @@ def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: {error}") from error
 
 
-def header(names: Sequence[str] = tuple(SCHEMA)) -> bytes:
+def header(names: Sequence[str] = ALWAYS) -> bytes:
     """The first line of a file."""
     return (",".join(names) + "\n").encode()
 
 
-def lines(frame: pd.DataFrame, names: Sequence[str] = tuple(SCHEMA)) -> bytes:
+def columns_of(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that a file of these rows needs, in order: without optional ones that are empty in every row."""
+    return tuple(name for name in SCHEMA if name not in OPTIONAL or (frame[name] != "").any())
+
+
+def lines(frame: pd.DataFrame, names: Sequence[str] = ALWAYS) -> bytes:
     """The rows of a checked table, with the columns in this order."""
     # pandas writes repr(float64): the shortest text that reads back as the same 64 bits.
     return frame[list(names)].to_csv(index=False, header=False, lineterminator="\n").encode()

@@ -1,5 +1,7 @@
 """What a results table looks like: one row per episode, clean episodes are rows too.
 
+Which rows are of the same episode is said by `reports.rows.identity`.
+
 In sentences about a table, rows are counted from 1 without the header (row r of a file is its line r + 1).
 """
 
@@ -16,23 +18,34 @@ SCHEMA: Mapping[str, str] = {
     "task": "str",
     "attack": "str",  # "none" for clean observations
     "eps": "float64",  # in `unit`, measured by `norm`; 0 for attack "none"
-    "unit": "str",
-    "norm": "str",
+    "unit": "str",  # of eps and of disturbed sensors; empty where nothing is measured in it
+    "norm": "str",  # of eps; empty for attack "none"
     "perturbation": "str",  # "none" for the untouched simulation
     "factor": "float64",  # 1 for perturbation "none"
     "nominal": "float64",  # the factor that changes nothing: 1 for what is scaled, 0 for what is added
-    "episode": "int64",
-    "eval_seed": "int64",
+    "episode": "int64",  # its number in the command that measured it, a label
+    "eval_seed": "int64",  # decides the start and every draw of the episode
     "return": "float64",  # undiscounted sum of rewards
     "length": "int64",  # steps
     "score": "float64",  # 0 = random, 100 = expert, never clipped; missing where the task has no anchors
     "flags": "str",  # names joined by ";", empty when there are none
+    "recipe": "str",  # what identifies the settings of the training; empty where nobody knows
+    "attack_files": "str",  # SHA-256 of every file that the attack's text names, joined by ";"; empty where none
+    "perturbation_files": "str",  # the same of the perturbation
 }
 """Column → dtype, in the order of the file."""
 
-OUTCOME = ("return", "length", "score", "flags")
-KEY = tuple(name for name in SCHEMA if name not in (*OUTCOME, "nominal"))
-"""What identifies an episode: no two rows of a table agree in all of these."""
+OPTIONAL = ("recipe", "attack_files", "perturbation_files")
+"""Columns that a table may lack, which is the same as empty fields: tables were written before there were any."""
+
+KEY = (
+    *("checkpoint", "task", "attack", "attack_files", "eps", "unit", "norm"),
+    *("perturbation", "perturbation_files", "factor", "eval_seed"),
+)
+"""What decides an episode, and so identifies it; `reports.rows.identity.keys_of` makes it of rows."""
+
+OUTCOME = ("return", "length", "score")
+"""What an episode came to."""
 
 EXCUSES = ("nan-", "unstable")
 """A return may be missing or infinite only in a row with a flag that starts like this."""
@@ -42,9 +55,10 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with columns in order and exact dtypes, or one sentence about what is wrong with it.
 
     Raises:
-        ValueError: missing or unknown columns, wrong dtypes, impossible values, an episode that occurs twice.
+        ValueError: missing or unknown columns, wrong dtypes, impossible values.
     """
     check_names([str(name) for name in frame.columns])
+    frame = with_optional(frame)
     columns = {name: _cast(frame[name], name, dtype) for name, dtype in SCHEMA.items()}
     return check_rows(pd.DataFrame(columns))
 
@@ -52,19 +66,19 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
 def check_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The table itself, whose columns are right and whose texts may be packed; raises as `check` about its rows."""
     _check_values(frame)
-    again = frame.duplicated(list(KEY)).to_numpy()
-    if again.any():
-        raise ValueError(
-            f"row {first(again)}, column 'episode': this episode occurs a second time (equal in every column "
-            "from 'algorithm' to 'eval_seed'); keep one row per episode."
-        )
     return frame
 
 
+def with_optional(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the optional columns that it lacks, empty."""
+    lacking = [name for name in OPTIONAL if name not in frame.columns]
+    return frame.assign(**{name: pd.Series("", frame.index, dtype="str") for name in lacking}) if lacking else frame
+
+
 def check_names(names: list[str]) -> None:
-    """Every column once and no other, in any order; raises ValueError."""
+    """Every column once and no other, in any order, but for those that may be lacking; raises ValueError."""
     for name in SCHEMA:
-        if name not in names:
+        if name not in names and name not in OPTIONAL:
             raise ValueError(f"row 0 (the header): column {name!r} is missing; expected {', '.join(SCHEMA)}.")
     for position, name in enumerate(names):
         if name not in SCHEMA or name in names[:position]:

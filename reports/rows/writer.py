@@ -11,7 +11,8 @@ import pandas as pd
 from reports.rows import files
 from reports.rows.fields import names_of
 from reports.rows.parsing import header, lines, parse
-from reports.rows.schema import KEY, SCHEMA, check
+from reports.rows.identity import keys_of
+from reports.rows.schema import KEY, OPTIONAL, SCHEMA, check
 
 EVERY = 0.5  # seconds between two writes when rows come faster
 
@@ -149,31 +150,52 @@ def remove(keys: pd.DataFrame, path: Path | str) -> None:
 
 
 class _Table:
-    """A file as lines: which episode each one is, and the stamp it had."""
+    """A file as lines: which episode each one is, and the stamp it had.
+
+    A file may have several rows of one episode, from before episodes were identified by what decides them. They stay
+    together until a new row takes their place.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.stamp = path, files.stamp(path)
         content = path.read_bytes() if self.stamp else header()
         frame = parse(content, path)  # first, for its sentences
         self.first, *rows = content.splitlines(keepends=True)
-        self.lines: dict[Key, bytes] = dict(zip(_keys(frame), rows, strict=True))
+        self.lines: dict[Key, bytes] = {}
+        for key, line in zip(_keys(frame), rows, strict=True):
+            self.lines[key] = self.lines.get(key, b"") + line
 
     def formatted(self, frame: pd.DataFrame) -> dict[Key, bytes]:
         """The lines of a checked table, with the columns in the file's order."""
-        made = lines(frame, names_of(self.first)).splitlines(keepends=True)
-        return dict(zip(_keys(frame), made, strict=True))
+        self._widen([name for name in OPTIONAL if (frame[name] != "").any()])
+        texts = lines(frame, names_of(self.first)).splitlines(keepends=True)
+        return dict(zip(_keys(frame), texts, strict=True))
+
+    def _widen(self, needed: list[str]) -> None:
+        """Add those of the columns that the file lacks, empty in all its rows, whose other bytes stay."""
+        lacking = [name for name in needed if name not in names_of(self.first)]
+        if lacking:
+            self.first = _lengthened(self.first, "," + ",".join(lacking))
+            self.lines = {key: _lengthened(line, "," * len(lacking)) for key, line in self.lines.items()}
 
     def save(self) -> None:
         files.replace(self.path, b"".join([self.first, *self.lines.values()]))
         self.stamp = files.stamp(self.path)
 
 
+def _lengthened(text: bytes, more: str) -> bytes:
+    """The lines with this at the end of each, before its line break."""
+    ended = (line.rstrip(b"\r\n") for line in text.splitlines())
+    ends = (line[len(line.rstrip(b"\r\n")) :] for line in text.splitlines(keepends=True))
+    return b"".join(line + more.encode() + end for line, end in zip(ended, ends, strict=True))
+
+
 def _keys(frame: pd.DataFrame) -> list[Key]:
     """What identifies each row."""
+    keys = keys_of(frame)
     columns = []
     for name in KEY:
-        column = frame[name].astype(object)
-        values = column.where(column.notna(), None).to_list() if column.hasnans else column.to_list()
+        values = keys[name].astype(object).to_list()
         # A hundred thousand rows may share one checkpoint: repeated texts are kept once.
         columns.append([sys.intern(value) for value in values] if SCHEMA[name] == "str" else values)
     return list(zip(*columns, strict=True))

@@ -12,7 +12,7 @@ from reports.numbers.runs import unequal_runs
 from reports.numbers.scales import contradictions
 from reports.numbers.summary import Results, Study, prepare, study, summarize
 from reports.numbers.worst import most
-from reports.rows.schema import KEY
+from reports.rows.identity import Repeats
 from reports.rows.sidecars import complaints
 from reports.words.choosing import checkpoints_of, choice_notes, records
 from reports.words.runs import fewer_runs, uneven_runs
@@ -44,7 +44,9 @@ def _notes(given: Study) -> list[str]:
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [*found, *_unrepeatable(given.checked), *_chosen(summary), *_scales(given), *_misfits(given.about)]
+    return [
+        *found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)
+    ]
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -111,16 +113,20 @@ def _thin(conditions: pd.DataFrame) -> list[str]:
     return said
 
 
-def _unrepeatable(clean: pd.DataFrame) -> list[str]:
-    """Clean episodes evaluated beside two budgets must agree: the budget is not used."""
-    clean = clean[clean["attack"] == "none"]
-    if len(clean[["unit", "norm"]].drop_duplicates()) < 2:
-        return []  # one budget: `check` has seen that no episode is there twice
-    distinct = clean.assign(unit="", norm="").drop_duplicates([*KEY, "return", "length"])
-    several = int(distinct.duplicated(list(KEY)).sum())
-    if not several:
-        return []
-    return [f"{several} clean episodes were evaluated twice with different outcomes: the evaluation is not repeatable."]
+def _repeated(repeats: Repeats) -> list[str]:
+    """Rows that were left out, because one episode must not count twice."""
+    said = []
+    if repeats.rows:
+        said.append(
+            f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and eval_seed): "
+            "every episode is counted once."
+        )
+    if repeats.disagreeing:
+        said.append(
+            f"{repeats.disagreeing} episodes were evaluated twice with different outcomes: the evaluation is not "
+            "repeatable, or eval_seed is not what decides an episode."
+        )
+    return said
 
 
 def _scales(given: Study) -> list[str]:

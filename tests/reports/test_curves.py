@@ -125,7 +125,7 @@ def test_an_attack_on_a_perturbed_robot_starts_at_the_attack_alone() -> None:
 
 def test_two_policies_share_colours_and_differ_in_stroke() -> None:
     own = [episodes(CLEAN), attacked(0.1, 10.0), attacked(0.2, 20.0)]
-    other = [[one | {"algorithm": "combo", "score": 50.0} for one in block] for block in own]
+    other = [[one | {"algorithm": "combo", "checkpoint": "c" * 64, "score": 50.0} for one in block] for block in own]
     (axes,) = degradation_plot(table(*own, *other)).axes
     drawn = lines(axes)
     assert list(drawn) == ["combo: fgsm", "micro: fgsm", "combo: clean", "micro: clean"]

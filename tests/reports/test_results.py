@@ -44,7 +44,8 @@ def content(path: Path) -> bytes:
 def test_columns_are_the_agreed_ones_in_order() -> None:
     identity = ["algorithm", "dataset", "train_seed", "checkpoint", "task"]
     condition = ["attack", "eps", "unit", "norm", "perturbation", "factor", "nominal", "episode", "eval_seed"]
-    assert list(results.SCHEMA) == [*identity, *condition, "return", "length", "score", "flags"]
+    optional = ["recipe", "attack_files", "perturbation_files"]
+    assert list(results.SCHEMA) == [*identity, *condition, "return", "length", "score", "flags", *optional]
 
 
 @settings(deadline=None)  # it writes files
@@ -141,14 +142,6 @@ def test_missing_extra_and_doubled_columns_are_named() -> None:
         results.check(pd.concat([frame, frame[["task"]]], axis=1))
 
 
-def test_an_episode_occurs_once_and_a_missing_seed_is_a_value() -> None:
-    with pytest.raises(ValueError, match="row 3, column 'episode': this episode occurs a second time"):
-        results.check(pd.DataFrame([row(), row(episode=1), row(score=1.0)]))
-    with pytest.raises(ValueError, match="row 2, column 'episode'"):
-        results.check(pd.DataFrame([row(train_seed=None), row(train_seed=None)]))
-    assert len(results.check(pd.DataFrame([row(), row(train_seed=None), row(eval_seed=1)]))) == 3
-
-
 def test_an_empty_file_is_named(path: Path) -> None:
     assert "the file is empty" in damaged(path, b"")
     assert "the file is empty" in damaged(path, b"\n \n")
@@ -202,7 +195,7 @@ def test_a_row_with_too_many_fields_and_a_broken_quote_are_named(path: Path, con
 
 def test_values_are_checked_in_files_too(path: Path, content: bytes) -> None:
     assert "row 2, column 'return'" in damaged(path, content.replace(b",1030.0,", b",,"))
-    assert "row 3, column 'episode': this episode occurs" in damaged(path, content.replace(b",1,101,", b",2,102,"))
+    assert "row 2, column 'length'" in damaged(path, content.replace(b",1030.0,1000,", b",1030.0,-1,"))
 
 
 def test_windows_files_with_a_byte_order_mark_are_read(path: Path, content: bytes) -> None:
@@ -272,7 +265,7 @@ def die(*_):
     os._exit(9)
 setattr(os, moment, die)
 frame = results.read(path)
-results.append(frame.assign(episode=frame["episode"] + 10), path)
+results.append(frame.assign(eval_seed=frame["eval_seed"] + 10), path)
 """
 
 
@@ -284,7 +277,7 @@ def test_a_kill_while_appending_leaves_the_old_file_whole(path: Path, content: b
     assert done.returncode == 9
     assert path.read_bytes() == content
     frame = results.read(path)
-    assert results.append(frame.assign(episode=frame["episode"] + 10), path) == 3
+    assert results.append(frame.assign(eval_seed=frame["eval_seed"] + 10), path) == 3
     assert len(results.read(path)) == 6
 
 

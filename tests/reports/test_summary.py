@@ -165,7 +165,9 @@ def test_episodes_without_a_return_are_left_out_and_counted() -> None:
 
 def test_flags_are_counted_by_name() -> None:
     frame = table(
-        [row(flags="zero-gradient;no-op-cell")], [row(episode=1, flags="zero-gradient")], [row(episode=2, flags="")]
+        [row(flags="zero-gradient;no-op-cell")],
+        [row(eval_seed=101, flags="zero-gradient")],
+        [row(eval_seed=102, flags="")],
     )
     assert summarize(frame)["flags"].tolist() == ["no-op-cell (1), zero-gradient (2)"]
 

@@ -230,7 +230,7 @@ def test_the_number_of_training_runs_is_said() -> None:
 
 def test_clean_runs_that_disagree_are_said() -> None:
     again = episodes([s + 1 for s in TEN], unit="raw")
-    assert said(table(episodes(TEN), again), "10 clean episodes were evaluated twice with different outcomes")
+    assert said(table(episodes(TEN), again), "10 episodes were evaluated twice with different outcomes")
     assert not said(table(episodes(TEN), episodes(TEN, unit="raw")), "twice")
 
 

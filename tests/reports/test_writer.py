@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from reports.rows import files, results, writer
+from reports.rows.parsing import ALWAYS, header, lines
 from reports.rows.schema import KEY
 from reports.rows.writer import Writer, move_last
 from tests.reports.rows import episodes, table
@@ -179,9 +180,49 @@ def test_planned_rows_go_last_in_their_order_with_their_bytes(path: Path) -> Non
         move_last(rows(9.0, first=9)[list(KEY)], path)
 
 
-def test_missing_seeds_are_one_episode(path: Path) -> None:
+def test_labels_do_not_make_another_episode(path: Path) -> None:
     frame = rows(1.0).assign(train_seed=pd.array([None], dtype="Int64"))
     results.append(frame, path)
     assert results.append(frame, path) == 0
-    assert results.append(frame.assign(train_seed=pd.array([0], dtype="Int64")), path) == 1
-    assert np.array_equal(results.read(path)["train_seed"].isna(), [True, False])
+    renamed = frame.assign(train_seed=pd.array([0], dtype="Int64"), algorithm="sac", dataset="", episode=7)
+    assert results.append(renamed, path) == 0
+    assert results.append(frame.assign(checkpoint="b" * 64), path) == 1
+    assert results.append(frame.assign(task="another"), path) == 1
+
+
+def test_labels_stand_in_for_a_policy_file_that_nobody_knows(path: Path) -> None:
+    frame = rows(1.0).assign(checkpoint="")
+    results.append(frame, path)
+    assert results.append(frame, path) == 0
+    assert results.append(frame.assign(algorithm="sac"), path) == 1
+    assert results.append(frame.assign(train_seed=pd.array([None], dtype="Int64")), path) == 1
+
+
+def test_a_table_without_the_optional_columns_gets_them_when_they_are_needed(path: Path) -> None:
+    frame = rows(1.0, 2.0)
+    old = frame[list(ALWAYS)].to_csv(index=False, lineterminator="\r\n").encode()
+    path.write_bytes(old)
+    with Writer(path) as into:
+        into.put(rows(3.0, first=2).assign(attack_files="f" * 64))
+    first, *others = path.read_bytes().splitlines()
+    assert first == old.splitlines()[0] + b",attack_files"
+    assert others[:2] == [line + b"," for line in old.splitlines()[1:]]
+    assert results.read(path)["attack_files"].tolist() == ["", "", "f" * 64]
+    with Writer(path) as into:
+        into.put(rows(4.0, first=3).assign(recipe="r"))
+    assert results.read(path)["recipe"].tolist() == ["", "", "", "r"]
+    assert results.read(path)["attack_files"].tolist() == ["", "", "f" * 64, ""]
+    assert scores(path) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_several_rows_of_one_episode_in_an_old_file_stay_until_it_is_measured_again(path: Path) -> None:
+    """Seeds 100 and 101 with two episodes each, when the number of an episode was thought to identify it."""
+    first, second = rows(1.0, 2.0), rows(2.0, 3.0).assign(eval_seed=[101, 102])
+    old = header() + lines(pd.concat([first, second], ignore_index=True))
+    path.write_bytes(old)
+    with Writer(path) as into:
+        into.put(rows(9.0).assign(eval_seed=103))
+    assert path.read_bytes().splitlines()[:5] == [old.splitlines()[place] for place in (0, 1, 2, 3, 4)]
+    with Writer(path) as into:
+        into.put(rows(2.5).assign(eval_seed=101))
+    assert sorted(scores(path)) == [1.0, 2.5, 3.0, 9.0]
