@@ -82,14 +82,44 @@ def evaluate_chunk(
 
 
 def check_task(checkpoint: Checkpoint, task: Task) -> None:
-    """Raise UserError if the policy was made for another robot; another version of its task is allowed."""
-    found = len(checkpoint.target.scale("raw"))
+    """Raise UserError if the policy was made for another robot; another version of its task is allowed.
+
+    The number of actions is that of a trial call, so that no action is ever copied to several motors.
+    """
+    sensors = len(checkpoint.target.scale("raw"))
     robots = [registered(env_id).rpartition("-v")[0] for env_id in (checkpoint.env_id, task.env_id)]
-    if found != task.obs_size or robots[0] != robots[1]:
+    frames = sensors // task.obs_size
+    if frames > 1 and sensors == frames * task.obs_size:
         raise UserError(
-            f"{checkpoint.path} is a policy of {checkpoint.env_id} with {found} observations, {task.env_id} has "
+            f"{checkpoint.path} takes {sensors} observations, {frames} × the {task.obs_size} of {task.env_id}: a stack "
+            f"of {frames} frames, which is not evaluated here; wrap it as a module:callable with a memory."
+        )
+    if sensors != task.obs_size or robots[0] != robots[1]:
+        raise UserError(
+            f"{checkpoint.path} is a policy of {checkpoint.env_id} with {sensors} observations, {task.env_id} has "
             f"{task.obs_size}; give --env a version of the task it was trained for."
         )
+    actions = _actions_of(checkpoint)
+    if actions != (1, task.action_size):
+        count = f"gives {actions[1]} actions" if len(actions) == 2 else f"gives actions of the shape {actions}"
+        raise UserError(
+            f"{checkpoint.path} {count} for one observation, {task.env_id} takes {task.action_size}; give --env the "
+            f"task it was trained for."
+        )
+
+
+def _actions_of(checkpoint: Checkpoint) -> tuple[int, ...]:
+    """The shape of what the policy answers to one row of zeros."""
+    target = checkpoint.target
+    try:
+        with torch.no_grad():
+            return tuple(target.policy(target.blank).shape)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{checkpoint.path} cannot be called with one row of {target.blank.shape[1]} numbers ({reason}); expected a policy "
+            f"(B, S) → (B, A)."
+        ) from error
 
 
 def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> pd.DataFrame:

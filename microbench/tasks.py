@@ -1,5 +1,6 @@
 """Find a task by its Gymnasium id, and put its returns on D4RL's scale."""
 
+import re
 from math import nan
 
 import gymnasium
@@ -32,8 +33,8 @@ def find_task(env_id: str) -> Task:
         adroit.require()
     if env_id in TASKS:
         return TASKS[env_id]
-    if ":" not in env_id and not is_registered(env_id):  # "module:Name-v0" registers on import
-        raise unknown_name("task", env_id, _known_ids())
+    if ":" not in env_id and not _runs(env_id):  # "module:Name-v0" registers on import
+        raise _unknown(env_id)
     try:
         env = make_env(env_id)
     except (gymnasium.error.Error, ImportError) as error:
@@ -59,6 +60,30 @@ def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:
     random = nan if task.random_score is None else task.random_score
     expert = nan if task.expert_score is None else task.expert_score
     return 100.0 * (np.asarray(returns, dtype=np.float64) - random) / (expert - random)
+
+
+def _runs(env_id: str) -> bool:
+    """Whether it is registered and not one of the -v2 and -v3 that Gymnasium keeps only to say where they went."""
+    return is_registered(env_id) and not (env_id in gymnasium.registry and _moved(env_id))
+
+
+def _moved(env_id: str) -> bool:
+    return "_raise_mujoco_py_error" in str(gymnasium.registry[env_id].entry_point)
+
+
+def _unknown(env_id: str) -> UserError:
+    """The error for an id of Gymnasium's past or of a D4RL dataset: the -v4 of its robot; else the nearest name.
+
+    D4RL's rewards, of its -v2 datasets too, are those of -v4, and so are those of -v2 and -v3 tasks but for Ant's
+    contact forces.
+    """
+    robot = re.split(r"-(?:v\d|[a-z])", env_id, maxsplit=1)[0].lower()
+    robots = {known.rpartition("-v")[0].lower(): known for known in reversed([*TASKS, *_known_ids()])}
+    known = robots.get(robot)
+    if known is None:
+        return unknown_name("task", env_id, _known_ids())
+    contact = " (AntContactForces-v4 for a policy of 111 sensors)" if known == "Ant-v4" else ""
+    return UserError(f"there is no task '{env_id}': did you mean '{known}'?{contact}")
 
 
 def _known_ids() -> list[str]:

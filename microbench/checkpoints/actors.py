@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints import layers as nets
+from microbench.checkpoints import unreadable
 from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.layers import Function, Layer, Norm
+from microbench.checkpoints.layers import Function, Layer, Norm, UnknownPart
 from microbench.checkpoints.statistics import read_statistics
 from microbench.errors import UserError
 
@@ -129,7 +130,7 @@ def members(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def only(tensors: Mapping[str, Tensor], known: Callable[[str], bool], what: str) -> None:
-    """ValueError if a network has a part that its family does not have: it would be left out silently."""
+    """UnknownPart if a network has a part that its family does not have: it would be left out silently."""
     strange = [name for name in tensors if not known(name)]
     if strange:
-        raise ValueError(f"{what} has the unknown part {strange[0][:60]}")
+        raise UnknownPart(f"{unreadable.part(strange[0], tensors[strange[0]].shape)} in {what}")

@@ -97,7 +97,7 @@ def parse(path: Path, raw: bytes) -> Content:
         return Content(path=path, raw=raw, kind="safetensors")
     if looks_like_onnx(raw):
         return Content(path=path, raw=raw, kind="onnx")
-    if raw[:1] in (b"\x80", b"(", b"c", b"}", b"]"):
+    if raw[:1] == b"\x80" or (raw[:1] in (b"(", b"c", b"}", b"]") and raw.endswith(b".")):
         return _stored(path, raw, "pickle", pickles.read_pickle(raw))
     return Content(path=path, raw=raw, kind="unknown")
 

@@ -26,7 +26,9 @@ from microbench.checkpoints import (
 from microbench.checkpoints.assembling import assemble
 from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.layers import UnknownPart
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
+from microbench.checkpoints.wrapped import explain, unwrapped
 from microbench.errors import UserError, unknown_name
 from microbench.strict_products import use_strict_products
 
@@ -79,30 +81,43 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
     content = read_content(path)
     if content.kind == "safetensors" and overrides.family is None:
         return _own(content, overrides)
-    name = family_of(content, overrides.family)
     choices = Choices(path, overrides)
+    name, content = _network(content, choices)
     with telling(path), torch.no_grad():
-        found = FAMILIES[name].read(content, choices)
+        try:
+            found = FAMILIES[name].read(content, choices)
+        except UnknownPart as unknown:
+            raise UserError(f"{path} has {unknown}, which is not read here; {unreadable.WRAP}.") from unknown
         return assemble(name, found, content, choices, need_task=need_task)
 
 
-def family_of(content: Content, said: str | None = None) -> str:
-    """The name of the family.
+def _network(content: Content, choices: Choices) -> tuple[str, Content]:
+    """The family, and the content or the one entry of it that is of this family.
 
     Raises:
-        UserError: an unknown name was said, or the content is of none; the sentence says what it looks like.
+        UserError: an unknown family was said, or the content is of none; the sentence says what it looks like.
     """
+    said = choices.overrides.family
     if said is not None and said not in FAMILIES:
         raise unknown_name("family", said, [*FAMILIES, own.FAMILY])
+
+    def family(inner: Content) -> str | None:
+        fitting = (name for name, reader in FAMILIES.items() if said in (None, name) and reader.detect(inner))
+        return next(fitting, None)
+
     with telling(content.path):
-        fitting = [name for name, reader in FAMILIES.items() if said in (None, name) and reader.detect(content)]
-    if fitting:
-        return fitting[0]
+        name = family(content)
+        if name is not None:
+            return name, content
+        inner = unwrapped(content, family)
+        if inner is not None:
+            explain(inner[1], choices)
+            return str(family(inner[0])), inner[0]
     if said is not None:
         raise UserError(f"{content.path} is not of the family {said} ({_looks(content)}); leave --family out.")
     why = unreadable.why(content)
     if why:
-        raise UserError(f"{content.path} {why}; wrap it as a module:callable.")
+        raise UserError(f"{content.path} {why}.")
     raise UserError(
         f"{content.path} is of no known family ({_looks(content)}); known are {', '.join([own.FAMILY, *FAMILIES])}; "
         f"for everything else give module:callable, a function that returns an attacks.Target."
@@ -115,7 +130,7 @@ def _looks(content: Content) -> str:
         return f"tensors {', '.join(list(content.tensors)[:5])[:100]}, …"
     if isinstance(content.tree, dict):
         return f"a {content.kind} file with {', '.join(map(str, list(content.tree)[:5]))[:100]}, …"
-    return f"a {content.kind} file"
+    return unreadable.what(content).removeprefix("is ")
 
 
 def _own(content: Content, overrides: Overrides) -> Checkpoint:

@@ -1,5 +1,6 @@
 """What a reader makes of a file before the task is known, and the choices a file leaves open."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from attacks import Memory
-from microbench.checkpoints.layers import ACTIVATIONS, SQUASHES, Function, Norm
+from microbench.checkpoints.activations import ACTIVATIONS, activation
+from microbench.checkpoints.layers import SQUASHES, Function, Norm
 from microbench.checkpoints.record import Overrides
 from microbench.errors import UserError, unknown_name
+
+NUMBERS = " (with another number as leaky_relu(0.2) or elu(0.5))"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +70,7 @@ class Choices:
             ("activation", overrides.activation, ACTIVATIONS),
             ("squash", overrides.squash, SQUASHES),
         ):
-            if name is not None and name not in known:
+            if name is not None and not _is_known(kind, name):
                 raise unknown_name(kind, name, known)
         if overrides.max_action is not None and not 0 < overrides.max_action < float("inf"):
             raise UserError(f"--max-action {overrides.max_action:g} is no half-width; expected a positive number.")
@@ -81,10 +85,11 @@ class Choices:
 
     def _choose(self, kind: str, said: str | None, stored: str | None, default: str) -> str:
         known = ACTIVATIONS if kind == "activation" else SQUASHES
-        if stored is not None and stored not in known and said is None:
+        if stored is not None and not _is_known(kind, stored) and said is None:
             raise UserError(
-                f"{self.path} has the {kind} {stored!r:.40}, which is not known here; give the nearest of "
-                f"{', '.join(known)} with --{kind}, or write a module:callable."
+                f"{self.path} has the {kind} {_short(stored)!r}, which is not known here; say what it is with "
+                f"--{kind}, one of {', '.join(known)}{NUMBERS if kind == 'activation' else ''}, or write a "
+                f"module:callable."
             )
         if said is not None:
             self.inferred[kind] = f"{said}: said on the command line"
@@ -93,3 +98,12 @@ class Choices:
         else:
             self.inferred[kind] = f"{default}: usual for this family, the file does not say; --{kind} for another"
         return said or stored or default
+
+
+def _is_known(kind: str, name: str) -> bool:
+    return activation(name) is not None if kind == "activation" else name in SQUASHES
+
+
+def _short(stored: str) -> str:
+    """What a file says, without the address of a function."""
+    return re.sub(r" at 0x\w+", "", stored)[:90]

@@ -9,18 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from microbench.checkpoints.activations import activation as function_of
+
 Function = Callable[[Tensor], Tensor]
 Layer = tuple[Tensor, Tensor]  # weight (out, in), bias (out,)
 
-ACTIVATIONS: Mapping[str, Function] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "elu": functional.elu,
-    "gelu": functional.gelu,
-    "leaky_relu": functional.leaky_relu,
-    "silu": functional.silu,
-    "sigmoid": torch.sigmoid,
-}
 SQUASHES = ("tanh", "none")
 
 
@@ -37,6 +30,10 @@ class Norm:
         return ((obs - self.mean) / self.std).clamp(-self.clip, self.clip)
 
 
+class UnknownPart(ValueError):
+    """A part that a network of its family does not have, in words: 'batch normalisation (net.1.running_mean)'."""
+
+
 def layer(tensors: Mapping[str, Tensor], name: str) -> Layer:
     """The affine layer `name`; a missing bias is zero. KeyError if there is none, ValueError if it is no matrix."""
     weight = tensors[f"{name}.weight"].float()
@@ -51,6 +48,8 @@ def transposed(weight: Tensor, bias: Tensor, name: str = "a layer") -> Layer:
 
 
 def _checked(weight: Tensor, bias: Tensor, name: str) -> Layer:
+    if weight.ndim == 1 and weight.shape == bias.shape:  # an affine map of each number, as normalisation ends with
+        raise UnknownPart(f"layer or batch normalisation ({name})")
     if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
         raise ValueError(f"{name} has weights {tuple(weight.shape)} and biases {tuple(bias.shape)}")
     if not bool(weight.isfinite().all() and bias.isfinite().all()):
@@ -83,7 +82,9 @@ def mlp(layers: Sequence[Layer], activation: str, *, last: bool = False) -> Func
     for (before, _), (after, _) in itertools.pairwise(layers):
         if before.shape[0] != after.shape[1]:
             raise ValueError(f"a layer with {before.shape[0]} outputs before one with {after.shape[1]} inputs")
-    act = ACTIVATIONS[activation]
+    act = function_of(activation)
+    if act is None:
+        raise ValueError(f"the unknown activation {activation:.40}")
     count = len(layers) if last else len(layers) - 1
 
     def forward(x: Tensor) -> Tensor:

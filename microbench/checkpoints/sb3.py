@@ -4,7 +4,6 @@ Everything pickled in `data` (under `:serialized:`) is ignored. SAC, TQC, CrossQ
 of PPO, A2C, TRPO and linear ARS is cut to the box.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,14 +12,17 @@ import torch
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
+from microbench.checkpoints.activations import of_class
 from microbench.checkpoints.actors import only
-from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer
-from microbench.checkpoints.sb3_inputs import has_clock, prepared, statistics_of
+from microbench.checkpoints.sb3_clock import clock_of
+from microbench.checkpoints.sb3_inputs import prepared
 from microbench.checkpoints.sb3_norm import folded
-from microbench.checkpoints.torch_files import read_zip
+from microbench.checkpoints.sb3_parts import are_weights, is_zip, stored, version
+from microbench.checkpoints.sb3_spaces import check_inputs, check_spaces, check_stack
+from microbench.checkpoints.sb3_statistics import config_beside, statistics_of
 from microbench.errors import UserError
 
 DROPPED_QUANTILES = 2  # TQC's top_quantiles_to_drop_per_net
@@ -35,30 +37,33 @@ LOG_STD_BOUNDS = (-20.0, 2.0)  # SB3's actors with a state-dependent spread
 
 
 def detect(content: Content) -> bool:
-    """A zip with policy.pth and data."""
-    return content.archive is not None and "policy.pth" in content.archive and "data" in content.archive
+    """A zip with policy.pth and data, or the weights of such a policy alone."""
+    return is_zip(content) or are_weights(content)
 
 
 def read(content: Content, choices: Choices) -> Found:
     """The actor, the critics if there are any, and the normalisation beside the file."""
-    assert content.archive is not None
-    data = json.loads(content.archive.read("data"))
-    tensors: Mapping[str, Tensor] = read_zip(Archive(content.archive.read("policy.pth")))
-    kwargs = data.get("policy_kwargs") or {}
-    if any(name.startswith(("lstm_actor", "pi_features_extractor.cnn", "features_extractor.cnn")) for name in tensors):
-        raise _unsupported(content, "a recurrent or an image policy")
+    data, tensors = stored(content)
+    check_spaces(content.path, data)
+    kwargs = data.get("policy_kwargs")
+    kwargs = kwargs if isinstance(kwargs, dict) else {}
+    if any(name.startswith("lstm_") for name in tensors):
+        raise _unsupported(content, "a recurrent policy (RecurrentPPO), whose memory the file does not describe")
     crossq = any(name.endswith(".ra_mean") for name in tensors)
     tensors = folded(tensors, float(kwargs.get("batch_norm_eps", RENORM_EPS)))
     only(tensors, lambda name: PARTS.fullmatch(name) is not None, "the policy")
     chain, spread, default = _actor(content, tensors)
     activation = choices.activation(*default_activation(default[0], kwargs))
     sizes = nets.sizes(chain)
-    stats = statistics_of(content, choices)
-    clock = has_clock(content.path, sizes, choices)
+    check_inputs(content.path, data, sizes[0])
+    config = config_beside(content.path)
+    check_stack(content.path, sizes, config, choices.overrides.env_id)
+    stats = statistics_of(content, data, choices)
+    clock = clock_of(sizes, data, config, choices)
     prepare, obs_size, memory = prepared(content, sizes[0], stats, clock)
     trunk = nets.after(prepare, nets.mlp(chain[:-1], activation, last=True)) if len(chain) > 1 else prepare
     return Found(
-        algorithm="crossq" if crossq else _algorithm(data),
+        algorithm="crossq" if crossq else _algorithm(data, tensors),
         obs_size=obs_size,
         action_size=sizes[-1],
         head=nets.after(trunk, _mean(chain[-1], tensors, kwargs)),
@@ -73,7 +78,7 @@ def read(content: Content, choices: Choices) -> Found:
         box=_box(data, sizes[-1]),
         train_seed=data.get("seed") if isinstance(data.get("seed"), int) else None,
         beside=() if stats is None else (stats.raw,),
-        about={"layers": sizes, "steps": data.get("num_timesteps"), "version": _version(content)},
+        about={"layers": sizes, "steps": data.get("num_timesteps"), "version": version(content)},
     )
 
 
@@ -100,10 +105,8 @@ def _actor(
 
 
 def default_activation(default: str, kwargs: Mapping[str, Any]) -> tuple[str, str | None]:
-    """(default, what `data` says), from the readable name of the class."""
-    told = re.search(r"activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
-    names = {"leakyrelu": "leaky_relu"}
-    return default, (names.get(told[1].lower(), told[1].lower()) if told else None)
+    """(default, what `data` says): the default counts only where there is no activation_fn at all."""
+    return default, of_class(str(kwargs["activation_fn"])) if "activation_fn" in kwargs else None
 
 
 def _stored_squash(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> str | None:
@@ -181,13 +184,17 @@ def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) ->
     return critic
 
 
-def _algorithm(data: Mapping[str, Any]) -> str:
-    """The algorithm, as far as settings that only it has tell."""
+def _algorithm(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """The algorithm, as far as settings that only it has tell; of weights alone, the usual one of their names."""
+    if not data:
+        return "ppo" if "action_net.weight" in tensors else "sac" if "actor.log_std.weight" in tensors else "td3"
     telling = {"sac": "target_entropy", "td3": "policy_delay", "ppo": "clip_range", "trpo": "cg_max_steps"}
     if "top_quantiles_to_drop_per_net" in data:
         return "tqc"
     if "delta_std_schedule" in data:
         return "ars"
+    if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0:  # TD3 without its three changes
+        return "ddpg"
     found = [name for name, setting in telling.items() if setting in data]
     return found[0] if found else "a2c" if "gae_lambda" in data else "ddpg"
 
@@ -200,12 +207,6 @@ def _box(data: Mapping[str, Any], size: int) -> tuple[Tensor, Tensor] | None:
         return None
     low, high = (torch.tensor([float(value) for value in values]) for values in told)
     return low, high
-
-
-def _version(content: Content) -> str:
-    assert content.archive is not None
-    name = "_stable_baselines3_version"
-    return content.archive.read(name).decode("ascii", "replace").strip()[:20] if name in content.archive else ""
 
 
 def _unsupported(content: Content, what: str) -> UserError:

@@ -37,4 +37,7 @@ def _following(place: str, tensors: Mapping[str, Tensor]) -> list[str]:
     """The next layer of the same sequence, or, after the last of an actor's trunk, its two outputs."""
     prefix, _, number = place.rpartition(".")
     following = f"{prefix}.{int(number) + 1}"
-    return [following] if f"{following}.weight" in tensors else ["actor.mu", "actor.log_std"]
+    if f"{following}.weight" in tensors:
+        return [following]
+    outputs = ("actor.mu", "actor.mu.0", "actor.log_std")  # with state-dependent exploration log_std is no layer
+    return [name for name in outputs if f"{name}.weight" in tensors]

@@ -16,10 +16,12 @@ from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
 from microbench.checkpoints.statistics import read_statistics
-from microbench.checkpoints.task_of import tasks_of
+from microbench.checkpoints.task_of import others_of, sizes_of, tasks_of
 from microbench.errors import UserError
 
-NAMES = re.compile(r"(?:actor\.|policy\.)?(?:l|fc|layers?\.|net\.|linear)(\d+)\.(?:weight|bias)")
+NAMES = re.compile(
+    r"(?:actor\.|policy\.)?(?:l|fc|layers?\.|net\.|linear|mlp\.|network\.|main\.|model\.)?(\d+)\.(?:weight|bias)"
+)
 HEADS = ("mean", "mu", "fc_mean", "fc_mu", "mean_linear", "mu_layer")
 SPREADS = ("log_std", "logstd", "fc_logstd", "fc_log_std", "log_std_linear", "log_std_layer")
 RESCALING = frozenset({"action_scale", "action_bias"})
@@ -45,9 +47,7 @@ def read(content: Content, choices: Choices) -> Found:
         chain, spread = [*chain, mean], log_std
     inputs, outputs = nets.sizes(chain)[0], nets.sizes(chain)[-1]
     norm, beside = normalisation(choices)
-    doubled = (
-        mean is None and not tasks_of(inputs, outputs) and outputs % 2 == 0 and bool(tasks_of(inputs, outputs // 2))
-    )
+    doubled = mean is None and _is_doubled(inputs, outputs, choices.overrides.env_id)
     actions = outputs // 2 if doubled else outputs
     if doubled:
         choices.inferred["output"] = (
@@ -67,6 +67,15 @@ def read(content: Content, choices: Choices) -> Found:
         beside=beside,
     )
     return actor_found(actor, choices)
+
+
+def _is_doubled(inputs: int, outputs: int, env_id: str | None) -> bool:
+    """Whether the outputs are twice the actions of the task that was said, else of one with so many sensors."""
+    task = sizes_of(env_id) if env_id is not None else None
+    if task is not None:
+        return outputs == 2 * task[1]
+    known = [bool(tasks_of(inputs, count) or others_of(inputs, count)) for count in (outputs, outputs // 2)]
+    return outputs % 2 == 0 and known == [False, True]
 
 
 def normalisation(choices: Choices) -> tuple[Norm | None, tuple[bytes, ...]]:

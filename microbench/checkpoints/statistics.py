@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from microbench.checkpoints import unreadable
 from microbench.checkpoints.arrays import numbers
 from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.hdf5_files import read_hdf5
@@ -69,10 +70,14 @@ def read_statistics(path: Path) -> Statistics:
             ].astype(np.float64)
             low, high = (torch.from_numpy(end).float() for end in (obs.min(0), obs.max(0)))
             return replace(_checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)}), bounds=(low, high))
-        stored = json.loads(content.raw.decode())
+        try:
+            stored = json.loads(content.raw.decode())
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+            stored = None
         if not isinstance(stored, dict) or not {"mean", "std"} <= stored.keys():
             raise UserError(
-                f'{path} holds no statistics; expected JSON {{"mean": […], "std": […]}}, one number per sensor.'
+                f'{path} {unreadable.what(content)} and holds no statistics; expected JSON {{"mean": […], "std": […]}} '
+                f"with one number per sensor, a vecnormalize.pkl, or the dataset's hdf5."
             )
         return _checked(path, content.raw, stored)
 
@@ -98,11 +103,26 @@ def _of_policy(content: Content) -> Statistics:
     return replace(plain, bounds=own_bounds(tensors))
 
 
+def rewards_alone(content: Content) -> bool:
+    """Whether this is a VecNormalize that left observations as they are; it may then have no statistics of them."""
+    return isinstance(content.tree, Stub) and content.tree.get("norm_obs", True) is False
+
+
 def vec_normalize(content: Content) -> Statistics:
     """Stable-Baselines3's VecNormalize: clip((obs − mean)/√(var + epsilon), ±clip_obs)."""
     stored = content.tree.get("obs_rms")
+    if rewards_alone(content) and not isinstance(stored, Stub):
+        raise UserError(
+            f"{content.path} is of a VecNormalize of rewards alone, without statistics of observations; give "
+            f"--obs-stats none."
+        )
+    if isinstance(stored, dict):
+        raise UserError(
+            f"{content.path} has statistics of a dictionary of observations; only one vector is read here, so wrap the "
+            f"policy as a module:callable."
+        )
     if not isinstance(stored, Stub):
-        raise UserError(f"{content.path} holds no obs_rms of one observation vector; expected a vecnormalize.pkl.")
+        raise UserError(f"{content.path} {unreadable.what(content)}; expected a vecnormalize.pkl, with obs_rms.")
     variance = numbers(stored.get("var")) + float(content.tree.get("epsilon", 1e-8))
     told = {"mean": numbers(stored.get("mean")), "std": np.sqrt(variance), "clip": content.tree.get("clip_obs", 10.0)}
     return _checked(content.path, content.raw, told | {"policy": bool(content.tree.get("norm_obs", True))})

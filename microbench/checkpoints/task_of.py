@@ -1,7 +1,11 @@
 """Which task a policy is of: what the file names, its sizes, or the user's word; never a guess."""
 
+import re
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
+import gymnasium
 import torch
 from torch import Tensor
 
@@ -16,6 +20,47 @@ def tasks_of(obs_size: int, action_size: int) -> list[str]:
     fitting = [task.env_id for task in TASKS.values() if (task.obs_size, task.action_size) == (obs_size, action_size)]
     robots = {robot_of(env_id) for env_id in fitting if env_id.endswith("-v4")}
     return [env_id for env_id in fitting if env_id.endswith("-v4") or robot_of(env_id) not in robots]
+
+
+BY_SIZES = "by its sizes"  # how such a choice begins
+
+OTHERS: Mapping[str, tuple[int, int]] = {
+    "HumanoidStandup-v4": (376, 17),
+    "HumanoidStandup-v5": (348, 17),
+    "InvertedDoublePendulum-v4": (11, 1),
+    "InvertedDoublePendulum-v5": (9, 1),
+    "Pusher-v4": (23, 7),
+    "Pusher-v5": (23, 7),
+    "Reacher-v4": (11, 2),
+    "Reacher-v5": (10, 2),
+    "LunarLanderContinuous-v3": (8, 2),
+    "BipedalWalker-v3": (24, 4),
+    "BipedalWalkerHardcore-v3": (24, 4),
+    "MountainCarContinuous-v0": (2, 1),
+    "Pendulum-v1": (3, 1),
+}
+"""Gymnasium's tasks with continuous actions that have no record here, with their sizes."""
+
+
+def sizes_of(env_id: str) -> tuple[int, int] | None:
+    """Numbers of observations and of actions; None for a task that is not in a table."""
+    task = TASKS.get(env_id)
+    return OTHERS.get(env_id) if task is None else (task.obs_size, task.action_size)
+
+
+def others_of(obs_size: int, action_size: int) -> list[str]:
+    """Gymnasium's tasks of these sizes that have no record here, -v4 in place of its successor."""
+    fitting = [env_id for env_id, sizes in OTHERS.items() if sizes == (obs_size, action_size)]
+    return [env_id for env_id in fitting if not env_id.endswith("-v5") or f"{robot_of(env_id)}-v4" not in fitting]
+
+
+def named_tasks(path: Path) -> list[str]:
+    """Robots of Gymnasium in the file's own name, else in that of its folder, where a version must follow (rl_zoo3)."""
+    robots = sorted({robot_of(env_id) for env_id in (*TASKS, *OTHERS, *gymnasium.registry)} - {""})
+    words = re.sub(r"[-_. ]", "", path.stem).lower()
+    inside = [robot for robot in robots if len(robot) > 3 and robot.lower() in words]
+    folder = [robot for robot in robots if re.match(rf"{re.escape(robot)}-v\d", path.parent.name)]
+    return [robot for robot in inside or folder if not any(robot in longer for longer in inside if robot != longer)]
 
 
 def robot_of(env_id: str) -> str:
@@ -47,11 +92,16 @@ def find_env_id(name: str, found: Found, said: str | None) -> tuple[str, str]:
         return named[0], f"{named[0]}: the file names {found.robots[0]}"
     if said is not None:
         return said, f"{said}: said on the command line"
-    if len(fitting) == 1:
-        return fitting[0], f"{fitting[0]}: the only known task with these sizes"
     sizes = f"{found.obs_size} observations and {found.action_size} actions"
-    if fitting:
+    every = [*fitting, *others_of(found.obs_size, found.action_size)]
+    named_so = named_tasks(Path(name))
+    if len(every) == 1 and fitting and (not named_so or robot_of(fitting[0]) in named_so):
+        return fitting[0], f"{fitting[0]}: {BY_SIZES}, {sizes}; --env if it is another task's"
+    if len(every) > 1:
         raise UserError(
-            f"{name} has {sizes}, as {', '.join(fitting)} have; say with --env which of these it was trained for."
+            f"{name} has {sizes}, as {', '.join(every)} have; say with --env which of these it was trained for."
         )
+    if every:
+        whose = f", and is named after {named_so[0]}" if named_so and robot_of(every[0]) not in named_so else ""
+        raise UserError(f"{name} has {sizes}, as {every[0]} has{whose}; say with --env what it was trained for.")
     raise UserError(f"{name} has {sizes}, which no known task has; say with --env what it was trained for.")

@@ -67,6 +67,7 @@ def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
     path = options.out or folder / f"{options.method}.safetensors"
     if path.exists():
         raise UserError(f"{path} exists already; choose another --out, or remove it first.")
+    opening.say_choices(checkpoint, quiet=options.quiet)
     with one_thread(), fast_float32_matmul():
         steps, source = _steps(checkpoint, task, method, options)
         critic = _fitted(steps, task, method, config, quiet=options.quiet)

@@ -8,7 +8,9 @@ from attacks.target import GRADIENTS
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import servable
+from microbench.evaluate import check_task
 from microbench.runs import find_policy
+from microbench.tasks import find_task
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -60,7 +62,10 @@ def inspect(given: Path | None, runs: Path, overrides: Overrides, *, as_json: bo
         UserError: there is no such file, or it cannot be read.
     """
     path = given if given is not None and is_call(str(given)) else find_policy(given, runs)
-    told = describe(load(path, overrides, need_task=False))
+    checkpoint = load(path, overrides, need_task=False)
+    if checkpoint.env_id:
+        check_task(checkpoint, find_task(overrides.env_id or checkpoint.env_id))
+    told = describe(checkpoint)
     return json.dumps(told, indent=2) if as_json else text(told)
 
 

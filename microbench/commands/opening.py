@@ -11,6 +11,7 @@ from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import missing
 from microbench.checkpoints.own import FAMILY as OWN
+from microbench.checkpoints.task_of import BY_SIZES
 from microbench.critics.choosing import Judge, asks_critic, judged_by
 from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
@@ -21,6 +22,7 @@ from reports.numbers.provenance import runs_of
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
+CHOICES = ("task", "clock", "container")  # what was inferred and decides what is evaluated
 
 
 def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:
@@ -32,6 +34,14 @@ def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Che
     if given is not None and is_call(str(given)):
         return load(str(given), overrides)
     return load(find_policy(given, runs), overrides)
+
+
+def say_choices(checkpoint: Checkpoint, *, quiet: bool) -> None:
+    """What was chosen for a file that does not say it, and decides what is evaluated."""
+    for name in CHOICES:
+        choice = checkpoint.inferred.get(name, "")
+        if choice and (name != "task" or BY_SIZES in choice):
+            say(f"{checkpoint.path}: {name} {choice}.", quiet=quiet)
 
 
 def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path:
@@ -155,6 +165,7 @@ def _remark(judge: Judge, checkpoint: Checkpoint, *, quiet: bool) -> None:
 
 def probe(checkpoint: Checkpoint, conditions: Conditions, seed: int, *, quiet: bool) -> None:
     """Three clean episodes of a foreign policy: worse than random means that it was probably read wrongly."""
+    say_choices(checkpoint, quiet=quiet)
     task = find_task(conditions.env_id)
     if checkpoint.family == OWN or task.random_score is None:
         return

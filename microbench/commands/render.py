@@ -71,6 +71,7 @@ def render(options: RenderOptions) -> list[str]:
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
+    opening.say_choices(checkpoint, quiet=False)
     conditions = units.measured(checkpoint, conditions, asked=options.unit, quiet=False)
     folder = checkpoint.path.parent
     recordings = [record(checkpoint, conditions, each, options.seed) for each in (CLEAN, cell)]

@@ -8,12 +8,11 @@ from pathlib import Path
 from microbench.attacking import file_of, with_file
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.checkpoints.call import is_call
-from microbench.checkpoints.sb3_inputs import beside
+from microbench.checkpoints.sb3_statistics import companions
 from microbench.checkpoints.statistics import statistics_file
 from microbench.plan import Chunk
 
 Files = tuple[tuple[str, bytes], ...]  # name and content; the first is the one that is meant, others are read with it
-STATISTICS = "vecnormalize.pkl"
 STATS = "obs-stats"  # what a file of statistics is called on its way
 
 
@@ -34,8 +33,7 @@ def attack_files(text: str) -> Files:
 
 def _read(path: Path, others: dict[str, Path] | None = None) -> Files:
     named = {path.name: path, **(others or {})}
-    for found in beside(path, STATISTICS)[:1]:
-        named[STATISTICS] = found
+    named |= {file.relative_to(path.parent).as_posix(): file for file in companions(path)}
     return tuple((name, file.read_bytes()) for name, file in named.items())
 
 
@@ -75,5 +73,6 @@ def _folder(files: Files) -> "tempfile.TemporaryDirectory[str]":
 
 def _write(files: Files, folder: str) -> Path:
     for name, content in files:
+        Path(folder, name).parent.mkdir(exist_ok=True)  # statistics may lie one folder below
         Path(folder, name).write_bytes(content)
     return Path(folder, files[0][0])

@@ -1,8 +1,10 @@
 """Small files of every family, written by hand from random weights: nothing here was made by the libraries named."""
 
+import base64
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -100,8 +102,41 @@ def sde_tensors() -> dict[str, Tensor]:
     return made | {"actor.log_std": torch.zeros(WIDTH, ACTIONS)}
 
 
-def sb3(algorithm: str = "ppo", *, obs: int = OBS, box: float = 1.0, **data: Any) -> bytes:
-    space = {"low": str(-box * np.ones(ACTIONS)), "high": str(box * np.ones(ACTIONS)), ":serialized:": "gASVAAAA"}
+def readable_space(kind: str, **state: Any) -> dict[str, Any]:
+    """A space as the readable part of `data` has it."""
+    module = re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+    return {":type:": f"<class 'gymnasium.spaces.{module}.{kind}'>", ":serialized:": "gASVAAAA", **state}
+
+
+def readable_box(low: Any, high: Any, dtype: str = "float64") -> dict[str, Any]:
+    """A Box of one axis."""
+    ends = {"low": str(np.asarray(low, float)), "high": str(np.asarray(high, float))}
+    return readable_space("Box", dtype=dtype, _shape=[len(low)], **ends)
+
+
+def stored_array(values: Any) -> dict[str, Any]:
+    """An array as `data` keeps it: pickled."""
+    return {
+        ":type:": "<class 'numpy.ndarray'>",
+        ":serialized:": base64.b64encode(pickle.dumps(np.asarray(values))).decode(),
+    }
+
+
+def time_feature(high: float = 1.0, dtype: str = "float32") -> dict[str, Any]:
+    """The space of Hopper's sensors and a clock between 0 and `high`."""
+    return readable_box([*[-np.inf] * OBS, 0.0], [*[np.inf] * OBS, high], dtype)
+
+
+def sb3(
+    algorithm: str = "ppo",
+    *,
+    obs: int = OBS,
+    box: float = 1.0,
+    tensors: Mapping[str, Tensor] | None = None,
+    legacy: bool = False,
+    **data: Any,
+) -> bytes:
+    space = readable_box(-box * np.ones(ACTIONS), box * np.ones(ACTIONS), "float32")
     known: dict[str, dict[str, Any]] = {
         "ppo": {"clip_range": {}, "gae_lambda": 0.95},
         "sac": {"target_entropy": -3},
@@ -113,10 +148,12 @@ def sb3(algorithm: str = "ppo", *, obs: int = OBS, box: float = 1.0, **data: Any
         "ars-linear": {"delta_std_schedule": {}},
         "ars-deep": {"delta_std_schedule": {}},
     }
-    told = {"policy_kwargs": {}, "action_space": space, "seed": 4, "num_timesteps": 100} | known[algorithm] | data
+    sensed = readable_box([-np.inf] * obs, [np.inf] * obs)
+    settings = {"policy_kwargs": {}, "action_space": space, "observation_space": sensed, "seed": 4}
+    settings |= {"num_timesteps": 100} | known[algorithm] | data
     members = {
-        "data": json.dumps(told).encode(),
-        "policy.pth": torch_bytes(OrderedDict(sb3_tensors(algorithm, obs))),
+        "data": json.dumps(settings).encode(),
+        "policy.pth": torch_bytes(OrderedDict(tensors or sb3_tensors(algorithm, obs)), legacy=legacy),
         "_stable_baselines3_version": b"2.3.0",
     }
     return zipped(members)

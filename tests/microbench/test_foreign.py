@@ -178,11 +178,14 @@ def test_state_dependent_exploration_cuts_the_mean(tmp_path: Path) -> None:
 def test_a_part_that_sb3_policies_do_not_have_is_not_left_out(tmp_path: Path) -> None:
     tensors = files.sb3_tensors("ppo") | {"mlp_extractor.policy_net.1.running_mean": torch.zeros(WIDTH)}
     members = {"data": b"{}", "policy.pth": files.torch_bytes(tensors)}
-    assert "has the unknown part" in refusal(write(tmp_path / "p.zip", files.zipped(members)))
+    assert "has batch normalisation (mlp_extractor" in refusal(write(tmp_path / "p.zip", files.zipped(members)))
+    tensors = files.sb3_tensors("ppo") | {"mlp_extractor.gate": torch.zeros(WIDTH)}
+    members = {"data": b"{}", "policy.pth": files.torch_bytes(tensors)}
+    assert "has the unknown part mlp_extractor.gate" in refusal(write(tmp_path / "p.zip", files.zipped(members)))
 
 
 def test_a_time_feature_is_a_clock_that_travels_with_the_row(tmp_path: Path) -> None:
-    found = load(write(tmp_path / "p.zip", files.sb3("ppo", obs=OBS + 1)))
+    found = load(write(tmp_path / "p.zip", files.sb3("ppo", obs=OBS + 1, observation_space=files.time_feature())))
     memory = found.target.memory
     assert memory is not None
     assert memory.start.tolist() == [0.0]

@@ -1,0 +1,130 @@
+"""A network inside what people put around it: an entry of a dict, a part of an agent, DataParallel, torch.compile."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from microbench.checkpoints.content import Content, state_dict
+from microbench.checkpoints.found import Choices
+from microbench.errors import UserError
+
+WRAPPERS = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")  # of DataParallel and of torch.compile, wherever in a name
+ACTORS = re.compile(
+    r"(actor|policy|pi|agent|model|net|network|actor_critic|ac|module|params|weights|state)(_?(net|network|model))?"
+    r"(_?(state_?dict|weights|params))?|(model_)?state_?dict",
+    re.IGNORECASE,
+)
+"""Names under which a policy lies."""
+
+OTHERS = re.compile(
+    r"(critic|value|qf?\d|vf?\d|q_|v_|qf_|vf_|qnet|vnet|target|old|ema|best|epoch|args|config|scaler$).*|q|v|qf|vf|q_?fs?"
+    r"|.*(optim|critic|target|log_?alpha|log_ent|temperature|sched|step|iter|log_?std|grad_scaler|_old|_ema).*|alpha",
+    re.IGNORECASE,
+)
+"""Names of what a policy does not need."""
+
+NORMALISATION = re.compile(
+    r"(ob|obs|observation|state|input)s?_?(rms|mean|std|var|norm|stat|filter|scal).*|.*normali[sz].*|.*_?rms"
+    r"|running_?(mean|std|var|stat|ms).*|whiten.*|z_?filter.*",
+    re.IGNORECASE,
+)
+"""Names of what may stand between the sensors and a policy."""
+
+MOST_DEPTH = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Named tensors inside a file: where they lie, and what lies beside them that may normalise observations."""
+
+    place: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The place for a sentence."""
+        return "'" + "' in '".join(reversed(self.place)) + "'" if self.place else "the file"
+
+
+def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tuple[Content, Entry] | None:
+    """The content of the one entry that is of a known family, as if it were the file; None if there is none.
+
+    Raises:
+        UserError: there are several.
+    """
+    fitting: list[tuple[Content, Entry]] = []
+    for entry in _entries(content.tree, (), (), MOST_DEPTH):
+        inner = replace(content, tree=dict(entry.tensors), tensors=dict(entry.tensors))
+        if family(inner) is not None and not any(_same(entry, other) for _, other in fitting):
+            fitting.append((inner, entry))
+    named = [
+        pair for pair in fitting if pair[1].place and re.match("actor|policy|pi", pair[1].place[-1], re.IGNORECASE)
+    ]
+    fitting = named if len(fitting) > 1 and len(named) == 1 else fitting
+    if len(fitting) > 1:
+        places = ", ".join(entry.shown for _, entry in fitting)[:200]
+        raise UserError(
+            f"{content.path} holds several networks that could be the policy ({places}); save the state dict of the "
+            f"policy alone."
+        )
+    return fitting[0] if fitting else None
+
+
+def explain(entry: Entry, choices: Choices) -> None:
+    """Say which entry was read.
+
+    Raises:
+        UserError: something beside it may normalise observations, and --obs-stats was not given.
+    """
+    if entry.beside and choices.overrides.obs_stats is None:
+        raise UserError(
+            f"{choices.path} holds {entry.beside[0]!r:.60} beside the network, which may be statistics of observations "
+            f'and is not read here; give them with --obs-stats FILE (JSON with mean, std and "policy": true), or '
+            f"--obs-stats none if the policy takes observations as they are."
+        )
+    choices.inferred["container"] = f"the network in {entry.shown} is read, and nothing else of the file"
+
+
+def _entries(tree: object, place: tuple[str, ...], beside: tuple[str, ...], depth: int) -> Iterator[Entry]:
+    """Every state dict at a place where policies lie, the outer ones first."""
+    if not isinstance(tree, dict) or depth < 0:
+        return
+    tensors = state_dict(tree)
+    if tensors:
+        yield from _of_tensors({WRAPPERS.sub("", name): value for name, value in tensors.items()}, place, beside)
+        return
+    names = [name for name in tree if isinstance(name, str)]
+    known = (*beside, *(name for name in names if NORMALISATION.fullmatch(name)))
+    unknown = [
+        name for name in names if state_dict(tree[name]) and not (ACTORS.fullmatch(name) or OTHERS.fullmatch(name))
+    ]
+    if any(name not in known for name in unknown):  # a shared part, without which the policy would be another one
+        return
+    for name in names:
+        if ACTORS.fullmatch(name):
+            yield from _entries(tree[name], (*place, name), known, depth - 1)
+
+
+def _of_tensors(tensors: Mapping[str, Tensor], place: tuple[str, ...], beside: tuple[str, ...]) -> Iterator[Entry]:
+    """The tensors themselves, and those below the first part of their names, if what is left out is no policy's."""
+    yield Entry(place=place, tensors=tensors, beside=beside)
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        first, _, rest = name.partition(".")
+        parts.setdefault(first, {})[rest] = value
+    known = (*beside, *(name for name in parts if NORMALISATION.fullmatch(name)))
+    actors = [name for name in parts if ACTORS.fullmatch(name) and "" not in parts[name]]
+    others = [name for name in parts if name not in actors and name not in known]
+    if all(OTHERS.fullmatch(name) for name in others):
+        for name in actors:
+            yield from _of_tensors(parts[name], (*place, name), known)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return [*one.tensors.values()] == [] or (
+        len(one.tensors) == len(other.tensors)
+        and all(a is b for a, b in zip(one.tensors.values(), other.tensors.values(), strict=True))
+    )
