@@ -73,7 +73,7 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
         return call.load_call(str(path), overrides)
     path = Path(path)
     if overrides.family == own.FAMILY:
-        return own.load_own(path)
+        return own.load_own(path, overrides.env_id)
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
     content = read_content(path)
@@ -122,7 +122,7 @@ def _own(content: Content, overrides: Overrides) -> Checkpoint:
     unusable = [name for name in overrides.given if name not in ("family", "env_id")]
     if unusable:
         raise UserError(f"{content.path} says its own {', '.join(unusable)}; leave that option out.")
-    return own.load_own(content.path)
+    return own.load_own(content.path, overrides.env_id)
 
 
 def reload(source: Source) -> Checkpoint:
