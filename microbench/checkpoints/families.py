@@ -24,6 +24,7 @@ from microbench.checkpoints import (
     unreadable,
 )
 from microbench.checkpoints.assembling import assemble
+from microbench.checkpoints.budget import accounted
 from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
@@ -76,6 +77,11 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
         return own.load_own(path, overrides.env_id)
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
+    with accounted(0):  # what is read of it, and of files beside it, is on one account
+        return _read(path, overrides, need_task=need_task)
+
+
+def _read(path: Path, overrides: Overrides, *, need_task: bool) -> Checkpoint:
     content = read_content(path)
     if content.kind == "safetensors" and overrides.family is None:
         return _own(content, overrides)

@@ -4,7 +4,6 @@ Everything pickled in `data` (under `:serialized:`) is ignored. SAC, TQC, CrossQ
 of PPO, A2C, TRPO and linear ARS is cut to the box.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints.actors import only
 from microbench.checkpoints.archives import Archive
-from microbench.checkpoints.content import Content
+from microbench.checkpoints.content import Content, read_json
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer
 from microbench.checkpoints.sb3_inputs import has_clock, prepared, statistics_of
@@ -42,7 +41,7 @@ def detect(content: Content) -> bool:
 def read(content: Content, choices: Choices) -> Found:
     """The actor, the critics if there are any, and the normalisation beside the file."""
     assert content.archive is not None
-    data = json.loads(content.archive.read("data"))
+    data = read_json(content.archive.read("data"))
     tensors: Mapping[str, Tensor] = read_zip(Archive(content.archive.read("policy.pth")))
     kwargs = data.get("policy_kwargs") or {}
     if any(name.startswith(("lstm_actor", "pi_features_extractor.cnn", "features_extractor.cnn")) for name in tensors):

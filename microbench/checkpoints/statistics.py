@@ -1,6 +1,5 @@
 """Mean and spread of observations from a file beside the policy: JSON, a VecNormalize pickle, or a dataset."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, read_content, telling
+from microbench.checkpoints.content import Content, read_content, read_json, telling
 from microbench.checkpoints.hdf5_files import read_hdf5
 from microbench.checkpoints.layers import Norm
 from microbench.checkpoints.pickles import Stub
@@ -58,7 +57,7 @@ def read_statistics(path: Path) -> Statistics:
             ].astype(np.float64)
             low, high = (torch.from_numpy(end).float() for end in (obs.min(0), obs.max(0)))
             return replace(_checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)}), bounds=(low, high))
-        told = json.loads(content.raw.decode())
+        told = read_json(content.raw)
         if not isinstance(told, dict) or not {"mean", "std"} <= told.keys():
             raise UserError(
                 f'{path} holds no statistics; expected JSON {{"mean": […], "std": […]}}, one number per sensor.'
