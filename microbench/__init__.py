@@ -6,10 +6,10 @@ imported on first use, so `import microbench` stays fast.
 
 import importlib
 import importlib.util
-from pathlib import Path
+import os.path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # `python -m` may still have the working directory in front: import next to nothing here
 if TYPE_CHECKING:
     import attacks as attacks
     import perturbations as perturbations
@@ -23,14 +23,14 @@ _SIBLINGS = ("attacks", "perturbations", "reports")
 
 def _check_siblings() -> None:
     """Raise ImportError if another `attacks`, `perturbations` or `reports` hides the one that belongs to us."""
-    home = Path(__file__).resolve().parent.parent
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     for name in _SIBLINGS:
         spec = importlib.util.find_spec(name)
-        found = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
-        if found != home / name:
+        place = os.path.dirname(os.path.realpath(spec.origin)) if spec is not None and spec.origin else None
+        if place != os.path.join(home, name):
             raise ImportError(
                 f"microbench needs its own package `{name}` in {home}, but `import {name}` resolves to "
-                f"{found or 'nothing with an __init__.py'}: a local folder or another package hides it; "
+                f"{place or 'nothing with an __init__.py'}: a local folder or another package hides it; "
                 f"rename that folder or run from another directory."
             )
 

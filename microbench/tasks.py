@@ -13,15 +13,18 @@ from microbench.environment import is_registered, make_env
 from microbench.errors import UserError, unknown_name
 from microbench.locomotion import Floats
 from microbench.mujoco_tasks import LOCOMOTION_TASKS, Task
+from microbench.shown import shown
 
-__all__ = ["TASKS", "Task", "find_task", "normalized_score"]
+__all__ = ["TASKS", "Task", "check_stored", "find_task", "normalized_score"]
 
 TASKS: dict[str, Task] = LOCOMOTION_TASKS | ADROIT_TASKS
 """The tasks known by heart, by their Gymnasium id."""
 
 
 def find_task(env_id: str) -> Task:
-    """The record of a Gymnasium id, built from the environment itself where the table has none.
+    """The record of a Gymnasium id that the user named, built from the environment itself where the table has none.
+
+    `module:Id` imports the module, so an id that comes from a file goes through `check_stored` before.
 
     A built record knows no scores, no exact physics and no rule that ends imagined rollouts.
 
@@ -37,8 +40,8 @@ def find_task(env_id: str) -> Task:
         raise _unknown(env_id)
     try:
         env = make_env(env_id)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise UserError(f"Gymnasium cannot make '{env_id}': {error}") from error
+    except Exception as error:  # whatever an environment of somebody else raises
+        raise UserError(f"Gymnasium cannot make '{env_id}': {error or type(error).__name__}") from error
     obs, action, spec = env.observation_space, env.action_space, env.spec
     env.close()
     if not all(isinstance(box, gymnasium.spaces.Box) and len(box.shape) == 1 for box in (obs, action)):
@@ -50,6 +53,18 @@ def find_task(env_id: str) -> Task:
     assert action.shape is not None
     horizon = spec.max_episode_steps if spec is not None and spec.max_episode_steps else 1000
     return Task(env_id=env_id, obs_size=obs.shape[0], action_size=action.shape[0], horizon=horizon)
+
+
+def check_stored(env_id: str, place: object, said: str | None = None) -> None:
+    """Raise UserError if a file names a task whose id would import a module, and the user has not said the same id.
+
+    Gymnasium imports what stands before a colon; `find_task` does so for the user, never for a file.
+    """
+    if ":" in env_id and env_id != said:
+        raise UserError(
+            f"{place} names the task {shown(env_id, 60)!r}, which would import a module, and a file is not asked to "
+            f"run code; give the task yourself with --env."
+        )
 
 
 def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints import unreadable
+from microbench.checkpoints.budget import pay
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer, Norm, UnknownPart
 from microbench.checkpoints.statistics import read_statistics
@@ -126,6 +127,7 @@ def required_norm(
 
 def members(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors below a prefix, without it."""
+    pay(steps=len(tensors))
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 

@@ -13,18 +13,36 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from microbench.checkpoints.budget import pay
 from microbench.checkpoints.content import Strange
+from microbench.checkpoints.programs import WORK, pieces, product
 
 Operator = Callable[..., Any]
 FLOATS = (5, 6, 7, 15)  # TorchScript's numbers of float16, float32, float64 and bfloat16
-MOST_INT, MOST_MADE = 2**63, 2**20
+MOST_INT, MOST_MADE, MOST_DIMENSIONS = 2**63, 2**20, 8
+
+
+def _number(value: Any) -> Any:
+    """The value itself if it is a number or a tensor: texts and lists would be repeated, not multiplied."""
+    if not isinstance(value, (int, float, Tensor)):
+        raise Strange("arithmetic with something that is no number")
+    return value
+
+
+def _sizes(sizes: Any) -> list[int]:
+    """A shape; ValueError if it is none, or larger than anything a policy makes."""
+    if not isinstance(sizes, (list, tuple)) or not all(type(size) is int and size >= 0 for size in sizes):
+        raise ValueError("a shape that is none")
+    if len(sizes) > MOST_DIMENSIONS or math.prod(sizes) > MOST_MADE:
+        raise ValueError("a tensor larger than a policy's")
+    return list(sizes)
 
 
 def _arithmetic(of: Callable[[Any, Any], Any]) -> Operator:
     """Of tensors and numbers; `alpha` is a factor of the second."""
 
     def apply(x: Any, y: Any, alpha: float = 1) -> Any:
-        made = of(x, y if alpha == 1 else y * alpha)
+        made = of(_number(x), _number(y) if alpha == 1 else _number(y) * _number(alpha))
         if isinstance(made, int) and abs(made) >= MOST_INT:
             raise ValueError("a number beyond 64 bits")
         return made
@@ -32,10 +50,55 @@ def _arithmetic(of: Callable[[Any, Any], Any]) -> Operator:
     return apply
 
 
+def _compared(of: Callable[[Any, Any], Any]) -> Operator:
+    """Of tensors, numbers, texts and flat lists of them: lists of lists may hold one another."""
+
+    def apply(x: Any, y: Any) -> Any:
+        for value in (x, y):
+            parts = value if isinstance(value, (list, tuple)) else [value]
+            pay(steps=len(parts))
+            if not all(isinstance(part, (int, float, str, Tensor, type(None))) for part in parts):
+                raise Strange("a comparison of something that is no number")
+        return of(x, y)
+
+    return apply
+
+
 def _divide(x: Any, y: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is not None:
         raise Strange("the operator div with rounding")
-    return x / y
+    return _number(x) / _number(y)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    pay(steps=x.numel() * weight.shape[0] // WORK)
+    return functional.linear(x, weight, bias)
+
+
+def _addmm(bias: Tensor, x: Tensor, y: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    pay(steps=x.numel() * y.shape[-1] // WORK)
+    return torch.addmm(bias, x, y, beta=beta, alpha=alpha)
+
+
+def _split(x: Tensor, sizes: Any, dim: int = 0) -> Any:
+    pieces(len(sizes) if isinstance(sizes, (list, tuple)) else -(-x.shape[dim] // sizes))
+    return torch.split(x, sizes, dim)  # type: ignore[no-untyped-call]  # it has none
+
+
+def _chunk(x: Tensor, chunks: int, dim: int = 0) -> Any:
+    pieces(chunks)
+    return torch.chunk(x, chunks, dim)
+
+
+def _unbind(x: Tensor, dim: int = 0) -> Any:
+    pieces(x.shape[dim])
+    return torch.unbind(x, dim)
+
+
+def _broadcast(tensors: Any) -> Any:
+    if not isinstance(tensors, (list, tuple)):
+        raise ValueError("a list of tensors that is none")
+    return torch.broadcast_tensors(*tensors)  # type: ignore[no-untyped-call]  # it has none
 
 
 def _power(x: Any, y: Any) -> Any:
@@ -105,10 +168,8 @@ def _softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def _filled(value: float) -> Operator:
     """A tensor of a size, all floats, whatever type and place are named."""
 
-    def make(sizes: list[int], *_: Any, **__: Any) -> Tensor:
-        if math.prod(sizes) > MOST_MADE:
-            raise ValueError("a tensor larger than a policy's")
-        return torch.full(sizes, value)
+    def make(sizes: Any, *_: Any, **__: Any) -> Tensor:
+        return torch.full(_sizes(sizes), value)
 
     return make
 
@@ -156,31 +217,31 @@ ELEMENTWISE: Mapping[str, Operator] = {
 
 OPERATORS: Mapping[str, Operator] = {
     **ELEMENTWISE,
-    "linear": lambda x, weight, bias=None: functional.linear(x, weight, bias),
-    "addmm": lambda bias, x, y, *, beta=1, alpha=1: torch.addmm(bias, x, y, beta=beta, alpha=alpha),
-    **{name: torch.matmul for name in ("matmul", "mm", "bmm")},
+    "linear": _linear,
+    "addmm": _addmm,
+    **{name: product for name in ("matmul", "mm", "bmm")},
     "t": torch.t,
     "transpose": torch.transpose,
     "gelu": _gelu,
     "softplus": functional.softplus,
     "softsign": functional.softsign,
     "softmax": _softmax,
-    "rsub": lambda x, y, alpha=1: y - alpha * x,
+    "rsub": lambda x, y, alpha=1: _number(y) - _number(alpha) * _number(x),
     **{name: torch.minimum for name in ("minimum", "min")},
     **{name: torch.maximum for name in ("maximum", "max")},
     "where": torch.where,
-    "broadcast_tensors": lambda tensors: torch.broadcast_tensors(*tensors),  # type: ignore[no-untyped-call]  # it has none
+    "broadcast_tensors": _broadcast,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     **{name: _dropout for name in ("dropout", "feature_dropout")},
     "cat": torch.cat,
     "stack": torch.stack,
-    "chunk": torch.chunk,
-    **{name: torch.split for name in ("split", "split_with_sizes")},
+    "chunk": _chunk,
+    **{name: _split for name in ("split", "split_with_sizes")},
     "slice": _slice,
     "select": torch.select,
     "narrow": torch.narrow,
-    "unbind": torch.unbind,
+    "unbind": _unbind,
     "unsqueeze": torch.unsqueeze,
     "squeeze": torch.squeeze,
     "flatten": torch.flatten,
@@ -203,7 +264,7 @@ OPERATORS: Mapping[str, Operator] = {
     "size": lambda x, dim=None: list(x.shape) if dim is None else x.size(dim),
     "dim": lambda x: x.dim(),
     "len": len,
-    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{name: _compared(getattr(operator, name)) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     "__is__": operator.is_,
     "__isnot__": operator.is_not,
     "__not__": operator.not_,

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 import struct
 import warnings
@@ -13,21 +14,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import Tensor
 
 from microbench.checkpoints import pickles, torch_files
 from microbench.checkpoints.archives import Archive
+from microbench.checkpoints.budget import accounted, pay
 from microbench.errors import UserError
+from microbench.shown import shown
 
 MOST_BYTES = 2**30
+MOST_JSON = 2**23
 DAMAGE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
+    BufferError,
     EOFError,
     LookupError,
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    SafetensorError,
+    SyntaxError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
@@ -35,7 +44,7 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a damaged or a dishonest file raises; an OSError is the disk's."""
+"""What reading a damaged or a dishonest file raises, whoever reads it; an OSError is the disk's."""
 
 
 class Strange(ValueError):
@@ -76,8 +85,9 @@ def read_content(path: Path) -> Content:
     """
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a policy file of at most that size.")
-    with telling(path):
-        return parse(path, path.read_bytes())
+    raw = path.read_bytes()
+    with telling(path), accounted(len(raw)):
+        return parse(path, raw)
 
 
 def parse(path: Path, raw: bytes) -> Content:
@@ -102,6 +112,14 @@ def parse(path: Path, raw: bytes) -> Content:
     return Content(path=path, raw=raw, kind="unknown")
 
 
+def read_json(text: str | bytes) -> Any:
+    """What a JSON text says; ValueError if it is longer than descriptions of policies are."""
+    if len(text) > MOST_JSON:
+        raise ValueError("a description longer than a policy's")
+    pay(size=16 * len(text), steps=len(text) // 10)
+    return json.loads(text)
+
+
 def looks_like_onnx(raw: bytes) -> bool:
     """Whether the bytes begin like ONNX's ModelProto: a small version (field 1), then one of its other fields."""
     return raw[:1] == b"\x08" and 2 < int.from_bytes(raw[1:2]) < 64 and raw[2:3] in b"\x12\x1a\x22\x28\x32\x3a\x42"
@@ -119,8 +137,8 @@ def state_dict(tree: Any) -> dict[str, Tensor]:
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises into one sentence."""
+def telling(path: Path, what: str = "a policy file", way_out: str = "give another file") -> Iterator[None]:
+    """Turn what a damaged file raises into one sentence: it cannot be read as `what`, so `way_out`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd spellings in a file are nobody's business
@@ -134,8 +152,6 @@ def telling(path: Path) -> Iterator[None]:
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's; h5py's about what is in a file have no number
-        told = " ".join(str(error).split())[:160] or type(error).__name__
-        told = f"it has no {told}" if isinstance(error, KeyError) else told
-        raise UserError(
-            f"{path} cannot be read as a policy file ({told}); it is damaged or foreign, so give another file."
-        ) from error
+        why = " ".join(shown(error, 160).split()) or type(error).__name__
+        why = f"it has no {why}" if isinstance(error, KeyError) else why
+        raise UserError(f"{path} cannot be read as {what} ({why}); it is damaged or foreign, so {way_out}.") from error

@@ -3,7 +3,6 @@
 Seno and Imai 2022 (arXiv:2111.03788). The description has activation, observation scaler and action scaler.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +14,14 @@ from microbench.checkpoints import layers as nets
 from microbench.checkpoints.actors import Actor, found, members, only
 from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, state_dict
+from microbench.checkpoints.content import Content, read_json, state_dict
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
 from microbench.checkpoints.torch_files import read_zip
 from microbench.errors import UserError
 
 PARTS = re.compile(r"(_encoder\._layers\.\d+|_fc|_mu|_logstd)\.(weight|bias)|_logstd")
+MOST_CRITICS = 100
 EPS = 1e-3  # of the standard scaler, where the description does not say
 BOUNDS = {"iql": (-5.0, 2.0), "awac": (-6.0, 0.0), "bc": (-4.0, 15.0)}  # of the log standard deviation
 USUAL = (-20.0, 2.0)
@@ -39,7 +39,7 @@ def detect(content: Content) -> bool:
 
 def read(content: Content, choices: Choices) -> Found:
     """The policy and its Q functions."""
-    told = json.loads(content.tree["config"])
+    told = read_json(content.tree["config"])
     config = told.get("config", told)
     kind, params = str(config.get("type", "d3rlpy")), config.get("params", {})
     if kind in REFUSED:
@@ -72,6 +72,8 @@ def read(content: Content, choices: Choices) -> Found:
 def _critics(stored: Mapping[str, Any]) -> list[list[Layer]]:
     values = next((part for key in ("q_funcs", "_q_funcs") if (part := state_dict(stored.get(key)))), {})
     names = sorted({name.partition(".")[0] for name in values if name.partition(".")[0].isdigit()}, key=int)
+    if len(names) > MOST_CRITICS:
+        raise ValueError("more critics than an ensemble has")
     chains = []
     for name in names:
         own = members(values, f"{name}.")

@@ -53,4 +53,5 @@ def _layer(entries: dict[str, NDArray[Any]], name: str, flip: bool) -> Layer:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else bytes(value.item()).decode("ascii", "replace")
+    text = None if value is None else value.item()
+    return text[:40].decode("ascii", "replace") if isinstance(text, bytes) else None

@@ -24,6 +24,7 @@ from microbench.checkpoints import (
     unreadable,
 )
 from microbench.checkpoints.assembling import assemble
+from microbench.checkpoints.budget import accounted
 from microbench.checkpoints.content import Content, read_content, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import UnknownPart
@@ -75,9 +76,14 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
         return call.load_call(str(path), overrides)
     path = Path(path)
     if overrides.family == own.FAMILY:
-        return own.load_own(path)
+        return own.load_own(path, overrides.env_id)
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
+    with accounted(0):  # what is read of it, and of files beside it, is on one account
+        return _read(path, overrides, need_task=need_task)
+
+
+def _read(path: Path, overrides: Overrides, *, need_task: bool) -> Checkpoint:
     content = read_content(path)
     if content.kind == "safetensors" and overrides.family is None:
         return _own(content, overrides)
@@ -137,7 +143,7 @@ def _own(content: Content, overrides: Overrides) -> Checkpoint:
     unusable = [name for name in overrides.given if name not in ("family", "env_id")]
     if unusable:
         raise UserError(f"{content.path} says its own {', '.join(unusable)}; leave that option out.")
-    return own.load_own(content.path)
+    return own.load_own(content.path, overrides.env_id)
 
 
 def reload(source: Source) -> Checkpoint:

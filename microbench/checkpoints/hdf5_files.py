@@ -8,6 +8,7 @@ import h5py
 from numpy.typing import NDArray
 
 from microbench.checkpoints.archives import FREE_BYTES, MOST_BYTES, MOST_GROWTH
+from microbench.checkpoints.budget import accounted, pay
 from microbench.data.hdf5_arrays import Allowance, Refused, check, find, read
 
 MOST_DEPTH, MOST_ENTRIES = 12, 20_000
@@ -21,25 +22,30 @@ def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]], *, views: bo
         ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
         OSError: without a number, if the file is damaged.
     """
-    with h5py.File(io.BytesIO(raw), "r") as file:
-        found: list[str] = []
-        _walk(file, "", found, 0)
+    with accounted(0), h5py.File(io.BytesIO(raw), "r") as file:
+        paths: list[str] = []
+        _walk(file, "", paths, set(), 0)
         allowance = Allowance.of(min(len(raw), MOST_BYTES // MOST_GROWTH), free=FREE_BYTES, growth=MOST_GROWTH)
-        return {path: _array(file, path, allowance, views=views) for path in wanted(found)}
+        return {path: _array(file, path, allowance, views=views) for path in wanted(paths)}
 
 
-def _walk(group: Any, path: str, found: list[str], depth: int) -> None:
-    """Add the paths of all datasets below the group that hard links lead to."""
+def _walk(group: Any, path: str, paths: list[str], seen: set[tuple[int, int]], depth: int) -> None:
+    """Add the paths of all datasets below the group that hard links lead to, each group by its first path only."""
+    place = h5py.h5o.get_info(group.id)
+    if (place.fileno, place.addr) in seen:
+        return
+    seen.add((place.fileno, place.addr))
+    if len(paths) + len(seen) + len(group) > MOST_ENTRIES or depth > MOST_DEPTH:
+        raise ValueError("an hdf5 file with more entries than a policy has")
     for name in group:
-        if len(found) > MOST_ENTRIES or depth > MOST_DEPTH:
-            raise ValueError("an hdf5 file with more entries than a policy has")
+        pay(steps=100)
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         kind = group.get(name, getclass=True)
         if kind is h5py.Group:
-            _walk(group[name], f"{path}{name}/", found, depth + 1)
+            _walk(group[name], f"{path}{name}/", paths, seen, depth + 1)
         elif kind is h5py.Dataset:
-            found.append(f"{path}{name}")
+            paths.append(f"{path}{name}")
 
 
 def _array(file: h5py.File, path: str, allowance: Allowance, *, views: bool) -> NDArray[Any]:
@@ -50,4 +56,5 @@ def _array(file: h5py.File, path: str, allowance: Allowance, *, views: bool) -> 
         check(dataset, allowance, kinds=KINDS, views=views)
     except Refused as refused:
         raise ValueError(f"{path} is {refused}") from refused
+    pay(size=3 * int(dataset.nbytes), steps=100 + int(dataset.nbytes) // 1000)
     return read(dataset)

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints.activations import activation as function_of
+from microbench.checkpoints.budget import pay
 
 Function = Callable[[Tensor], Tensor]
 Layer = tuple[Tensor, Tensor]  # weight (out, in), bias (out,)
 
+MOST_MEMBERS = 200
 SQUASHES = ("tanh", "none")
 
 
@@ -50,6 +52,7 @@ def transposed(weight: Tensor, bias: Tensor, name: str = "a layer") -> Layer:
 def _checked(weight: Tensor, bias: Tensor, name: str) -> Layer:
     if weight.ndim == 1 and weight.shape == bias.shape:  # an affine map of each number, as normalisation ends with
         raise UnknownPart(f"layer or batch normalisation ({name})")
+    pay(size=4 * weight.numel(), steps=20 + weight.numel() // 1000)
     if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
         raise ValueError(f"{name} has weights {tuple(weight.shape)} and biases {tuple(bias.shape)}")
     if not bool(weight.isfinite().all() and bias.isfinite().all()):
@@ -59,6 +62,7 @@ def _checked(weight: Tensor, bias: Tensor, name: str) -> Layer:
 
 def numbered(tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
     """The layers `prefix`0, `prefix`2, … in numeric order, as torch.nn.Sequential names them."""
+    pay(steps=len(tensors))
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
     numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
     return [layer(tensors, f"{prefix}{number}") for number in numbers]
@@ -66,12 +70,15 @@ def numbered(tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
 
 def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
     """Critics stored as one stack of weights (N, in, out) and biases (N, 1, out) per layer."""
+    pay(steps=len(tensors))
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
     numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
     stacks = [(tensors[f"{prefix}{number}.weight"], tensors[f"{prefix}{number}.bias"]) for number in numbers]
     if not stacks or any(weight.ndim != 3 for weight, _ in stacks):
         return []
     count = min(len(weight) for weight, _ in stacks)
+    if count > MOST_MEMBERS:
+        raise ValueError("an ensemble of more members than one has")
     return [[transposed(weight[member], bias[member]) for weight, bias in stacks] for member in range(count)]
 
 

@@ -15,6 +15,7 @@ from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer
 
+MOST_CRITICS = 100
 EPS = 1e-3
 FREE = (float("-inf"), float("inf"))
 PARTS = re.compile(
@@ -62,4 +63,6 @@ def _critics(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:
     names = sorted({match[1] for name in tensors if (match := CRITIC.fullmatch(name))})
     if not names:  # EDAC keeps its critics in one stack
         return nets.ensemble(tensors, "critics.model.")
+    if len(names) > MOST_CRITICS:
+        raise ValueError("more critics than an ensemble has")
     return [[*nets.numbered(tensors, f"{name}.backbone.model."), nets.layer(tensors, f"{name}.last")] for name in names]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from microbench.checkpoints.budget import pay
 from microbench.checkpoints.content import Content, Strange
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.onnx_graph import Graph, Node, evaluate, needed
@@ -21,6 +22,7 @@ from microbench.checkpoints.programs import found as program_found
 from microbench.checkpoints.protobuf import Reader, Table
 
 MOST_NODES, MOST_DIMENSIONS = 5000, 8
+MOST_SETTING = 2**14  # numbers of an attribute
 OLDEST_OPSET = 9  # before, operators were broadcast by rules of their own
 OURS = ("", "ai.onnx")  # the domain of the standard's operators
 TYPES = {
@@ -146,7 +148,10 @@ def _setting(entry: Mapping[str, list[Any]]) -> Any:
     if kind == 4:
         return tensor_of(entry["t"][-1])
     if kind == 6:
-        return _joined(entry["floats"]).tolist()
+        numbers = _joined(entry["floats"])
+        if len(numbers) > MOST_SETTING:
+            raise ValueError("a setting of more numbers than an operator has")
+        return numbers.tolist()
     return entry["ints"] if kind == 7 else None
 
 
@@ -179,6 +184,7 @@ def tensor_of(tensor: Mapping[str, list[Any]]) -> Tensor:
     values = np.frombuffer(tensor["raw_data"][-1], kind) if tensor["raw_data"] else _listed(tensor, kind)
     if len(values) != math.prod(shape):
         raise ValueError("a tensor whose numbers do not fit its shape")
+    pay(size=3 * values.nbytes, steps=50)
     made = torch.from_numpy(values.astype(np.float32 if "f" in kind else kind.lstrip("<")).reshape(shape).copy())
     if made.ndim and made.is_floating_point() and not bool(torch.isfinite(made).all()):
         raise ValueError("a tensor that is not finite")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from microbench.checkpoints.content import Strange
 from microbench.checkpoints.onnx_operators import OPERATORS
-from microbench.checkpoints.programs import Settle
+from microbench.checkpoints.programs import Settle, called
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,9 +52,12 @@ def evaluate(graph: Graph, nodes: Sequence[Node], given: Mapping[str, Tensor], s
     """The output; `settle` is what every tensor goes through. KeyError for a name that nothing gives."""
     values = {**graph.stored, **given}
     if settle is not None:
-        values = {name: settle(value) for name, value in values.items()}
+        values = {name: settle(value, stored=True) for name, value in values.items()}
     for node in nodes:
-        made = OPERATORS[node.kind](node.settings, *(values[name] if name else None for name in node.inputs))
-        for name, value in zip(node.outputs, made if isinstance(made, (list, tuple)) else [made], strict=False):
+        inputs = [values[name] if name else None for name in node.inputs]
+        results = called(OPERATORS[node.kind], node.settings, *inputs)
+        for name, value in zip(
+            node.outputs, results if isinstance(results, (list, tuple)) else [results], strict=False
+        ):
             values[name] = value if settle is None else settle(value)
     return values[graph.output]

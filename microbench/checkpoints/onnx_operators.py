@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints.content import Strange
-from microbench.checkpoints.programs import MOST_INTEGERS
+from microbench.checkpoints.programs import MOST_INTEGERS, MOST_TOGETHER, pieces, product
 
 Settings = Mapping[str, Any]
 Operator = Callable[..., Any]
@@ -29,25 +29,47 @@ def _plain(of: Callable[..., Any]) -> Operator:
 
 def _many(of: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     """An operator of any number of inputs."""
-    return lambda _, *given: reduce(of, given)
+
+    def apply(_: Settings, *given: Tensor) -> Tensor:
+        return reduce(_bounded(of), given)
+
+    return apply
+
+
+def _bounded(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The operator; what it gives on the way must stay as small as what a program may give."""
+
+    def apply(x: Tensor, y: Tensor) -> Tensor:
+        result = of(x, y)
+        if not result.is_floating_point() and result.numel() > MOST_TOGETHER:
+            raise ValueError("a program that computes with many integers")
+        return result
+
+    return apply
 
 
 def _listed(settings: Settings, name: str, given: Tensor | None = None) -> list[int] | None:
     """Integers that are an input, or a setting, or left out."""
     if given is None:
         return settings.get(name)
-    return [int(number) for number in given.flatten()]
+    if given.numel() > MOST_INTEGERS or given.is_floating_point() or given.is_meta:
+        raise Strange("axes or sizes that are no few integers")
+    return [int(number) for number in given.flatten().tolist()]
 
 
 def _gemm(settings: Settings, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = (settings.get(name, 1.0) for name in ("alpha", "beta"))
     a, b = (x.T if settings.get(name) else x for x, name in ((a, "transA"), (b, "transB")))
-    made = a @ b if alpha == 1 else alpha * (a @ b)
-    return made if c is None or beta == 0 else made + (c if beta == 1 else beta * c)
+    whole = product(a, b) if alpha == 1 else alpha * product(a, b)
+    return whole if c is None or beta == 0 else whole + (c if beta == 1 else beta * c)
 
 
 def _divide(_: Settings, x: Tensor, y: Tensor) -> Tensor:
-    return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
+    if x.is_floating_point() or y.is_floating_point():
+        return x / y
+    if bool(((y == 0) | (y == -1)).any()):  # the processor ends the process: by 0, and the smallest number by −1
+        raise Strange("a division of integers by 0 or −1")
+    return torch.div(x, y, rounding_mode="trunc")
 
 
 def _clip(settings: Settings, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
@@ -82,9 +104,10 @@ def _concat(settings: Settings, *parts: Tensor) -> Tensor:
 
 def _split(settings: Settings, x: Tensor, sizes: Tensor | None = None) -> Sequence[Tensor]:
     axis, told = settings.get("axis", 0), _listed(settings, "split", sizes)
+    count = settings.get("num_outputs", 2) if told is None else len(told)
+    pieces(count)
     if told is not None:
         return torch.split(x, told, axis)
-    count = settings.get("num_outputs", 2)
     return torch.split(x, math.ceil(x.shape[axis] / count), axis)
 
 
@@ -210,7 +233,7 @@ def _shape(settings: Settings, x: Tensor) -> Tensor:
 
 OPERATORS: Mapping[str, Operator] = {
     "Gemm": _gemm,
-    "MatMul": _plain(torch.matmul),
+    "MatMul": _plain(product),
     "Add": _plain(torch.add),
     "Sub": _plain(torch.sub),
     "Mul": _plain(torch.mul),

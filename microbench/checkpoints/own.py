@@ -15,7 +15,7 @@ from torch.distributions import Normal
 
 from attacks import Target
 from microbench.agent import Agent
-from microbench.checkpoints.record import Checkpoint, Source
+from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
 from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.networks import Actor, Critics
@@ -56,8 +56,8 @@ def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
     return save(cpu, {"microbench": json.dumps(about, sort_keys=True, allow_nan=False)})
 
 
-def load_own(path: Path) -> Checkpoint:
-    """Read a policy file written by `save_own`.
+def load_own(path: Path, said: str | None = None) -> Checkpoint:
+    """Read a policy file written by `save_own`; `said` is the task that the user names, if any.
 
     Raises:
         UserError: the file is missing, damaged, of another family or of a newer format, or its tensors are not exactly
@@ -94,7 +94,9 @@ def load_own(path: Path) -> Checkpoint:
             action_box=(actor.action_center - actor.action_scale, actor.action_center + actor.action_scale),
             distribution=lambda obs: _distribution(actor, obs),
         ),
-        source=Source(path=str(path.resolve()), sha256=sha256, identity=sha256),
+        source=Source(
+            path=str(path.resolve()), sha256=sha256, identity=sha256, overrides=Overrides(env_id=said) if said else NONE
+        ),
         about={name: about.get(name) for name in ("hidden", "updates", "dataset")},
     )
 

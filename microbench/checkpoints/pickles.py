@@ -2,7 +2,8 @@
 
 A pickle is a program that calls what it names. Here a name becomes one of a few harmless constructors, or an inert
 stub that records what it was given, or it is refused. Every byte is scanned before the machine that executes pickles
-sees it, because that machine allocates what a length claims before it looks whether the file is that long.
+sees it (`unpickling`), because that machine allocates what a length claims before it looks whether the file is that
+long.
 """
 
 import io
@@ -13,8 +14,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from microbench.checkpoints import arrays
+from microbench.checkpoints.budget import accounted, pay
+from microbench.checkpoints.unpickling import OBJECT, Machine, pairs
 
-MOST_OPCODES = 1_000_000
+MOST_OPCODES = 500_000
+STRIDE = 256  # opcodes that are paid for at once
+MOST_NAMES, MOST_NAME = 500, 300  # distinct ones, and letters of each
 REFUSED_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"})
 MEMO_OPCODES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 BUILTIN_TYPES = ("object", "set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str")
@@ -50,9 +55,9 @@ class Stub:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Stub":
         """Keep the arguments."""
-        made = object.__new__(cls)
-        made.__dict__.update(args=args, items=[])
-        return made
+        stub = object.__new__(cls)
+        stub.__dict__.update(args=args, items=[])
+        return stub
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -104,13 +109,13 @@ class Known:
         raise pickle.UnpicklingError("it changes a constructor")
 
 
-def _ordered(pairs: Any = ()) -> Ordered:
-    return Ordered(pairs)
+def _ordered(items: Any = ()) -> Ordered:
+    return Ordered(pairs(items))
 
 
-def _encode(text: str, codec: str = "utf-8") -> bytes:
-    if codec not in ("latin1", "latin-1", "utf-8"):
-        raise pickle.UnpicklingError(f"it encodes a text as {codec!r:.40}")
+def _encode(text: Any, codec: Any = "utf-8") -> bytes:
+    if not isinstance(text, str) or not isinstance(codec, str) or codec not in ("latin1", "latin-1", "utf-8"):
+        raise pickle.UnpicklingError("it encodes a text in an unusual way")
     return text.encode(codec)
 
 
@@ -135,6 +140,8 @@ def scan(content: bytes, start: int = 0) -> int:
             raise pickle.UnpicklingError(f"it holds {opcode.name}, or more than {MOST_OPCODES} instructions")
         if opcode.name in MEMO_OPCODES and not 0 <= int(argument or 0) <= count:
             raise pickle.UnpicklingError("it numbers its objects beyond their count")
+        if not count % STRIDE:
+            pay(size=STRIDE * OBJECT, steps=STRIDE * 3)
     return stream.tell()
 
 
@@ -149,11 +156,12 @@ def read_pickle(
     Raises:
         ValueError, TypeError, KeyError, … : it is damaged, or names what no policy needs (`errors.DAMAGE`).
     """
-    end = scan(content, start)
-    return _Inert(content[start:end], names, persistent).load()
+    with accounted(0 if start else len(content)):
+        end = scan(content, start)
+        return _Inert(content[start:end], names, persistent).load()
 
 
-class _Inert(pickle.Unpickler):
+class _Inert(Machine):
     def __init__(
         self, content: bytes, names: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any] | None
     ) -> None:
@@ -166,11 +174,31 @@ class _Inert(pickle.Unpickler):
         origin = f"{module}.{name}"
         if origin in self._names:
             return Known(self._names[origin])
-        if not is_inert(module, name):
+        if len(origin) > MOST_NAME or not is_inert(module, name):
             raise pickle.UnpicklingError(f"it names {origin:.80}, which no policy needs")
         if origin not in self._stubs:
+            if len(self._stubs) == MOST_NAMES:
+                raise pickle.UnpicklingError("it names more classes than a policy needs")
             self._stubs[origin] = type("Stub", (Stub,), {"origin": origin})
         return self._stubs[origin]
+
+    def callee(self, function: Any) -> Callable[..., Any]:
+        """Constructors of the table and classes of stubs."""
+        if isinstance(function, Known) or (isinstance(function, type) and issubclass(function, Stub)):
+            return function
+        raise pickle.UnpicklingError("it calls something that is no constructor")
+
+    def fill(self, whole: Any, kind: type) -> Any:
+        """Containers, and stubs, which keep what they are given."""
+        if isinstance(whole, (kind, Stub)):
+            return whole
+        raise pickle.UnpicklingError("it fills something that is no container")
+
+    def changeable(self, thing: Any) -> Any:
+        """What this package makes: never a tensor, whose own method would trust the file."""
+        if isinstance(thing, (Stub, Ordered, Known, arrays.Array, arrays.Dtype)):
+            return thing
+        raise pickle.UnpicklingError("it changes something that is no object")
 
     def persistent_load(self, pid: Any) -> Any:
         """Storages of torch; nothing else."""

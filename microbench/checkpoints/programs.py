@@ -2,29 +2,44 @@
 
 A reader turns a program into one function that applies whitelisted operators to the tensors of the file. Here it is
 first run without numbers, so that results which would fill the memory are never made, then with few: every row must
-depend on its own observation only.
+depend on its own observation only. Operators are paid for by their number and their work.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from microbench.checkpoints.actors import UNNORMALISED
-from microbench.checkpoints.content import DAMAGE, Strange
+from microbench.checkpoints.budget import Exhausted, accounted, pay
+from microbench.checkpoints.content import DAMAGE, Strange, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Norm, after
 from microbench.checkpoints.statistics import read_statistics
 from microbench.errors import UserError
 from microbench.tasks import TASKS
 
-MOST_NUMBERS, MOST_IN_ALL = 2**24, 2**26  # in one result of a program and in all, for two rows
+MOST_NUMBERS, MOST_IN_ALL = 2**22, 2**25  # in one result of a program and in all, for two rows
 MOST_INTEGERS = 1024  # shapes, axes and indices are few
+MOST_TOGETHER = 2**20  # what several of them, spread over one another, may give
+MOST_PIECES = 1024  # of a tensor that is split
+WORK = 256  # products of two numbers that are paid for as one step
+CALL = 40  # steps of an operator
 MOST_SIZES = 50
-ROWS = 3
-Settle = Callable[[Tensor], Tensor]
+ROWS = (3, 5)
+
+
+class Settle(Protocol):
+    """What every tensor goes through that a program makes, or reads from what is stored."""
+
+    def __call__(self, value: Tensor, *, stored: bool = False) -> Tensor:
+        """The tensor, or what stands for it; ValueError if there are too many numbers."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,14 +67,15 @@ def found(family: str, program: Program, choices: Choices) -> Found:
     """
     if choices.overrides.activation is not None:
         raise UserError(f"{choices.path} says its own activation; leave --activation out.")
-    size, number, actions = _sizes(program, choices)
+    with accounted(0):
+        size, number, actions = _sizes(program, choices)
     task = TASKS.get(choices.overrides.env_id or "")
     if task is not None and actions != task.action_size:
         raise UserError(
             f"{choices.path} is a program that gives {actions} numbers, {task.env_id} takes {task.action_size}; "
             f"wrap it as a module:callable that gives actions."
         )
-    network = _by_rows(_chosen(program, number), size, actions)
+    network = _by_rows(_chosen(program, number), size, actions, choices.path)
     norm, beside = _normalisation(choices)
     choices.inferred["output"] = _output(program.names, number)
     return Found(
@@ -88,15 +104,49 @@ class _Shapes:
     def __init__(self) -> None:
         self._total = 0
 
-    def __call__(self, value: Tensor) -> Tensor:
-        self._total += value.numel()
-        if value.numel() > MOST_NUMBERS or self._total > MOST_IN_ALL:
+    def __call__(self, value: Tensor, *, stored: bool = False) -> Tensor:
+        self._total += 0 if stored else value.numel()
+        if (not stored and value.numel() > MOST_NUMBERS) or self._total > MOST_IN_ALL:
             raise ValueError("a program whose results are larger than those of a policy")
+        pay(steps=value.numel() // 1000)
         if value.is_floating_point() or value.dtype == torch.bool:
             return value.to("meta")
         if value.numel() > MOST_INTEGERS:
             raise ValueError("a program that computes with many integers")
         return value
+
+
+def called(operator: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """What an operator gives, after it was paid for; integers are looked at before, because they are computed.
+
+    Raises:
+        ValueError: integers that, spread over one another, would fill the memory.
+    """
+    values = [part for value in given for part in (value if isinstance(value, (list, tuple)) else [value])]
+    pay(steps=CALL + len(values))
+    integers = [
+        value
+        for value in values
+        if isinstance(value, Tensor) and not value.is_floating_point() and value.dtype != torch.bool
+    ]
+    if len(integers) > 1:
+        sizes = itertools.zip_longest(*(value.shape[::-1] for value in integers), fillvalue=1)
+        if max(math.prod(map(max, sizes)), sum(value.numel() for value in integers)) > MOST_TOGETHER:
+            raise ValueError("a program that computes with many integers")
+    return operator(*given, **named)
+
+
+def product(x: Tensor, y: Tensor) -> Tensor:
+    """X @ y, paid for by its work: a small result may be much work."""
+    made = torch.matmul(x, y)
+    pay(steps=made.numel() * x.shape[-1] // WORK)
+    return made
+
+
+def pieces(count: int) -> None:
+    """ValueError if a tensor would be cut into more pieces than a policy needs: every piece is an object."""
+    if not 0 <= count <= MOST_PIECES:
+        raise ValueError("a tensor that is cut into too many pieces")
 
 
 def _sizes(program: Program, choices: Choices) -> tuple[int, int, int]:
@@ -127,7 +177,7 @@ def _fits(program: Program, size: int, why: list[str]) -> tuple[int, int] | None
     for rows in (2, 1):  # some are written for one row only
         try:
             outputs = program.run(torch.zeros(rows, size, device="meta"), _Shapes())
-        except Strange:
+        except (Strange, Exhausted):
             raise
         except DAMAGE as error:
             why.append(str(error) or type(error).__name__)
@@ -138,26 +188,42 @@ def _fits(program: Program, size: int, why: list[str]) -> tuple[int, int] | None
     return None
 
 
-def _by_rows(run: Function, size: int, actions: int) -> Function:
+def _by_rows(run: Function, size: int, actions: int, path: Path) -> Function:
     """The program itself if its rows are independent, else applied to one row after the other.
 
     Raises:
         Strange: the same row gives another action when it is asked again.
     """
-    obs = torch.randn(ROWS, size, generator=torch.Generator().manual_seed(0))
 
     def alone(seen: Tensor) -> Tensor:
         return torch.cat([run(row).reshape(1, actions) for row in torch.split(seen, 1)])
 
-    expected = alone(obs)
-    if not alone(obs).equal(expected):
-        raise Strange("an outcome that changes from call to call")
-    try:
-        together = run(obs)
-    except DAMAGE:
-        return alone
-    same = together.shape == expected.shape and torch.allclose(together, expected, rtol=1e-4, atol=1e-5)
-    return run if same else alone
+    whole = True
+    for rows in ROWS:
+        obs = torch.randn(rows, size, generator=torch.Generator().manual_seed(0))
+        expected = alone(obs)
+        if not alone(obs).equal(expected):
+            raise Strange("an outcome that changes from call to call")
+        try:
+            together = run(obs)
+        except Exhausted:
+            raise
+        except DAMAGE:
+            whole = False
+            continue
+        same = together.shape == expected.shape and torch.allclose(together, expected, rtol=1e-4, atol=1e-5)
+        whole = whole and same
+    return _guarded(run if whole else alone, path)
+
+
+def _guarded(run: Function, path: Path) -> Function:
+    """The program, whose failures for some observations are told as the file's."""
+
+    def guarded(obs: Tensor) -> Tensor:
+        with telling(path, "a policy for all observations"):
+            return run(obs)
+
+    return guarded
 
 
 def _normalisation(choices: Choices) -> tuple[Norm | None, tuple[bytes, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FIELDS = 100_000  # in one file
-MOST_INTEGERS = 2**20  # in one packed field
+MOST_INTEGERS = 2**19  # in packed fields
 VARINT, LENGTH = 0, 2
 FIXED = {1: 8, 5: 4}  # wire type → bytes
 FLOATS: Mapping[str, Any] = {"float": "<f4", "double": "<f8"}
@@ -23,7 +23,7 @@ class Reader:
     """Reads the messages of one file and counts their fields."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._count = self._integers = 0
 
     def message(self, content: memoryview, table: Table) -> dict[str, list[Any]]:
         """The wanted fields by name, each with all its values in order; floats are arrays of one or many.
@@ -62,13 +62,24 @@ class Reader:
         if isinstance(kind, Mapping) and wire == LENGTH:
             return [self.message(value, kind)]
         if kind == "int" and wire in (VARINT, LENGTH):
-            return [signed(value)] if wire == VARINT else integers(value)
+            return [signed(value)] if wire == VARINT else self._packed(value)
         if kind in ("float", "double") and wire != VARINT:
             numbers: NDArray[Any] = np.frombuffer(value, FLOATS[kind])
             return [numbers]
         if wire != LENGTH:
             raise ValueError("a field of another kind than it should be")
         return [value if kind == "bytes" else bytes(value).decode("utf-8", "replace")]
+
+    def _packed(self, content: memoryview) -> list[int]:
+        numbers: list[int] = []
+        place = 0
+        while place < len(content):
+            number, place = varint(content, place)
+            numbers.append(signed(number))
+            self._integers += 1
+            if self._integers > MOST_INTEGERS:
+                raise ValueError("more integers than a policy has")
+        return numbers
 
 
 def varint(content: memoryview, place: int) -> tuple[int, int]:
@@ -87,15 +98,3 @@ def varint(content: memoryview, place: int) -> tuple[int, int]:
 def signed(number: int) -> int:
     """Of 64 bits."""
     return number - 2**64 if number >= 2**63 else number
-
-
-def integers(content: memoryview) -> list[int]:
-    """A packed field; ValueError if there are too many."""
-    made: list[int] = []
-    place = 0
-    while place < len(content):
-        number, place = varint(content, place)
-        made.append(signed(number))
-        if len(made) > MOST_INTEGERS:
-            raise ValueError("more integers than a policy has")
-    return made

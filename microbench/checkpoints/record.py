@@ -2,11 +2,17 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from attacks import Target
+from microbench.errors import UserError
+from microbench.shown import shown
+from microbench.tasks import check_stored
+
+MOST_SEED = 2**63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,14 @@ class Checkpoint:
     recipe: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     inferred: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise UserError for what no file may say, whoever wrote it."""
+        check_stored(self.env_id, self.path, self.source.overrides.env_id)
+        if self.train_seed is not None and not 0 <= self.train_seed < MOST_SEED:
+            raise UserError(f"{self.path} says the seed {shown(self.train_seed, 40)}; expected a number of 63 bits.")
+        if self.claim is not None and not math.isfinite(self.claim):
+            raise UserError(f"{self.path} claims a return that is not finite; it is damaged, so give another file.")
 
 
 def identity(sha256: str, overrides: Overrides, *others: bytes) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints.actors import Actor, found
+from microbench.checkpoints.budget import pay
 from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
@@ -58,11 +59,12 @@ def tensors_of(module: Stub) -> dict[str, Tensor]:
         if not waiting:
             return made
         prefix, part = waiting.pop()
-        parameters, inner = (part.get(name) for name in ("_parameters", "_modules"))
-        for name, value in (parameters or {}).items():
+        parameters, inner = (part.get(name) or {} for name in ("_parameters", "_modules"))
+        pay(size=200 * (len(parameters) + len(inner)), steps=len(parameters) + len(inner))
+        for name, value in parameters.items():
             if isinstance(value, Tensor):
                 made[f"{prefix}{name}"] = value
-        waiting += [(f"{prefix}{name}."[:200], one) for name, one in (inner or {}).items() if isinstance(one, Stub)]
+        waiting += [(f"{prefix}{name}."[:200], one) for name, one in inner.items() if isinstance(one, Stub)]
     raise ValueError("more modules than a policy has")
 
 
@@ -82,7 +84,10 @@ def _critics(tensors: dict[str, Tensor]) -> list[list[Layer]]:
     """One stack of weights W (N, in, out) and biases b (N, 1, out) per layer."""
     names = sorted((name for name in tensors if name.startswith("fc") and name.endswith(".W")), key=_number)
     stacks = [(tensors[f"{name[:-2]}.W"], tensors[f"{name[:-2]}.b"]) for name in [*names, "last_fc.W"]]
-    return [[nets.transposed(w[member], b[member]) for w, b in stacks] for member in range(len(stacks[0][0]))]
+    count = len(stacks[0][0])
+    if count > nets.MOST_MEMBERS:
+        raise ValueError("an ensemble of more members than one has")
+    return [[nets.transposed(w[member], b[member]) for w, b in stacks] for member in range(count)]
 
 
 def _number(name: str) -> int:

@@ -21,6 +21,7 @@ from microbench.checkpoints.layers import Function, Norm
 from microbench.checkpoints.pickles import Stub
 from microbench.errors import UserError
 
+ENVIRONMENT = re.compile(r"(\w+?)Env(?:V\d)?")
 STD_EPS = 1e-8  # ZFilter divides by std + 1e-8
 
 
@@ -144,8 +145,9 @@ def robots_of(environment: Stub) -> tuple[str, ...]:
     for _ in range(10):
         if not isinstance(inner, Stub):
             return ()
-        match = re.fullmatch(r"gym\w*\.envs\.mujoco\..*?(\w+?)Env(?:V\d)?", inner.origin)
-        if match:
-            return (match[1],)
+        package, _, place = inner.origin.partition(".envs.mujoco.")
+        robot = ENVIRONMENT.fullmatch(place.rpartition(".")[2])
+        if robot and package.startswith("gym") and package.isidentifier():
+            return (robot[1],)
         inner = inner.get("env")
     return ()

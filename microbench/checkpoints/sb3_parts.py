@@ -4,7 +4,6 @@ A zip is what `model.save` writes. Alone are `policy.state_dict()`, `actor.state
 `get_parameters()`, and what `policy.save` writes, which has some settings beside them.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.arrays import Array
-from microbench.checkpoints.content import Content, state_dict
+from microbench.checkpoints.content import Content, read_json, state_dict
 from microbench.checkpoints.pickles import Stub
 from microbench.checkpoints.torch_files import LEGACY_START, read_legacy, read_zip
 
@@ -38,7 +37,7 @@ def stored(content: Content) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
     """The readable settings, empty if there are none, and the weights."""
     if content.archive is None:
         return _settings(content.entry("data")), _alone(content)
-    data = json.loads(content.archive.read("data"))
+    data = read_json(content.archive.read("data"))
     raw = content.archive.read("policy.pth")
     tensors = read_legacy(raw) if raw.startswith(LEGACY_START) else read_zip(Archive(raw))
     if not isinstance(data, dict) or not state_dict(tensors):

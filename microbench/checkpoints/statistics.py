@@ -1,6 +1,5 @@
 """Mean and spread of observations from a file beside the policy: JSON, a VecNormalize pickle, or a dataset."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from microbench.checkpoints import unreadable
 from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, read_content, telling
+from microbench.checkpoints.content import Content, read_content, read_json, telling
 from microbench.checkpoints.hdf5_files import read_hdf5
 from microbench.checkpoints.layers import Norm
 from microbench.checkpoints.own import STATISTICS, own_bounds, parse_own
@@ -71,8 +70,8 @@ def read_statistics(path: Path) -> Statistics:
             low, high = (torch.from_numpy(end).float() for end in (obs.min(0), obs.max(0)))
             return replace(_checked(path, content.raw, {"mean": obs.mean(0), "std": obs.std(0)}), bounds=(low, high))
         try:
-            stored = json.loads(content.raw.decode())
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+            stored = read_json(content.raw)
+        except (ValueError, RecursionError):  # also of bytes that are no text
             stored = None
         if not isinstance(stored, dict) or not {"mean", "std"} <= stored.keys():
             raise UserError(

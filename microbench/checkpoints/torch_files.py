@@ -14,8 +14,10 @@ from torch import Tensor
 
 from microbench.checkpoints.archives import Archive
 from microbench.checkpoints.arrays import MOST_DIMENSIONS
-from microbench.checkpoints.pickles import PLAIN, read_pickle, scan
+from microbench.checkpoints.budget import pay
+from microbench.checkpoints.pickles import PLAIN, Known, read_pickle, scan
 
+OVERHEAD = 4096  # bytes for a tensor, so that there are not too many of them
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 STORAGES = {
@@ -51,15 +53,13 @@ def read_zip(archive: Archive, member: str = "data", names: Mapping[str, Callabl
     root = archive.root
     if f"{root}byteorder" in archive and archive.read(f"{root}byteorder").strip() != b"little":
         raise ValueError("a file of a machine with another byte order")
-    made: dict[str, Storage] = {}
+    storages: dict[str, Storage] = {}
 
     def persistent(pid: Any) -> Storage:
-        kind, dtype, key, _, count = pid[:5]
-        if kind != "storage" or not isinstance(key, str):
-            raise ValueError("something that is no storage where a tensor's numbers are expected")
-        if key not in made:
-            made[key] = Storage(_flat(archive.read(f"{root}{member}/{key}"), dtype(), count))
-        return made[key]
+        dtype, key, count = _described(pid)
+        if key not in storages:
+            storages[key] = Storage(_flat(archive.read(f"{root}{member}/{key}"), dtype, count))
+        return storages[key]
 
     return read_pickle(archive.read(f"{root}{member}.pkl"), {**TORCH, **(names or {})}, persistent)
 
@@ -78,39 +78,57 @@ def read_legacy(content: bytes) -> Any:
         raise ValueError("a file of a machine with another byte order")
     kinds: dict[str, torch.dtype] = {}
     read_pickle(content, TORCH, lambda pid: _noted(pid, kinds), starts[3])
-    made, place = {}, starts[5]
+    storages, place = {}, starts[5]
     for key in read_pickle(content, start=starts[4]):
         (count,) = struct.unpack_from("<q", content, place)
-        size = count * torch.empty(0, dtype=kinds[key]).element_size()
-        if count < 0 or place + 8 + size > len(content):
+        if not isinstance(key, str) or count < 0:
+            raise ValueError("a storage without a name or a size")
+        size = count * kinds[key].itemsize
+        if place + 8 + size > len(content):
             raise ValueError("a storage longer than the file")
-        made[key] = Storage(_flat(content[place + 8 : place + 8 + size], kinds[key], count))
+        storages[key] = Storage(_flat(memoryview(content)[place + 8 : place + 8 + size], kinds[key], count))
         place += 8 + size
-    return read_pickle(content, TORCH, lambda pid: made[pid[2]], starts[3])
+    return read_pickle(content, TORCH, lambda pid: storages[_described(pid)[1]], starts[3])
+
+
+def _described(pid: Any) -> tuple[torch.dtype, str, int]:
+    """Number type, key and length of a storage; ValueError for anything else that a pickle may refer to."""
+    if not isinstance(pid, tuple) or len(pid) < 5 or not all(isinstance(pid[place], str) for place in (0, 2)):
+        raise ValueError("something that is no storage where a tensor's numbers are expected")
+    kind, dtype, key, _, count = pid[:5]
+    if kind != "storage" or not isinstance(dtype, Known) or not isinstance(stored := dtype(), torch.dtype):
+        raise ValueError("a storage of something else than numbers")
+    if type(count) is not int or count < 0:
+        raise ValueError("a storage without a size")
+    return stored, key, count
 
 
 def _noted(pid: Any, kinds: dict[str, torch.dtype]) -> Storage:
     """First reading of a legacy file: which storages there are; every tensor is empty."""
-    if pid[0] != "storage" or (len(pid) > 5 and pid[5] is not None):
+    dtype, key, _ = _described(pid)
+    if len(pid) > 5 and pid[5] is not None:
         raise ValueError("a view of a storage, which no policy needs")
-    kinds[pid[2]] = pid[1]()
+    kinds[key] = dtype
     return Storage(torch.empty(0, dtype=torch.float32))
 
 
-def _flat(content: bytes, dtype: torch.dtype, count: int) -> Tensor:
-    size = torch.empty(0, dtype=dtype).element_size()
-    if not isinstance(count, int) or not 0 <= count * size <= len(content):
+def _flat(content: bytes | memoryview, dtype: torch.dtype, count: int) -> Tensor:
+    size = count * dtype.itemsize
+    if size > len(content):
         raise ValueError("a storage shorter than it says")
     if count == 0:
         return torch.empty(0, dtype=dtype)
-    return torch.frombuffer(bytearray(content[: count * size]), dtype=dtype)
+    pay(size=size)
+    return torch.frombuffer(bytearray(memoryview(content)[:size]), dtype=dtype)
 
 
-def _tensor(storage: Storage, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     """A copy of a part of a storage; a storage that is not read yet (legacy, first pass) gives an empty one."""
-    sizes, strides = tuple(size), tuple(stride)
-    if len(sizes) != len(strides) or len(sizes) > MOST_DIMENSIONS:
+    if not isinstance(storage, Storage) or not isinstance(size, (tuple, list)) or not isinstance(stride, (tuple, list)):
+        raise ValueError("a tensor without a storage")
+    if len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
         raise ValueError("a tensor of an impossible shape")
+    sizes, strides = tuple(size), tuple(stride)
     if not all(type(number) is int and number >= 0 for number in (offset, *sizes, *strides)):
         raise ValueError("a tensor of an impossible shape")
     values = storage.values
@@ -119,6 +137,7 @@ def _tensor(storage: Storage, offset: int, size: Any, stride: Any, *_: Any) -> T
     last = offset + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))
     if math.prod(sizes) > len(values) or (math.prod(sizes) and last >= len(values)):
         raise ValueError("a tensor larger than its storage")
+    pay(size=OVERHEAD + math.prod(sizes) * max(8, 2 * values.element_size()), steps=200)  # as float32 once more
     return values.as_strided(sizes, strides, offset).clone()
 
 
@@ -127,6 +146,8 @@ def _parameter(values: Tensor, *_: Any) -> Tensor:
 
 
 def _size(sizes: Any = ()) -> tuple[int, ...]:
+    if not isinstance(sizes, (tuple, list)) or len(sizes) > MOST_DIMENSIONS:
+        raise ValueError("a size of too many dimensions")
     return tuple(sizes)
 
 

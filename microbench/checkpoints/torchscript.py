@@ -103,6 +103,8 @@ def _tensors(thing: Any) -> list[Tensor]:
 
 
 def _list(values: Any = ()) -> list[Any]:
+    if not isinstance(values, (list, tuple)):
+        raise ValueError("a list of something else")
     return list(values)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS, Operator
+from microbench.checkpoints.budget import pay
 from microbench.checkpoints.content import Strange
 from microbench.checkpoints.pickles import Stub
-from microbench.checkpoints.programs import Settle
+from microbench.checkpoints.programs import Settle, called
 from microbench.checkpoints.torchscript_names import (
     BUILT_IN,
     Expression,
@@ -27,7 +28,7 @@ from microbench.checkpoints.torchscript_names import (
 )
 from microbench.checkpoints.torchscript_text import Texts
 
-MOST_DEPTH, MOST_STATEMENTS = 60, 4000
+MOST_DEPTH, MOST_STATEMENTS, MOST_NESTED = 60, 4000, 6
 GOES_ON = object()  # what a statement gives that returns nothing
 
 
@@ -53,14 +54,16 @@ class Machine:
 
     def _compiled(self, node: ast.FunctionDef) -> Operator:
         names = [argument.arg for argument in node.args.args]
-        values = [ast.literal_eval(value) for value in node.args.defaults]
+        values = [_default(value) for value in node.args.defaults]
         defaults = dict(zip(names[len(names) - len(values) :], values, strict=True))
-        body, size = self._block(node.body), sum(isinstance(part, ast.stmt) for part in ast.walk(node))
+        body, parts = self._block(node.body), list(ast.walk(node))
+        size = sum(isinstance(part, ast.stmt) for part in parts)
 
         def call(*given: Any, **named: Any) -> Any:
             self._depth, self._count = self._depth + 1, self._count + size
             if self._depth > MOST_DEPTH or self._count > MOST_STATEMENTS:
                 raise ValueError("a program that runs for longer than a policy")
+            pay(steps=len(parts))
             frame = defaults | dict(zip(names, given, strict=False)) | named
             if len(given) > len(names) or len(frame) != len(names):
                 raise TypeError(f"a call of {node.name:.40} with {len(given)} of {len(names)} arguments")
@@ -105,8 +108,10 @@ class Machine:
             return never("an assignment to something other than names")
 
         def assign(frame: Frame) -> Any:
-            made = value(frame)
-            frame.update(zip(names, [made] if target is targets[0] else made, strict=True))
+            result = value(frame)
+            if target is not targets[0] and not isinstance(result, (list, tuple)):
+                raise Strange("an assignment of something that is no list to several names")
+            frame.update(zip(names, [result] if target is targets[0] else result, strict=True))
             return GOES_ON
 
         return assign
@@ -149,11 +154,11 @@ class Machine:
         root, path = dotted(node)
         if root == "CONSTANTS":
             constant = self._constants[int(node.attr.removeprefix("c"))]
-            return lambda frame: self._settled(constant)
+            return lambda frame: self._settled(constant, stored=True)
         if root == "__torch__":
             return lambda frame: self._function(path)
         whole, name = self._expression(node.value), node.attr
-        return lambda frame: self._settled(stored(whole(frame), name))
+        return lambda frame: self._settled(stored(whole(frame), name), stored=True)
 
     def _call(self, node: ast.Call) -> Expression:
         if isinstance(node.func, ast.Name) and node.func.id in ("annotate", "unchecked_cast", "uninitialized"):
@@ -198,17 +203,31 @@ class Machine:
             if plain is None:
                 raise Strange(f"the operator {name:.60}")
             if name in OPERATORS:
-                return self._settled(plain(*given, **named))
+                return self._settled(called(plain, *given, **named))
             into, *others = given
             if not isinstance(into, Tensor) or into.untyped_storage().data_ptr() in self._stored:
                 raise Strange(f"the operator {name:.60} into what the file stores")
-            return into.copy_(plain(into.clone(), *others, **named))
+            return into.copy_(called(plain, into.clone(), *others, **named))
 
         return apply
 
-    def _settled(self, value: Any) -> Any:
+    def _settled(self, value: Any, *, stored: bool = False, depth: int = 0) -> Any:
         if self._settle is None:
             return value
         if isinstance(value, (list, tuple)):
-            return [self._settled(part) for part in value]
-        return self._settle(value) if isinstance(value, Tensor) else value
+            pay(steps=len(value))
+            if depth == MOST_NESTED:
+                raise ValueError("lists within lists, deeper than a policy's")
+            return [self._settled(part, stored=stored, depth=depth + 1) for part in value]
+        return self._settle(value, stored=stored) if isinstance(value, Tensor) else value
+
+
+def _default(node: ast.expr) -> Any:
+    """The value of an argument that is left out: a number, a text, or a list of them."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value  # type: ignore[operator]  # a TypeError says that it is no number
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_default(part) for part in node.elts]
+    raise ValueError("an argument with an unusual default")

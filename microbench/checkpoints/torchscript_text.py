@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microbench.checkpoints.archives import Archive
+from microbench.checkpoints.budget import pay
 
-MOST_TEXT = 2**20
+MOST_TEXT = 2**18
 
 
 class Texts:
@@ -38,6 +39,7 @@ def _tree(text: bytes) -> Sequence[ast.stmt]:
     """The statements of a text. Python's parser bounds the depth itself; a text that it cannot hold is refused."""
     if len(text) > MOST_TEXT:
         raise ValueError("a program longer than a policy's")
+    pay(size=400 * len(text), steps=4 * len(text))  # the parser makes so much of it
     try:
         return ast.parse(text.decode()).body
     except (SyntaxError, RecursionError) as error:

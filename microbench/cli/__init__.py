@@ -9,7 +9,9 @@ from collections.abc import Callable
 import typer
 
 from microbench.cli import evaluating, learning, rendering, reporting
+from microbench.shown import shown
 
+MOST_SHOWN = 2000  # characters of a sentence
 INTERRUPTED = 130  # what shells expect after ^C; typer returns it, too
 USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]  # click's UsageError, which typer does not export
 
@@ -45,17 +47,17 @@ def main() -> None:
 def _run() -> int:
     """The exit code."""
     from microbench.installation import check_name
+    from microbench.named_modules import only_named
 
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for module:name; last, so that no folder there hides a package
     try:
+        only_named(sys.argv[1:])
         check_name()
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except USAGE_ERROR as error:
         return _told(_usage(error))
-    except (ValueError, OSError) as error:
+    except Exception as error:  # whatever it is: nobody who evaluates a file should have to read a traceback
         if os.environ.get("MICROBENCH_TRACEBACK"):
             raise
         return _told(_sentence(error))
@@ -65,7 +67,7 @@ def _run() -> int:
 
 
 def _told(sentence: str) -> int:
-    typer.echo(f"microbench: {sentence}", err=True)
+    typer.echo(f"microbench: {shown(sentence, MOST_SHOWN)}", err=True)
     return 2
 
 
@@ -81,4 +83,7 @@ def _sentence(error: Exception) -> str:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         way_out = "make room, then go on with --resume" if full else "choose another path"
         return f"{error.filename or 'writing failed'}: {error.strerror}; {way_out}."
-    return " ".join(str(error).split())
+    if isinstance(error, (ValueError, OSError)) and str(error):
+        return " ".join(str(error).split())
+    what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":").removesuffix(".")
+    return f"this failed in a way that nobody foresaw ({shown(what)}); MICROBENCH_TRACEBACK=1 shows where."

@@ -10,7 +10,10 @@ from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import servable
 from microbench.evaluate import check_task
 from microbench.runs import find_policy
+from microbench.shown import shown
 from microbench.tasks import find_task
+
+MOST_SHOWN = 1000  # characters of a line
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def text(told: dict[str, Any]) -> str:
             lines += [f"{name}:", *(f"  {key}: {entry}" for key, entry in value.items())]
         else:
             lines.append(f"{name}: {_plain(value)}")
-    return "\n".join(lines)
+    return "\n".join(shown(line, MOST_SHOWN) for line in lines)  # files say some of it
 
 
 def inspect(given: Path | None, runs: Path, overrides: Overrides, *, as_json: bool) -> str:

@@ -17,6 +17,7 @@ from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from microbench.runs import find_policy
+from microbench.shown import shown
 from microbench.tasks import Task, find_task
 from reports.numbers.provenance import runs_of
 from reports.numbers.worst import WORST
@@ -183,4 +184,4 @@ def probe(checkpoint: Checkpoint, conditions: Conditions, seed: int, *, quiet: b
 def say(sentence: str, *, quiet: bool) -> None:
     """A remark on the screen, beside the results."""
     if not quiet:
-        print(f"microbench: {sentence}", file=sys.stderr)
+        print(f"microbench: {shown(sentence, 2000)}", file=sys.stderr)

@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 
 from microbench.commands.progress import Track, Tracker
 from microbench.errors import UserError
+from microbench.named_modules import in_use
 from microbench.workers.processes import start
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def in_processes(shares: Sequence[Share], tracker: Tracker, sizes: Sequence[int]
     try:
         for share in shares:
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(share, theirs, os.getpid(), os.getcwd()))
+            process = context.Process(target=_run, args=(share, theirs, os.getpid(), os.getcwd(), *in_use()))
             process.start()
             theirs.close()  # so that the pipe ends with the process
             processes.append(process)
@@ -73,9 +74,9 @@ def _follow(pipes: Sequence[Connection], tracker: Tracker, sizes: Sequence[int])
             tracker.advance_to(updates, text if updating else f"{title} {done}, {text}")
 
 
-def _run(share: Share, pipe: Connection, parent: int, folder: str) -> None:
+def _run(share: Share, pipe: Connection, parent: int, folder: str, code: str, names: frozenset[str]) -> None:
     """What a process does: its share; the last it says is None, or what went wrong."""
-    start(parent, folder)
+    start(parent, folder, code, names)
     try:
         share(partial(_told, pipe))
     except Exception as error:  # whatever it is: it is raised again where the command runs

@@ -14,6 +14,7 @@ import joblib
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.evaluate import evaluate_chunk
+from microbench.named_modules import in_use, use
 from microbench.plan import Chunk
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
 
@@ -25,7 +26,11 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
         calls = (
             joblib.delayed(_evaluate)(checkpoint.source, conditions, number, chunk) for number, chunk in left.items()
         )
-        started = (os.getpid(), os.getcwd())  # joblib keeps its workers, and replaces them where this changes
+        started = (
+            os.getpid(),
+            os.getcwd(),
+            *in_use(),
+        )  # joblib keeps its workers, and replaces them where this changes
         with joblib.parallel_config("loky", inner_max_num_threads=1, initializer=start, initargs=started):
             pool = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
         finished = pool(calls)
@@ -42,12 +47,13 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
     return run
 
 
-def start(parent: int, folder: str) -> None:
+def start(parent: int, folder: str, code: str, names: frozenset[str]) -> None:
     """Work in the folder that file names are relative to; leave ^C to the process `parent`, and end soon after it.
 
-    Nobody else would take the rows.
+    Nobody else would take the rows. Modules that the user named are found where the parent finds them.
     """
     os.chdir(folder)
+    use(code, names)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

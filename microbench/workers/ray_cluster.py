@@ -13,6 +13,7 @@ from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source
 from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
+from microbench.named_modules import in_use, use
 from microbench.plan import Chunk
 from microbench.versions import versions as versions_here
 from microbench.workers.ray_connection import RETRIES, connected
@@ -36,7 +37,7 @@ def on_ray(
     with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
-        about = (ray.put(files), source, conditions, versions_here(), paths)
+        about = (ray.put(files), source, conditions, versions_here(), paths, in_use() if local else ("", frozenset()))
         attached = functools.cache(lambda text: ray.put(attack_files(text)))
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_evaluate)
 
@@ -76,12 +77,15 @@ def _evaluate(
     conditions: Conditions,
     made_with: dict[str, str],
     paths: list[str],
+    named: tuple[str, frozenset[str]],
     attached: Files,
     number: int,
     chunk: Chunk,
 ) -> Done:
     """A chunk on a worker, if that one would give the same rows."""
     sys.path.extend(path for path in paths if path not in sys.path)  # for module:name, as in the process that asks
+    if named[1]:
+        use(*named)
     different = [f"{part} {here}" for part, here in versions_here().items() if made_with.get(part) != here]
     if different:
         raise UserError(

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -48,12 +49,14 @@ def connected(address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
         memory = 2**28  # bytes for policies and rows; Ray's own default is a third of the machine's
         settings |= {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_system_config": system}
         settings |= {"object_store_memory": memory}
-    with _own_signals(), _environment(LOCAL if found is None else QUIET):
-        ray.init(**settings)
-    try:
-        yield ray, found is None
-    finally:
-        ray.shutdown()
+    # Ray puts the working directory on its workers' search path, and nobody has named what lies there.
+    with tempfile.TemporaryDirectory() as empty:
+        with _own_signals(), _environment(LOCAL if found is None else QUIET), contextlib.chdir(empty):
+            ray.init(**settings)
+        try:
+            yield ray, found is None
+        finally:
+            ray.shutdown()
 
 
 def _running(address: str) -> str | None:

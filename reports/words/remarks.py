@@ -44,9 +44,7 @@ def _notes(given: Study) -> list[str]:
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
-    return [
-        *found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)
-    ]
+    return [*found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:

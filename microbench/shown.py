@@ -1,0 +1,12 @@
+"""Texts that come from files, made fit for a terminal: one line, nothing that steers it, not too long."""
+
+MOST = 400
+
+
+def shown(text: object, most: int = MOST) -> str:
+    """The text with control characters, surrogates and marks of direction escaped, cut in its middle to `most`."""
+    plain = str(text)
+    if len(plain) > 4 * most:  # escapes only make it longer
+        plain = plain[: 2 * most] + plain[-2 * most :]
+    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in plain)
+    return plain if len(plain) <= most else f"{plain[: most // 2]} … {plain[len(plain) - most // 2 :]}"
