@@ -17,9 +17,11 @@ from microbench.commands import worst
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from reports.numbers.worst import WORST
+from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
-from tests.microbench.test_resume import run_killed_at
 from tests.reports.rows import episodes, table
+
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 FEW = ("--eps", "0.2", "--episodes", "3", "--workers", "1", "--quiet", "--runs")
 SUITE = ("fgsm", "pgd")
