@@ -258,7 +258,7 @@ def test_bare_microbench_is_help(shell: Shell) -> None:
     assert "attack" in said.out
 
 
-def test_e5_importing_the_command_line_does_nothing(tmp_path: Path) -> None:
+def test_importing_the_command_line_does_nothing(tmp_path: Path) -> None:
     """No look at sys.argv, no environment, no file; `python -m` guards its call, so workers may import it."""
     code = (
         "import sys, os; sys.argv = ['x', '--eps', 'nonsense']; before = list(sys.argv)\n"

@@ -63,7 +63,7 @@ def test_fqe_recovers_the_values_of_a_policy_that_did_not_make_the_steps() -> No
         assert (members - (chain_values(0.5) + action)).abs().max() < 0.15
 
 
-def test_a9_on_a_chain_with_known_values_the_sarsa_critic_recovers_them() -> None:
+def test_on_a_chain_with_known_values_the_sarsa_critic_recovers_them() -> None:
     """The published code takes the next row of a shuffled batch for the successor: that fit is far away here."""
     wanted = chain_values(0.0)  # what really followed was 0 in the mean
     got = fitted(chain(), "robust-sarsa")(torch.eye(4), torch.zeros(4, 1))

@@ -105,7 +105,7 @@ def test_returns_and_lengths_by_hand() -> None:
     assert [rows for rows, _ in world.steps] == [[0, 1, 2], [0, 2], [0]]
 
 
-def test_e3_every_episode_resets_exactly_once() -> None:
+def test_every_episode_resets_exactly_once() -> None:
     world = Scripted([3, 1, 2])
     run_episodes(target(), world, [10, 20, 30], ATTACKS["random"], threat(3))
     assert world.resets == [[10, 20, 30]]
@@ -118,7 +118,7 @@ def test_actions_are_cut_to_the_box() -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "pgd"])
-def test_a5_the_first_observation_of_an_episode_is_attacked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_observation_of_an_episode_is_attacked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every observation that an action is taken on lies off the true one, that of `reset` included."""
     acted: list[Tensor] = []
 

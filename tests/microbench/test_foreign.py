@@ -304,7 +304,7 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
         attack(target, SEEN, other, Noise.from_seeds(range(5)))
 
 
-def test_e8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
 
     def counted(path: Path) -> Content:

@@ -102,7 +102,7 @@ GRID = ("perturb", "--mass", "0.5:1.5:5", "--friction", "0.5:1.5:5", "--episodes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interruption_ends_the_workers_and_keeps_finished_chunks(
     number: signal.Signals, runs: Path, tmp_path: Path
 ) -> None:

@@ -45,10 +45,18 @@ def expected(checkpoint: Checkpoint) -> pd.DataFrame:
     return together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q")))
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_several_workers_give_the_rows_of_one(checkpoint: Checkpoint, expected: pd.DataFrame, workers: int) -> None:
-    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
+def test_several_workers_give_the_rows_of_one(checkpoint: Checkpoint, expected: pd.DataFrame) -> None:
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), 2))
     assert len(rows) == 50
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+
+
+@pytest.mark.usefixtures("workers_here")
+@pytest.mark.parametrize("workers", [4, 60])
+def test_the_chunks_of_any_number_of_workers_are_those_rows(
+    checkpoint: Checkpoint, expected: pd.DataFrame, workers: int
+) -> None:
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
     pd.testing.assert_frame_equal(rows, expected, check_exact=True)
 
 
@@ -69,7 +77,7 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
     assert list(evaluate_episodes(checkpoint, HOPPER, [], 4)) == []
 
 
-def test_e8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def counted(source: Source) -> Checkpoint:

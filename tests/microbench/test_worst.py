@@ -59,7 +59,7 @@ def chosen(returns: dict[str, list[float]], flags: dict[str, str] | None = None)
     return dict(choice.about)
 
 
-def test_e4_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equally_many() -> None:
+def test_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equally_many() -> None:
     stages = worst.worst_of([CLEAN, CELL], ["pgd", "fgsm"], 3, 100)
     first = next(stages)
     numbers = {
@@ -74,7 +74,7 @@ def test_e4_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equal
     assert {(episode.cell.attack, episode.cell.shown) for episode in second.episodes} == {("fgsm", WORST)}
 
 
-def test_e4_attacks_with_unequal_episodes_are_not_compared() -> None:
+def test_attacks_with_unequal_episodes_are_not_compared() -> None:
     """An attack that was stopped early, or ran on other episodes, has a mean of its own kind."""
     rows = measured({"pgd": [700.0, 800.0, 900.0], "fgsm": [100.0, 100.0]})
     for suite in (["pgd", "fgsm"], ["pgd", "never-run"]):
