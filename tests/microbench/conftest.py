@@ -84,3 +84,10 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return run
 
     monkeypatch.setattr(workers, "in_processes", in_this)
+
+
+@pytest.fixture
+def been_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file by which `tests.microbench.work.dies_once` knows that it was called before."""
+    monkeypatch.setenv("BEEN_HERE", str(tmp_path / "been_here"))
+    return tmp_path / "been_here"

@@ -17,8 +17,7 @@ from microbench.checkpoints.protobuf import MOST_FIELDS
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
 from tests.microbench import foreign_programs as programs
-from tests.microbench.foreign_files import ACTIONS, OBS, write
-from tests.microbench.test_foreign import SEEN, sequential
+from tests.microbench.foreign_files import ACTIONS, OBS, SEEN, sequential, write
 from tests.microbench.toys import one_line
 
 onnx = pytest.importorskip("onnx", reason="onnx, the reference, is not installed")

@@ -20,13 +20,11 @@ from microbench.errors import UserError
 from microbench.plan import chunks
 from microbench.versions import versions
 from microbench.workers import evaluate_episodes, ray_cluster, ray_connection, sent
+from tests.microbench.adversary_files import stored
 from tests.microbench.small_run import Shell, policy_bytes, write_policy
-from tests.microbench.test_adversary_files import stored
-from tests.microbench.test_workers import HOPPER, been_here, together, work
+from tests.microbench.work import HOPPER, together, work
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
-
-__all__ = ["been_here"]
 
 NOWHERE = Source(path="p", sha256="", identity="")
 
@@ -41,7 +39,7 @@ def test_ray_gives_the_rows_of_one_process_also_after_a_kill(
 ) -> None:
     """One start of Ray for all that needs one: rows, a killed worker, errors, and a quiet terminal."""
     handler = signal.getsignal(signal.SIGTERM)
-    episodes = work("tests.microbench.test_workers:dies_once", "pgd", *named)
+    episodes = work("tests.microbench.work:dies_once", "pgd", *named)
     rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2, ray="local"))
     assert been_here.exists()
     assert signal.getsignal(signal.SIGTERM) is handler

@@ -9,8 +9,8 @@ import torch
 from microbench.algorithms import ALGORITHMS
 from microbench.together import train_together
 from microbench.train import EpochEnd, Event, Training, Updates
-from tests.microbench.test_train import finish, ignore, make, numbers, score
 from tests.microbench.toys import CPU, TASK, dataset, small_config
+from tests.microbench.training_runs import finish, ignore, make, numbers, score
 
 
 def several(*seeds: int, **changes: Any) -> list[Training]:
