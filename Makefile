@@ -7,13 +7,18 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+TYPES := $(VENV)/types.txt
+
+# A process per core, but no more than memory bears: each imports torch for itself. `make test WORKERS=0` is one process.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
 # What runs is what was installed, never something else on the caller's path.
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test format slow clean
+.PHONY: help demo check test format slow environment clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -32,15 +37,18 @@ demo: $(RUN_STAMP) ## Train on the bundled dataset, attack, perturb; say where t
 check: $(DEV_STAMP) ## Lint, format, types, layers and tests: all that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	@echo "$(BIN)/mypy (beside the tests; what it says stands below theirs)"
+	@$(BIN)/mypy >$(TYPES) 2>&1 & types=$$!; $(MAKE) --no-print-directory test; tests=$$?; \
+		wait $$types; types=$$?; cat $(TYPES); exit $$((tests || types))
 
 test: $(DEV_STAMP) ## Only the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(DEV_STAMP) ## The tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
+
+environment: $(DEV_STAMP) ## The environment of the checks, and nothing more
 
 format: $(DEV_STAMP) ## Mend what can be mended automatically
 	$(BIN)/ruff check --fix .

@@ -291,6 +291,27 @@ def test_nobody_is_told_to_install_the_unrelated_distribution() -> None:
     assert telling == []
 
 
+# ---- how tests are written
+
+
+def modules_of_tests() -> list[Path]:
+    return [path for path in sorted((ROOT / "tests").rglob("*.py")) if path.name.startswith("test_")]
+
+
+def test_names_of_tests_say_the_property_in_words() -> None:
+    """A letter with a number is the code of something that a reader would have to look up."""
+    codes = [name for path in modules_of_tests() for name in re.findall(r"def (test_[a-h]\d+_\w+)", text(path))]
+    assert codes == []
+
+
+def test_what_tests_share_is_in_no_module_of_tests() -> None:
+    borrowed = {
+        path.name: re.findall(r"^(?:from|import) tests[\w.]*\.test_\w+", text(path), re.M)
+        for path in modules_of_tests()
+    }
+    assert {name: lines for name, lines in borrowed.items() if lines} == {}
+
+
 # ---- what must never be committed
 
 

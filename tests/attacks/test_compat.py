@@ -58,7 +58,7 @@ def test_rorls_mixed_order_is_the_best_end_of_twenty_starts() -> None:
 
 
 def test_rorls_steps_do_not_fit_its_box() -> None:
-    """The fault A1: on a wide sensor ten steps go a twentieth of the width, on a narrow one a step overshoots."""
+    """One length for all sensors: ten steps go a twentieth of a wide one's width, and one overshoots a narrow one."""
     target, slope = linear_target()
     obs, ball = torch.zeros(ROWS, SENSORS), threat(0.3, wide=True)
     start = ball.sample(obs, noise(ROWS), 1)[:, 0]
@@ -118,7 +118,7 @@ def test_sa_ppos_critic_lowers_the_value_of_what_is_shown() -> None:
 
 
 def test_tirls_steps_do_not_cross_the_ball_and_end_in_the_range_of_the_data() -> None:
-    """The fault A2: ten steps of eps/10 move by eps at most."""
+    """Ten steps of eps/10 move by eps at most."""
     target, slope = linear_target()
     obs, ball = torch.zeros(200, SENSORS), threat(0.3)
     start = ball.sample(obs, noise(200), 1)[:, 0]

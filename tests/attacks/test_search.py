@@ -53,7 +53,7 @@ def test_no_attack_beats_the_closed_form(name: str, norm: str) -> None:
     assert reached.min() < 0 or name in BLIND
 
 
-def test_a7_every_search_lowers_its_objective_on_a_linear_target() -> None:
+def test_every_search_lowers_its_objective_on_a_linear_target() -> None:
     target, _ = linear_target()
     obs = observations(50)
     for name in ("fgsm", "pgd", "min-q"):

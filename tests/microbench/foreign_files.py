@@ -14,9 +14,12 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from tests.microbench.toys import waves
 
 OBS, ACTIONS, WIDTH = 11, 3, 8  # Hopper's
+SEEN = 3 * waves(5, OBS)
 
 
 def weights(*sizes: int, names: list[str], seed: int = 0) -> dict[str, Tensor]:
@@ -438,3 +441,16 @@ def d4rl_policy(*, inward: bool = False) -> bytes:
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+def sequential(tensors: dict[str, Tensor], names: list[str], activation: type[nn.Module]) -> nn.Sequential:
+    """The same layers as a torch module: the oracle."""
+    modules: list[nn.Module] = []
+    for name in names:
+        weight = tensors[f"{name}.weight"]
+        made = nn.Linear(weight.shape[1], weight.shape[0], bias=f"{name}.bias" in tensors)
+        made.load_state_dict(
+            {part: tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
+        )
+        modules += [made, activation()]
+    return nn.Sequential(*modules[:-1])

@@ -193,7 +193,7 @@ for env_id in {ids}:
 """
 
 
-def test_d7_nothing_is_written_printed_or_warned(tmp_path: Path) -> None:
+def test_nothing_is_written_printed_or_warned(tmp_path: Path) -> None:
     """In an interpreter of its own: gymnasium-robotics speaks when it is first imported."""
     found = util.find_spec("gymnasium_robotics")
     assert found is not None

@@ -11,30 +11,15 @@ from torch import nn
 
 from attacks import Noise, Target, Threat
 from microbench.adversaries.learned import Learned
-from microbench.adversaries.ppo import Settings
-from microbench.adversaries.storing import FAMILY, Origin, Stored, parse_adversary, save_adversary
+from microbench.adversaries.storing import FAMILY, parse_adversary, save_adversary
 from microbench.attacking import find_attack
 from microbench.checkpoints import load as load_policy
 from microbench.checkpoints.adversary import load_adversary
 from microbench.errors import UserError
+from tests.microbench.adversary_files import VICTIM, S, stored
 from tests.microbench.toys import one_line
 
-S, VICTIM = 5, "ab" * 32
 SCALE = torch.tensor([0.5, 1.0, 2.0, 0.1, 3.0])
-
-
-def stored(method: str = "sa-rl", decisions: int = S, **origin: Any) -> Stored:
-    told: dict[str, Any] = {"eps": 0.1, "unit": "raw", "norm": "linf", "steps": 4096, "seed": 7, "env_id": "Hopper-v4"}
-    generator = torch.Generator().manual_seed(0)
-    sizes = ((8, S), (8, 8), (decisions, 8))
-    return Stored(
-        origin=Origin(**(told | {"method": method, "victim": VICTIM} | origin)),
-        settings=Settings(lr=2e-3, hidden=(8, 8)),
-        layers=tuple((torch.randn(a, b, generator=generator), torch.randn(a, generator=generator)) for a, b in sizes),
-        mean=torch.linspace(-1, 1, S),
-        std=torch.linspace(0.5, 2, S),
-        curve=[{"steps": 2048.0, "return": None}, {"steps": 4096.0, "return": 12.5}],
-    )
 
 
 def learned(**origin: Any) -> Learned:

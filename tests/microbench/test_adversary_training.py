@@ -72,7 +72,7 @@ def test_pa_ad_finds_nine_tenths_of_what_its_best_direction_takes() -> None:
     assert taken(training) >= 0.9 * best
 
 
-def test_a7_the_actor_of_pa_ad_goes_where_it_is_directed() -> None:
+def test_the_actor_of_pa_ad_goes_where_it_is_directed() -> None:
     """π(s) = Ws: the best reachable action change towards d = ±e is known; the reference steps the other way."""
     target = Target(policy=lambda obs: obs[:, :1] * 2 + obs[:, 1:2], obs_scale={"raw": torch.ones(2)})
     threat = Threat(eps=0.5, scale=torch.tensor([1.0, 2.0]), unit="raw")
@@ -83,7 +83,7 @@ def test_a7_the_actor_of_pa_ad_goes_where_it_is_directed() -> None:
         torch.testing.assert_close(change, torch.full((40, 1), sign * (0.5 * 1 * 2 + 0.5 * 2 * 1)))
 
 
-def test_a7_the_stated_objective_grows_over_the_search() -> None:
+def test_the_stated_objective_grows_over_the_search() -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.Tanh(), torch.nn.Linear(16, 2)).requires_grad_(False)
     target = Target(policy=lambda obs: net(obs[:, :4]), obs_scale={"raw": torch.ones(4)})

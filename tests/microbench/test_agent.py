@@ -15,7 +15,7 @@ from microbench.agent import METRICS, Agent, AgentConfig, make_agent
 from microbench.algorithms import ALGORITHMS
 from microbench.algorithms.base import Batch
 from microbench.networks import CHUNK_ROWS
-from tests.microbench.toys import ACTIONS, CPU, OBS, agent, transitions, waves
+from tests.microbench.toys import ACTIONS, CPU, OBS, agent, transitions, waves, weights
 
 TINY = AgentConfig(hidden=(7, 5), clamp_target=False)
 
@@ -26,11 +26,6 @@ def batch(real: int = 4) -> Batch:
 
 def no_gap(obs: Tensor, action: Tensor) -> Tensor:
     return torch.zeros(2, len(obs))
-
-
-def weights(made: Agent) -> dict[str, Tensor]:
-    parts = {"actor": made.actor, "critics": made.critics, "targets": made.target_critics}
-    return {f"{name}.{key}": value.clone() for name, part in parts.items() for key, value in part.state_dict().items()}
 
 
 def test_target_critics_start_as_copies_that_cannot_be_trained() -> None:

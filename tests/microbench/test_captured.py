@@ -20,8 +20,8 @@ from microbench.cohort import Cohort
 from microbench.errors import UserError
 from microbench.together import train_together
 from microbench.train import Training, one_epoch
-from tests.microbench.test_train import finish, ignore, make, numbers, same, score
 from tests.microbench.toys import one_line
+from tests.microbench.training_runs import finish, ignore, make, numbers, same, score
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "paper": {"alpha": 0.1},

@@ -185,7 +185,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("write", [pickle.dumps, torch_bytes])
-def test_e6_a_hostile_file_runs_nothing(tmp_path: Path, write: Any) -> None:
+def test_a_hostile_file_runs_nothing(tmp_path: Path, write: Any) -> None:
     trace = tmp_path / "trace"
     content = write(Hostile(trace))
     pickle.loads(pickle.dumps(Hostile(tmp_path / "proof")))  # the trap works

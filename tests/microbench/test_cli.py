@@ -84,7 +84,7 @@ def test_sweeps_of_one_perturbation_add_up(runs: Path, shell: Shell) -> None:
 
 def test_a_grid_combines_all_factors_and_is_shown_as_one(runs: Path, shell: Shell) -> None:
     grid = ("--perturbation", "friction=0.6,1.4", "--perturbation", "gravity=0.8,1,1.2", "--grid")
-    said = shell("perturb", *grid, "--episodes", 2, "--workers", 2, "--runs", runs)
+    said = shell("perturb", *grid, "--episodes", 2, "--workers", 1, "--runs", runs)
     assert said.code == 0
     found = rows(runs).drop_duplicates(["perturbation", "factor"])[["perturbation", "factor"]]
     assert found.to_records(index=False).tolist() == [
@@ -156,8 +156,10 @@ def test_progress_goes_to_stderr_only(runs: Path, hopper_file: Path, shell: Shel
     assert "episodes:" not in said.out
 
 
-def test_repeating_a_command_repeats_the_files(runs: Path, shell: Shell) -> None:
+@pytest.mark.usefixtures("workers_here")
+def test_repeating_a_command_repeats_the_files(runs: Path, drawing_shell: Shell) -> None:
     """Measured again, resumed, or made by two workers: the same table, byte for byte, and nothing doubled."""
+    shell = drawing_shell
     shell(*ATTACK, runs, "--attack", "random")
     first = contents(runs / RUN)
     for more in ([], ["--resume"], ["--workers", "2"]):
@@ -208,8 +210,9 @@ def test_the_json_beside_the_table_says_how_its_rows_were_made(runs: Path, shell
 
 def test_results_go_where_out_says(runs: Path, shell: Shell) -> None:
     write_policy(Path("elsewhere.safetensors"))
+    few = ("--episodes", 1, "--workers", 1)
     before = contents(runs)
-    assert shell("attack", "elsewhere.safetensors", "--eps", "0.1", "--episodes", 1, "--out", "a/b").code == 0
+    assert shell("attack", "elsewhere.safetensors", "--eps", "0.1", *few, "--out", "a/b").code == 0
     assert contents(runs) == before
     assert Path("a/b/results.csv").is_file()
     assert Path("a/b/report/table.md").is_file()
@@ -255,7 +258,7 @@ def test_bare_microbench_is_help(shell: Shell) -> None:
     assert "attack" in said.out
 
 
-def test_e5_importing_the_command_line_does_nothing(tmp_path: Path) -> None:
+def test_importing_the_command_line_does_nothing(tmp_path: Path) -> None:
     """No look at sys.argv, no environment, no file; `python -m` guards its call, so workers may import it."""
     code = (
         "import sys, os; sys.argv = ['x', '--eps', 'nonsense']; before = list(sys.argv)\n"

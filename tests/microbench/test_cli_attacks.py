@@ -14,10 +14,7 @@ from tests.microbench.small_run import Shell, policy_bytes, write_policy
 FEW = ("--eps", "0.1", "--episodes", "1", "--workers", "1", "--quiet", "--out", "here")
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about tables and plots, which take most of the time of a small evaluation."""
-    monkeypatch.setattr(reports, "write_report", lambda *_: {}, raising=False)
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from microbench.critics.storing import load_critic
 from tests.microbench.foreign_table import FILES
 from tests.microbench.small_run import Shell, write_policy
 
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
+
 TINY = ("--episodes", 4, "--steps", 1)  # one update: a poor critic
 FEW = ("--episodes", 2, "--workers", 1, "--eps", 0.1, "--out", "out")
 
@@ -107,6 +109,7 @@ def test_a_policy_without_a_critic_is_attacked_by_a_fitted_one(here: Shell) -> N
     assert 'fgsm(critic="fqe.st")' in set(rows()["attack"])
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_workers_do_not_change_rows_with_a_critic(here: Shell) -> None:
     assert here("critic", "policy.safetensors", *TINY, "--quiet").code == 0
     common = (

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import attacks
-import reports
 from microbench.commands import collect as collect_command
 from microbench.commands import train as train_command
 from tests.microbench.small_run import Said, Shell, contents, policy_bytes, train_arguments
@@ -22,10 +21,7 @@ RUN = "hopper_tiny-micro-s0"
 FEW = ("--episodes", "2", "--workers", "1")
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about tables and plots, which take most of the time of a small evaluation."""
-    monkeypatch.setattr(reports, "write_report", lambda *_: {}, raising=False)
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 
 def refused(said: Said, *words: str) -> None:

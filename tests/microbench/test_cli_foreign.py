@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-import reports
 from tests.microbench import foreign_files as files
 from tests.microbench.foreign_files import write
 from tests.microbench.foreign_table import FILES
@@ -16,10 +15,7 @@ from tests.microbench.small_run import Said, Shell
 FEW = ("--episodes", "2", "--workers", "1")
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about tables and plots."""
-    monkeypatch.setattr(reports, "write_report", lambda *_: {}, raising=False)
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 
 @pytest.fixture
@@ -76,6 +72,7 @@ def test_a_policy_of_others_is_attacked_in_its_own_unit(here: Path, shell: Shell
     assert "min-q cannot attack p.model: it needs a critic" in refused.err
 
 
+@pytest.mark.usefixtures("workers_here")
 @pytest.mark.parametrize("name", ["lstm.model", "sb3-td3.zip"])
 def test_workers_and_chunks_do_not_change_a_foreign_policys_rows(here: Path, shell: Shell, name: str) -> None:
     write(here / name, FILES[name]())

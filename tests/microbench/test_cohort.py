@@ -13,8 +13,7 @@ from microbench.algorithms import ALGORITHMS
 from microbench.algorithms.base import Batch
 from microbench.cohort import Cohort
 from microbench.networks import stacked
-from tests.microbench.test_agent import weights
-from tests.microbench.toys import ACTIONS, CPU, OBS, transitions
+from tests.microbench.toys import ACTIONS, CPU, OBS, transitions, weights
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "tuned temperature": {},

@@ -16,9 +16,9 @@ from microbench.critics.steps import of_dataset, returns_to_go
 from microbench.environment import make_env
 from microbench.returns import clean_returns
 from microbench.tasks import find_task
+from tests.microbench.chains import chain
 from tests.microbench.foreign_table import FILES
 from tests.microbench.small_run import write_policy
-from tests.microbench.test_critics import chain
 from tests.microbench.toys import dataset
 
 HOPPER = find_task("Hopper-v4")

@@ -155,7 +155,7 @@ def test_which_attacks_ask_a_critic(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd", "min-q"])
-def test_a16_the_critic_that_is_named_is_the_one_that_is_asked(name: str, tmp_path: Path, target: Target) -> None:
+def test_the_critic_that_is_named_is_the_one_that_is_asked(name: str, tmp_path: Path, target: Target) -> None:
     """Two critics that want opposite actions: the attack follows the one in its text, whatever it has itself."""
     files = {sign: written(tmp_path / f"{sign}.safetensors", sign) for sign in (1.0, -1.0)}
     obs = torch.randn(16, 11, generator=torch.Generator().manual_seed(0)) / 3

@@ -12,8 +12,8 @@ from microbench.critics.judging import _outcomes, of_actions, on_policy, poor
 from microbench.critics.rollouts import roll_out
 from microbench.critics.steps import returns_to_go
 from microbench.tasks import find_task
+from tests.microbench.chains import GAMMA, chain
 from tests.microbench.small_run import write_policy
-from tests.microbench.test_critics import GAMMA, chain
 
 HOPPER = find_task("Hopper-v4")
 

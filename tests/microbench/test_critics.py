@@ -13,34 +13,12 @@ from microbench.critics.steps import Steps
 from microbench.errors import UserError
 from microbench.networks import Critics, stacked
 from microbench.tasks import find_task
+from tests.microbench.chains import GAMMA, chain
 from tests.microbench.toys import one_line
 
 HOPPER = find_task("Hopper-v4")
 LOW, HIGH = torch.tensor([-1.0]), torch.tensor([1.0])
-GAMMA = 0.9
 SMALL = Fit(gamma=GAMMA, steps=800, batch=64, members=2, hidden=(16, 16), tau=0.1, lr=1e-2)
-REWARDS = torch.tensor([1.0, 2.0, 4.0, 8.0])
-
-
-def always_half(obs: Tensor) -> Tensor:
-    return torch.full((len(obs), 1), 0.5)
-
-
-def chain(episodes: int = 100, seed: int = 0) -> Steps:
-    """Four states in a row, then the end; reward 1, 2, 4, 8 plus the action, which is uniform in [−1, 1)."""
-    states = torch.eye(4).repeat(episodes, 1)
-    action = torch.rand(len(states), 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    terminal = torch.tensor([0.0, 0, 0, 1]).repeat(episodes)
-    return Steps(
-        obs=states,
-        action=action,
-        reward=REWARDS.repeat(episodes) + action[:, 0],
-        next_obs=states.roll(-1, 0) * (1 - terminal)[:, None],
-        terminal=terminal,
-        next_intended=always_half(states),
-        next_executed=action.roll(-1, 0),
-        lengths=torch.full((episodes,), 4),
-    )
 
 
 def chain_values(next_action: float) -> Tensor:
@@ -63,7 +41,7 @@ def test_fqe_recovers_the_values_of_a_policy_that_did_not_make_the_steps() -> No
         assert (members - (chain_values(0.5) + action)).abs().max() < 0.15
 
 
-def test_a9_on_a_chain_with_known_values_the_sarsa_critic_recovers_them() -> None:
+def test_on_a_chain_with_known_values_the_sarsa_critic_recovers_them() -> None:
     """The published code takes the next row of a shuffled batch for the successor: that fit is far away here."""
     wanted = chain_values(0.0)  # what really followed was 0 in the mean
     got = fitted(chain(), "robust-sarsa")(torch.eye(4), torch.zeros(4, 1))

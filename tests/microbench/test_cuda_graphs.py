@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from microbench.cuda_graphs import CudaGraphs
-from tests.microbench.test_train import finish, ignore, make, numbers, score
+from tests.microbench.training_runs import finish, ignore, make, numbers, score
 
 
 class Stream:

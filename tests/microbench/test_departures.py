@@ -18,7 +18,7 @@ from microbench.returns import FIRST_SEED, clean_returns
 from microbench.tasks import find_task
 
 
-def test_a16_an_attack_sees_the_live_critics(tmp_path: Path) -> None:
+def test_an_attack_sees_the_live_critics(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     obs = rng.normal(size=(20, 4)).astype(np.float32)
     dataset = Dataset(

@@ -17,7 +17,7 @@ from microbench.cohort import Cohort
 from microbench.data.dataset import Transitions
 from microbench.dynamics import Elites
 from microbench.train import Training
-from tests.microbench.test_train import make
+from tests.microbench.training_runs import make
 
 META = torch.device("meta")
 

@@ -11,7 +11,7 @@ from attacks import ATTACKS, Target, Threat
 from microbench.disturbed import Disturbances
 from microbench.episodes import run_episodes
 from perturbations import Signals
-from tests.microbench.test_episodes import Scripted, Spy
+from tests.microbench.scripted import Scripted, Spy
 
 Floats = NDArray[np.float64]
 

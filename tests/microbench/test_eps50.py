@@ -16,8 +16,8 @@ from microbench.commands.stages import Stage, Stages, at_once
 from microbench.commands.worst import worst_of
 from microbench.plan import CLEAN, Cell, Episode, plan_episodes
 from reports.numbers.worst import WORST
+from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
-from tests.microbench.test_resume import run_killed_at
 from tests.reports.rows import row, table
 
 RUN = "hopper_tiny-micro-s0"

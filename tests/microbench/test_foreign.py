@@ -14,28 +14,13 @@ from microbench.checkpoints.adversary import load_adversary
 from microbench.checkpoints.content import Content, read_content
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
-from tests.microbench.foreign_files import ACTIONS, OBS, WIDTH, write
+from tests.microbench.foreign_files import ACTIONS, OBS, SEEN, WIDTH, sequential, write
 from tests.microbench.foreign_table import FILES
 from tests.microbench.toys import one_line, waves
-
-SEEN = 3 * waves(5, OBS)
 
 
 def loaded(tmp_path: Path, name: str, **said: Any) -> Checkpoint:
     return load(write(tmp_path / name, FILES[name]()), Overrides(**said))
-
-
-def sequential(tensors: dict[str, Tensor], names: list[str], activation: type[nn.Module]) -> nn.Sequential:
-    """The same layers as a torch module: the oracle."""
-    modules: list[nn.Module] = []
-    for name in names:
-        weight = tensors[f"{name}.weight"]
-        made = nn.Linear(weight.shape[1], weight.shape[0], bias=f"{name}.bias" in tensors)
-        made.load_state_dict(
-            {part: tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
-        )
-        modules += [made, activation()]
-    return nn.Sequential(*modules[:-1])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -307,7 +292,7 @@ def test_an_adversary_pushes_by_its_clipped_output_in_the_victims_units(tmp_path
         attack(target, SEEN, other, Noise.from_seeds(range(5)))
 
 
-def test_e8_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adversary_is_read_once_until_its_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
 
     def counted(path: Path) -> Content:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
-from tests.microbench.foreign_files import ACTIONS, OBS, write
-from tests.microbench.test_foreign import SEEN, sequential
+from tests.microbench.foreign_files import ACTIONS, OBS, SEEN, sequential, write
 from tests.microbench.toys import one_line
 
 STATS = f'{{"mean": {[0.25] * OBS}, "std": {[2.0] * OBS}}}'

@@ -27,17 +27,28 @@ from tests.microbench.hostile_files import call, inside
 from tests.microbench.small_run import Shell
 
 
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a command in a hostile file would touch."""
+    return tmp_path_factory.mktemp("trap") / "canary"
+
+
+@pytest.fixture(scope="module")
+def hostile(canary: Path) -> dict[str, bytes]:
+    return corpus(canary)
+
+
 def test_the_trap_works(tmp_path: Path) -> None:
     pickle.loads(call("os.system", tmp_path / "canary", protocol=4))
     assert (tmp_path / "canary").exists()
 
 
-def test_every_file_of_the_corpus_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    found = corpus(canary)
-    assert len(found) >= 200
+def test_every_file_of_the_corpus_is_refused_in_one_sentence(
+    tmp_path: Path, canary: Path, hostile: dict[str, bytes]
+) -> None:
+    assert len(hostile) >= 200
     accepted, wordy = [], []
-    for name, content in found.items():
+    for name, content in hostile.items():
         path = files.write(tmp_path / "policy", content)
         try:
             load(path)
@@ -54,15 +65,17 @@ def test_every_file_of_the_corpus_is_refused_in_one_sentence(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["os.system-4.pkl", "os.system.pt", "sb3.zip", "bomb.zip", "huge.pt", "cut-2-td3.pth"])
-def test_the_command_line_refuses_them_too(tmp_path: Path, name: str, shell: Shell) -> None:
-    path = files.write(tmp_path / "policy", corpus(tmp_path / "canary")[name])
+def test_the_command_line_refuses_them_too(
+    tmp_path: Path, name: str, shell: Shell, canary: Path, hostile: dict[str, bytes]
+) -> None:
+    path = files.write(tmp_path / "policy", hostile[name])
     for line in (
         ["inspect", path],
         ["attack", path, "--eps", "0.1"],
         ["attack", path, "--eps", "0", "--attack", f"adversary:{path}"],
     ):
         assert shell(*line).is_one_sentence, line
-    assert not (tmp_path / "canary").exists()
+    assert not canary.exists()
 
 
 def test_statistics_beside_a_policy_are_read_as_carefully(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from microbench.checkpoints import load
 from microbench.checkpoints.onnx_operators import OPERATORS
+from microbench.checkpoints.protobuf import MOST_FIELDS
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
 from tests.microbench import foreign_programs as programs
-from tests.microbench.foreign_files import ACTIONS, OBS, write
-from tests.microbench.test_foreign import SEEN, sequential
+from tests.microbench.foreign_files import ACTIONS, OBS, SEEN, sequential, write
 from tests.microbench.toys import one_line
 
 onnx = pytest.importorskip("onnx", reason="onnx, the reference, is not installed")
@@ -227,7 +227,7 @@ def test_the_package_is_for_tests_only(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_file_of_empty_messages_does_not_grow(tmp_path: Path) -> None:
     """The library takes 100 bytes of memory for each of these two."""
-    count = 500_000
+    count = MOST_FIELDS + 1
     for entry in (b"\x0a\x00", b"\x2a\x00", b"\x0a\x02\x2a\x00"):  # nodes, tensors, nodes with an attribute
         body = entry * count
         size = bytes([len(body) >> shift & 127 | 128 for shift in (0, 7, 14)]) + bytes([len(body) >> 21])

@@ -16,8 +16,8 @@ from microbench.attacking import Conditions
 from microbench.episodes import Episodes, run_episodes
 from microbench.evaluate import evaluate_chunk, one_thread
 from microbench.plan import Cell, plan_episodes
+from tests.microbench.scripted import Scripted, real_target
 from tests.microbench.small_run import write_policy
-from tests.microbench.test_episodes import Scripted, real_target
 
 LONG = 65  # steps, with probes at 0, 4, 8, 16, 32 and 64
 

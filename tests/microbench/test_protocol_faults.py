@@ -14,7 +14,7 @@ TESTS = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v5", "AntContactForces-v4", "InvertedPendulum-v4"])
-def test_e7_environments_keep_gymnasiums_step(env_id: str) -> None:
+def test_environments_keep_gymnasiums_step(env_id: str) -> None:
     """One array in, five values out: no dictionary as the action, no further argument."""
     env = make_env(env_id)
     assert isinstance(env, gymnasium.Env)

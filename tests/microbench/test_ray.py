@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +20,11 @@ from microbench.errors import UserError
 from microbench.plan import chunks
 from microbench.versions import versions
 from microbench.workers import evaluate_episodes, ray_cluster, ray_connection, sent
+from tests.microbench.adversary_files import stored
 from tests.microbench.small_run import Shell, policy_bytes, write_policy
-from tests.microbench.test_adversary_files import stored
-from tests.microbench.test_workers import HOPPER, been_here, together, work
+from tests.microbench.work import HOPPER, together, work
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
-
-__all__ = ["been_here"]
 
 NOBODY: tuple[str, frozenset[str]] = ("", frozenset())  # modules that the user named
 NOWHERE = Source(path="p", sha256="", identity="")
@@ -41,7 +40,7 @@ def test_ray_gives_the_rows_of_one_process_also_after_a_kill(
 ) -> None:
     """One start of Ray for all that needs one: rows, a killed worker, errors, and a quiet terminal."""
     handler = signal.getsignal(signal.SIGTERM)
-    episodes = work("tests.microbench.test_workers:dies_once", "pgd", *named)
+    episodes = work("tests.microbench.work:dies_once", "pgd", *named)
     rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2, ray="local"))
     assert been_here.exists()
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -95,9 +94,13 @@ def test_a_file_that_is_not_there_is_told_by_the_worker(checkpoint: Checkpoint) 
         )
 
 
-def test_what_ray_starts_listens_on_the_loopback_device_and_ends(checkpoint: Checkpoint) -> None:
+def test_what_ray_starts_listens_on_the_loopback_device_and_ends(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs of this machine may listen where they like."""
     import ray
 
+    monkeypatch.setenv("STARTED_BY", str(os.getpid()))  # what is started inherits it
     before = listening()
     with ray_cluster.on_ray(checkpoint, HOPPER, "local", 1):
         opened = listening() - before
@@ -115,15 +118,27 @@ def test_what_ray_starts_listens_on_the_loopback_device_and_ends(checkpoint: Che
 
 
 def listening() -> set[tuple[str, int]]:
-    """Address and port of every listening socket of this machine, IPv4 or mapped into IPv6."""
-    found = set()
+    """Address and port of every socket, IPv4 or mapped into IPv6, on which this process or one it started listens."""
+    sockets, found = open_sockets(), set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
-            place, state = line.split()[1], line.split()[3]
-            address, port = place.split(":")
-            if state == "0A":
+            words = line.split()
+            address, port = words[1].split(":")
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
                 found.add((socket.inet_ntoa(bytes.fromhex(address[-8:])[::-1]), int(port, 16)))
     return found
+
+
+def open_sockets() -> set[str]:
+    """The sockets of this process and of all that have its mark in their environment, as /proc calls them."""
+    mark, sockets = f"STARTED_BY={os.getpid()}\0".encode(), set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if int(process.name) == os.getpid() or mark in (process / "environ").read_bytes():
+                for file in (process / "fd").iterdir():
+                    with suppress(FileNotFoundError):  # closed meanwhile, as what lists them is
+                        sockets.add(os.readlink(file))
+    return sockets
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_time(
@@ -161,7 +176,7 @@ def test_a_worker_with_other_versions_is_refused() -> None:
 
 
 def test_the_workers_path_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", list(dict.fromkeys(sys.path)))
     with pytest.raises(UserError, match=r"is empty|no policy file|no known family|cannot be read"):
         ray_cluster._evaluate(
             (("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], NOBODY, (), 0, ()

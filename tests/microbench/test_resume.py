@@ -20,41 +20,12 @@ from microbench.checkpoints import load_own
 from microbench.commands import train as train_command
 from microbench.runs import RunFolder
 from microbench.train import Training
+from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell, contents, finish, kill, start, train_arguments
 
 RUN = "hopper_tiny-micro-s0"
 ENDS = ("policy.safetensors", "dynamics.safetensors", "log.csv", "config.json")
 ATTACK = ("attack", "--eps", "0.1", "--episodes", 10, "--attack", "random", "--attack", "fgsm", "--attack", "pgd")
-
-KILLED_AT = """
-import os, signal
-from microbench.cli import main
-from reports.rows import writer
-
-writer.EVERY = 0  # every chunk at once
-
-count, rename = 0, os.replace
-
-def replace(*paths):
-    global count
-    count += 1
-    if count == WHEN:
-        os.kill(os.getpid(), signal.SIGKILL)
-    rename(*paths)
-
-os.replace = replace
-main()
-"""
-
-
-def run_killed_at(rename: int, *arguments: object, cwd: Path, before: str = "") -> None:
-    """Run a command that dies when a file is complete beside its place and about to be moved there.
-
-    `before` is Python that is run first.
-    """
-    command = [sys.executable, "-c", before + KILLED_AT.replace("WHEN", str(rename)), *map(str, arguments)]
-    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert ran.returncode == -signal.SIGKILL, ran
 
 
 def whole_files_only(folder: Path) -> None:
@@ -131,7 +102,7 @@ GRID = ("perturb", "--mass", "0.5:1.5:5", "--friction", "0.5:1.5:5", "--episodes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interruption_ends_the_workers_and_keeps_finished_chunks(
     number: signal.Signals, runs: Path, tmp_path: Path
 ) -> None:

@@ -195,7 +195,7 @@ def test_any_other_task_runs_in_gymnasium(env_id: str) -> None:
     simulator.close()
 
 
-def test_d6_a_perturbed_model_is_the_one_that_steps() -> None:
+def test_a_perturbed_model_is_the_one_that_steps() -> None:
     task = find_task("Ant-v5")
     models = models_of(task, perturbed=True)
     simulator = GymnasiumSimulator(task, models)
@@ -226,7 +226,7 @@ class Stubborn(gymnasium.Env[Any, Any]):
         return np.zeros(2), 0.0, False, False, {}
 
 
-def test_d6_an_environment_that_keeps_its_own_model_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_keeps_its_own_model_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = EnvSpec("Stubborn-v0", entry_point=lambda **_: Stubborn(), max_episode_steps=10)
     monkeypatch.setitem(gymnasium.registry, spec.id, spec)
     task = find_task("Stubborn-v0")
@@ -307,7 +307,7 @@ def test_the_nominal_model_is_gymnasiums(env_id: str) -> None:
     assert is_no_op(nominal_model(TASKS[env_id]), plain_env(TASKS[env_id], None).unwrapped.model)
 
 
-def test_d7_nothing_is_written_printed_or_warned(
+def test_nothing_is_written_printed_or_warned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -363,7 +363,7 @@ def test_models_are_left_as_they_were() -> None:
     assert [model.opt.disableflags for model in models] == [model.opt.disableflags for model in copies]
 
 
-def test_d2_a_smoother_floor_changes_no_living_hopper() -> None:
+def test_a_smoother_floor_changes_no_living_hopper() -> None:
     task = TASKS["Hopper-v4"]
     nominal = nominal_model(task)
     smooth = friction(0.5, geoms="floor")(nominal)

@@ -63,7 +63,7 @@ def test_sweeps_stand_beside_each_other_and_a_grid_combines_them() -> None:
     assert swept([parse_sweep("mass=0.5,2,friction=0.8,1,1.2")]) == swept(sweeps, grid=True)
 
 
-def test_d5_a_grid_contains_its_corners() -> None:
+def test_a_grid_contains_its_corners() -> None:
     found = pairs(swept([parse_sweep("mass=0.5:1.5:11"), parse_sweep("gravity=0.8:1.2:3")], grid=True))
     assert len(found) == 33
     assert {("mass=0.5,gravity", 0.8), ("mass=1.5,gravity", 1.2)} <= set(found)

@@ -9,8 +9,8 @@ import torch
 from microbench.algorithms import ALGORITHMS
 from microbench.together import train_together
 from microbench.train import EpochEnd, Event, Training, Updates
-from tests.microbench.test_train import finish, ignore, make, numbers, score
 from tests.microbench.toys import CPU, TASK, dataset, small_config
+from tests.microbench.training_runs import finish, ignore, make, numbers, score
 
 
 def several(*seeds: int, **changes: Any) -> list[Training]:
@@ -65,8 +65,14 @@ def copy_of(run: Training, seed: int) -> Training:
     return made
 
 
+@pytest.fixture(scope="module")
+def uncut() -> list[Training]:
+    """Seeds 0 and 1, trained together to the end."""
+    return finish_together(several(0, 1))
+
+
 @pytest.mark.parametrize("cut", range(2, 14))
-def test_runs_go_on_from_wherever_each_was_stored(cut: int) -> None:
+def test_runs_go_on_from_wherever_each_was_stored(uncut: list[Training], cut: int) -> None:
     """Cut in a fit, between the two, and where one run has been stored an epoch earlier than the other."""
     runs, stored = several(0, 1), {}
     states = train_together(runs, score, [ignore, ignore])
@@ -76,7 +82,7 @@ def test_runs_go_on_from_wherever_each_was_stored(cut: int) -> None:
         stored[seed] = copy_of(run, seed)
     fresh = several(0, 1)
     resumed = [stored.get(seed, fresh[seed]) for seed in (0, 1)]
-    for one, other in zip(finish_together(resumed), finish_together(several(0, 1)), strict=True):
+    for one, other in zip(finish_together(resumed), uncut, strict=True):
         assert_close(one, other)
 
 

@@ -14,8 +14,7 @@ from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS
 from microbench.errors import UserError
 from tests.microbench import foreign_files as files
 from tests.microbench import foreign_programs as programs
-from tests.microbench.foreign_files import ACTIONS, OBS, WIDTH, write
-from tests.microbench.test_foreign import SEEN
+from tests.microbench.foreign_files import ACTIONS, OBS, SEEN, WIDTH, write
 from tests.microbench.toys import one_line
 
 

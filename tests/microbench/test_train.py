@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import math
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from microbench.agent import METRICS, Agent
-from microbench.algorithms import ALGORITHMS
+from microbench.agent import METRICS
 from microbench.algorithms.base import Algorithm, Backup, Batch, soft_bellman_target
 from microbench.algorithms.ensemble import member_values
 from microbench.cohort import Cohort
@@ -22,57 +20,10 @@ from microbench.data.dataset import Dataset
 from microbench.dynamics_fit import FitEpoch
 from microbench.errors import UserError
 from microbench.train import EpochEnd, Event, Training, Updates
-from tests.microbench.toys import CPU, TASK, dataset, one_line, small_config
+from tests.microbench.toys import dataset, one_line
+from tests.microbench.training_runs import finish, ignore, make, numbers, same, score
 
 RUN_STATES = 3 + 1 + 3  # dynamics epochs, the finished fit, epochs
-
-
-def make(
-    *,
-    seed: int = 0,
-    algorithm: Algorithm | str = "micro",
-    data: Dataset | None = None,
-    device: torch.device = CPU,
-    **changes: Any,
-) -> Training:
-    record = ALGORITHMS[algorithm] if isinstance(algorithm, str) else algorithm
-    return Training(data or dataset(), TASK, record, small_config(**changes), seed=seed, device=device)
-
-
-def score(agent: Agent, episodes: int) -> tuple[float, float]:
-    """A number that depends on the policy's weights."""
-    weight = float(agent.actor.mean.weight.detach().sum())
-    return weight, 100 * weight
-
-
-def ignore(event: Event) -> None:
-    pass
-
-
-def finish(training: Training, listen: Callable[[Event], None] = ignore) -> Training:
-    for _ in training.run(score, listen):
-        pass
-    return training
-
-
-def numbers(training: Training) -> dict[str, Tensor]:
-    agent = training.agent
-    parts = {"actor": agent.actor, "critics": agent.critics, "targets": agent.target_critics, "model": training.model}
-    found = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-    return found | {"log_alpha": agent.log_alpha.detach(), "generator": agent.generator.get_state()}
-
-
-def same(one: Training, other: Training) -> bool:
-    """Bit for bit."""
-    first, second = numbers(one), numbers(other)
-    assert one.imagination.rows is not None
-    assert other.imagination.rows is not None
-    rows, others = vars(one.imagination.rows), vars(other.imagination.rows)
-    return (
-        all(first[key].equal(second[key]) for key in first)
-        and all(rows[key].equal(others[key]) for key in rows)
-        and one.log == other.log
-    )
 
 
 def test_a_run_from_start_to_end() -> None:

@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from microbench.commands import train_processes
 from microbench.commands.progress import Track, Tracker
 from microbench.commands.train_processes import deal, in_processes
 from microbench.errors import UserError
-from tests.microbench.small_run import Shell, contents, finish, start, train_arguments
+from tests.microbench.forked import start_forked
+from tests.microbench.small_run import Said, Shell, contents, train_arguments
 
+FORKING = """
+import multiprocessing
+forks = multiprocessing.get_context("fork")
+multiprocessing.get_context = lambda _: forks
+"""
 NAMES = [f"hopper_tiny-micro-s{seed}" for seed in (0, 2)]
 
 
@@ -24,6 +31,21 @@ def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are forks of this one: what they run here needs nothing that a fork of it lacks."""
+    forks = multiprocessing.get_context("fork")
+    monkeypatch.setattr(train_processes.multiprocessing, "get_context", lambda _: forks)
+
+
+forked = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+def trained(*arguments: object, cwd: Path) -> Said:
+    """The command in a process without threads, which then forks the others."""
+    return start_forked(*arguments, cwd=cwd, before=FORKING).finish()
 
 
 class Heard(Tracker):
@@ -67,6 +89,8 @@ def test_seeds_are_dealt_out_like_cards() -> None:
     assert deal([5], 1) == [(5,)]
 
 
+@forked
+@pytest.mark.usefixtures("forking")
 def test_progress_of_all_processes_adds_up_and_nothing_is_lost() -> None:
     heard = Heard()
     in_processes([partial(works, "one", 30), partial(works, "two", 20)], heard, [2, 1])
@@ -76,6 +100,8 @@ def test_progress_of_all_processes_adds_up_and_nothing_is_lost() -> None:
     assert [done for done, _ in heard.told] == sorted(done for done, _ in heard.told)
 
 
+@forked
+@pytest.mark.usefixtures("forking")
 @pytest.mark.parametrize(("culprit", "said"), [(fails, "cannot be trained"), (dies, "killed")])
 def test_a_failure_ends_the_others(culprit: object, said: str) -> None:
     began, others = time.monotonic(), set(multiprocessing.active_children())  # workers that joblib keeps
@@ -85,10 +111,8 @@ def test_a_failure_ends_the_others(culprit: object, said: str) -> None:
     assert set(multiprocessing.active_children()) <= others
 
 
-def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(
-    runs: Path, hopper_file: Path, tmp_path: Path, shell: Shell
-) -> None:
-    said = shell(*train_arguments(hopper_file, tmp_path / "out"), "--seeds", "0,2", "--threads", "2")
+def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(runs: Path, hopper_file: Path, tmp_path: Path) -> None:
+    said = trained(*train_arguments(hopper_file, tmp_path / "out"), "--seeds", "0,2", "--threads", "2", cwd=tmp_path)
     assert said.code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*NAMES, "latest"]
     assert (tmp_path / "out" / "latest").resolve().name == NAMES[0]
@@ -99,8 +123,8 @@ def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(
         assert made[name] == alone[name], name
 
 
-def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, shell: Shell) -> None:
-    said = shell(*train_arguments(hopper_file, runs), "--seeds", "2,0", "--threads", "2", "--quiet")
+def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, tmp_path: Path) -> None:
+    said = trained(*train_arguments(hopper_file, runs), "--seeds", "2,0", "--threads", "2", "--quiet", cwd=tmp_path)
     assert said.is_one_sentence
     assert f"{NAMES[0]} already holds a run" in said.err
 
@@ -109,18 +133,19 @@ def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, shel
 def test_an_interruption_ends_all_and_the_rest_is_trained_later(
     hopper_file: Path, tmp_path: Path, shell: Shell
 ) -> None:
-    """Sixty stored epochs are left when it comes, so it is never too late."""
-    arguments = [*train_arguments(hopper_file, tmp_path / "out", steps=600), "--seeds", "0,2", "--threads", "2"]
-    process = start(*arguments, cwd=tmp_path)
+    """Forty stored epochs are left when it comes, so it is never too late."""
+    arguments = [*train_arguments(hopper_file, tmp_path / "out", steps=400), "--seeds", "0,2", "--threads", "2"]
+    process = start_forked(*arguments, cwd=tmp_path, before=FORKING)
     until = time.monotonic() + 120
     while not (tmp_path / "out" / NAMES[0] / "resume.pt").exists() and time.monotonic() < until:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    said = finish(process)
+    assert process.process.pid is not None
+    os.kill(process.process.pid, signal.SIGINT)
+    said = process.finish()
     assert said.code == 130
     assert said.err.splitlines()[-1].startswith("microbench: interrupted")
     assert "Traceback" not in said.err
-    assert finish(start(*arguments, "--resume", cwd=tmp_path)).code == 0
-    assert shell(*train_arguments(hopper_file, tmp_path / "alone", steps=600)).code == 0
+    assert trained(*arguments, "--resume", cwd=tmp_path).code == 0
+    assert shell(*train_arguments(hopper_file, tmp_path / "alone", steps=400)).code == 0
     one, other = ((tmp_path / out / NAMES[0] / "policy.safetensors").read_bytes() for out in ("out", "alone"))
     assert one == other

@@ -1,7 +1,5 @@
 """One process, several or Ray: the same rows; what is killed runs again; what goes wrong in a worker is told."""
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -15,13 +13,11 @@ from microbench import workers as module
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
-from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
+from microbench.plan import CLEAN, Chunk, plan_episodes
 from microbench.workers import evaluate_episodes, processes
 from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
-from reports.rows.schema import KEY
 from tests.microbench.small_run import policy_bytes, write_policy
-
-HOPPER = Conditions(env_id="Hopper-v4")
+from tests.microbench.work import HOPPER, together, work
 
 
 @pytest.fixture
@@ -30,25 +26,24 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return write_policy(tmp_path / "policy.safetensors")
 
 
-def work(*names: str) -> list[Episode]:
-    cells = [CLEAN, *(Cell(attack=name, eps=0.2) for name in names), Cell(perturbation="mass", factor=0.5)]
-    return plan_episodes(cells, 10, seed=0)
-
-
-def together(finished: Iterator[Done]) -> pd.DataFrame:
-    return pd.concat([done.rows for done in finished]).sort_values(list(KEY), ignore_index=True)
-
-
 @pytest.fixture
 def expected(checkpoint: Checkpoint) -> pd.DataFrame:
     """The rows of one process."""
     return together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q")))
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_several_workers_give_the_rows_of_one(checkpoint: Checkpoint, expected: pd.DataFrame, workers: int) -> None:
-    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
+def test_several_workers_give_the_rows_of_one(checkpoint: Checkpoint, expected: pd.DataFrame) -> None:
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), 2))
     assert len(rows) == 50
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+
+
+@pytest.mark.usefixtures("workers_here")
+@pytest.mark.parametrize("workers", [4, 60])
+def test_the_chunks_of_any_number_of_workers_are_those_rows(
+    checkpoint: Checkpoint, expected: pd.DataFrame, workers: int
+) -> None:
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
     pd.testing.assert_frame_equal(rows, expected, check_exact=True)
 
 
@@ -69,7 +64,7 @@ def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.
     assert list(evaluate_episodes(checkpoint, HOPPER, [], 4)) == []
 
 
-def test_e8_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_read_once_per_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def counted(source: Source) -> Checkpoint:
@@ -93,29 +88,9 @@ def test_errors_of_a_worker_come_through_at_once(checkpoint: Checkpoint) -> None
         list(evaluate_episodes(checkpoint, HOPPER, work("nobody"), 2))
 
 
-def dies(*_: Any) -> Any:
-    """An attack that takes its process with it."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def dies_once(target: Any, obs: Any, *_: Any) -> Any:
-    """The same, if no such process has been here before."""
-    been_here = Path(os.environ["BEEN_HERE"])
-    if not been_here.exists():
-        been_here.touch()
-        dies()
-    return obs
-
-
-@pytest.fixture
-def been_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BEEN_HERE", str(tmp_path / "been_here"))
-    return tmp_path / "been_here"
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
 def test_chunks_of_a_killed_worker_run_again(checkpoint: Checkpoint, been_here: Path) -> None:
-    episodes = work(f"{__name__}:dies_once", "pgd")
+    episodes = work("tests.microbench.work:dies_once", "pgd")
     rows = together(evaluate_episodes(checkpoint, HOPPER, episodes, 2))
     assert been_here.exists()
     pd.testing.assert_frame_equal(rows, together(evaluate_episodes(checkpoint, HOPPER, episodes)), check_exact=True)
@@ -126,7 +101,7 @@ def test_chunks_of_a_killed_worker_run_again(checkpoint: Checkpoint, been_here: 
 def test_a_chunk_that_kills_every_worker_is_told_after_all_others(checkpoint: Checkpoint) -> None:
     finished: list[Done] = []
     with pytest.raises(UserError, match=r"killed 3 times in a row without finishing any of 1 chunks.*memory.*--resume"):
-        keep(finished, evaluate_episodes(checkpoint, HOPPER, work(f"{__name__}:dies", "pgd"), 2))
+        keep(finished, evaluate_episodes(checkpoint, HOPPER, work("tests.microbench.work:dies", "pgd"), 2))
     assert sorted(done.rows["attack"].iloc[0] for done in finished) == ["none", "none", "pgd"]
 
 

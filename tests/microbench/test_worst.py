@@ -17,9 +17,11 @@ from microbench.commands import worst
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import CLEAN, Cell, plan_episodes
 from reports.numbers.worst import WORST
+from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
-from tests.microbench.test_resume import run_killed_at
 from tests.reports.rows import episodes, table
+
+pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 FEW = ("--eps", "0.2", "--episodes", "3", "--workers", "1", "--quiet", "--runs")
 SUITE = ("fgsm", "pgd")
@@ -57,7 +59,7 @@ def chosen(returns: dict[str, list[float]], flags: dict[str, str] | None = None)
     return dict(choice.about)
 
 
-def test_e4_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equally_many() -> None:
+def test_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equally_many() -> None:
     stages = worst.worst_of([CLEAN, CELL], ["pgd", "fgsm"], 3, 100)
     first = next(stages)
     numbers = {
@@ -72,7 +74,7 @@ def test_e4_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equal
     assert {(episode.cell.attack, episode.cell.shown) for episode in second.episodes} == {("fgsm", WORST)}
 
 
-def test_e4_attacks_with_unequal_episodes_are_not_compared() -> None:
+def test_attacks_with_unequal_episodes_are_not_compared() -> None:
     """An attack that was stopped early, or ran on other episodes, has a mean of its own kind."""
     rows = measured({"pgd": [700.0, 800.0, 900.0], "fgsm": [100.0, 100.0]})
     for suite in (["pgd", "fgsm"], ["pgd", "never-run"]):

@@ -324,7 +324,7 @@ def test_gymnasium_finds_nothing_but_that_they_are_wrappers(checkpoint: Checkpoi
 
 
 @pytest.mark.parametrize("kind", ["attacked", "perturbed"])
-def test_e7_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: str) -> None:
+def test_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: str) -> None:
     env = attacked(checkpoint, make_env("Hopper-v4")) if kind == "attacked" else perturbed(make_env("Hopper-v4"))
     obs, info = env.reset(seed=0)
     assert obs in env.observation_space

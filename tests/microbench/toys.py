@@ -128,3 +128,8 @@ def one_line(message: object) -> bool:
     """Whether an error is one sentence on one line."""
     text = str(message)
     return "\n" not in text and text.endswith(".") and len(text) < 400
+
+
+def weights(made: Agent) -> dict[str, Tensor]:
+    parts = {"actor": made.actor, "critics": made.critics, "targets": made.target_critics}
+    return {f"{name}.{key}": value.clone() for name, part in parts.items() for key, value in part.state_dict().items()}

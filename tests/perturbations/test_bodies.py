@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_d4_mass_equals_recompiling_the_scaled_source_to_the_bit(
+def test_mass_equals_recompiling_the_scaled_source_to_the_bit(
     robot: str, factor: float, compiled: Callable[..., MjModel], trajectory: Callable[..., Floats]
 ) -> None:
     # Powers of two scale without rounding, so that even a chaotic fall must agree in every bit.
@@ -23,7 +23,7 @@ def test_d4_mass_equals_recompiling_the_scaled_source_to_the_bit(
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
-def test_d4_mass_equals_recompiling_the_scaled_source_to_rounding(
+def test_mass_equals_recompiling_the_scaled_source_to_rounding(
     robot: str, factor: float, compiled: Callable[..., MjModel], trajectory: Callable[..., Floats]
 ) -> None:
     scaled, oracle = mass(factor)(compiled(robot)), compiled(robot, factor)
@@ -33,7 +33,7 @@ def test_d4_mass_equals_recompiling_the_scaled_source_to_rounding(
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
-def test_d4_each_of_500_steps_is_that_of_the_recompiled_source_to_1e12(
+def test_each_of_500_steps_is_that_of_the_recompiled_source_to_1e12(
     robot: str, factor: float, compiled: Callable[..., MjModel], step_gap: Callable[..., Floats]
 ) -> None:
     """One step from each of 500 states, not two trajectories: a fall amplifies any rounding."""
@@ -42,7 +42,7 @@ def test_d4_each_of_500_steps_is_that_of_the_recompiled_source_to_1e12(
     assert step_gap(scaled, compiled(robot, factor * (1 + 1e-9))).max() > 1e-12  # it would be seen
 
 
-def test_d4_inertia_and_derived_constants_follow(hopper: MjModel) -> None:
+def test_inertia_and_derived_constants_follow_the_mass(hopper: MjModel) -> None:
     heavy = mass(2.0)(hopper)
     assert np.array_equal(heavy.body_mass, 2 * hopper.body_mass)
     assert np.array_equal(heavy.body_inertia, 2 * hopper.body_inertia)
@@ -58,7 +58,7 @@ def test_named_bodies_alone_are_changed(hopper: MjModel) -> None:
         assert heavy.body_mass[foot] == 3 * hopper.body_mass[foot]
 
 
-def test_d11_a_body_must_be_known_and_not_the_world(hopper: MjModel) -> None:
+def test_a_body_must_be_known_and_not_the_world(hopper: MjModel) -> None:
     with pytest.raises(ValueError, match="no body 'thig': did you mean 'thigh'"):
         mass(2.0, "thig")(hopper)
     with pytest.raises(ValueError, match="is the world"):

@@ -18,7 +18,7 @@ TWO_PLATES = """
 """
 
 
-def test_d3_robot_and_floor_are_scaled_in_the_sliding_column(model: MjModel) -> None:
+def test_robot_and_floor_are_scaled_in_the_sliding_column(model: MjModel) -> None:
     slippery = friction(0.5)(model)
     assert np.array_equal(slippery.geom_friction[:, 0], 0.5 * model.geom_friction[:, 0])
     assert np.array_equal(slippery.geom_friction[:, 1:], model.geom_friction[:, 1:])
@@ -45,6 +45,6 @@ def test_columns_that_do_not_exist_are_refused(columns: tuple[int, ...]) -> None
         friction(0.5, columns=columns)
 
 
-def test_d11_a_geom_must_be_known(hopper: MjModel) -> None:
+def test_a_geom_must_be_known(hopper: MjModel) -> None:
     with pytest.raises(ValueError, match="no geom 'flor': did you mean 'floor'"):
         friction(0.5, geoms="flor")(hopper)

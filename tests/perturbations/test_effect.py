@@ -109,7 +109,7 @@ def test_the_difference_is_the_greatest_change(hopper: MjModel) -> None:
 FLOOR_ONLY = [("floor", "torso_geom"), ("floor", "thigh_geom"), ("floor", "leg_geom")]
 
 
-def test_d2_a_smoother_floor_alone_is_a_no_op_where_feet_are_rougher(
+def test_a_smoother_floor_alone_is_a_no_op_where_feet_are_rougher(
     hopper: MjModel, compiled: Callable[..., MjModel]
 ) -> None:
     smooth = friction(0.5, geoms="floor")
@@ -119,13 +119,13 @@ def test_d2_a_smoother_floor_alone_is_a_no_op_where_feet_are_rougher(
         assert is_no_op(compiled(robot), smooth(compiled(robot)))
 
 
-def test_d2_a_rougher_floor_counts_only_above_the_foot(hopper: MjModel) -> None:
+def test_a_rougher_floor_counts_only_above_the_foot(hopper: MjModel) -> None:
     for factor, no_op in [(1.0, True), (1.84, True), (2.0, True), (2.01, False), (3.0, False)]:
         rough = friction(factor, geoms="floor")(hopper)
         assert is_no_op(hopper, rough, unreachable=FLOOR_ONLY) is no_op
 
 
-def test_d2_every_cell_of_a_friction_grid_differs_from_every_other(model: MjModel) -> None:
+def test_every_cell_of_a_friction_grid_differs_from_every_other(model: MjModel) -> None:
     grid = [friction(factor)(model) for factor in np.linspace(0.1, 2.0, 10)]
     assert not any(is_no_op(one, other) for one, other in itertools.combinations(grid, 2))
 

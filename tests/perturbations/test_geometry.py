@@ -192,7 +192,7 @@ def test_robots_with_another_total_mass_keep_their_density(compiled: Callable[..
         ("flor", "no geom 'flor': did you mean 'floor'"),
     ],
 )
-def test_d11_what_cannot_be_resized_is_named(geoms: str, complaint: str) -> None:
+def test_what_cannot_be_resized_is_named(geoms: str, complaint: str) -> None:
     model = mujoco.MjModel.from_xml_string(ODD)
     for make in (limb_size, limb_size_density):
         with pytest.raises(ValueError, match=complaint):

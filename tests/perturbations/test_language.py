@@ -104,7 +104,7 @@ def test_what_has_no_parts_takes_no_names() -> None:
         parse("gravity@torso=0.5")
 
 
-def test_d8_an_unknown_parameter_raises_and_names_the_nearest() -> None:
+def test_an_unknown_parameter_raises_and_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'gravity'"):
         resolve("gravty")
     with pytest.raises(ValueError, match="did you mean 'mass'"):

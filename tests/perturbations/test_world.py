@@ -21,7 +21,7 @@ from perturbations import (
 from perturbations.base import Perturbation
 
 
-def test_d1_gravity_changes_all_three_components_on_every_robot(model: MjModel) -> None:
+def test_gravity_changes_all_three_components_on_every_robot(model: MjModel) -> None:
     model.opt.gravity[:] = [1.0, 2.0, -8.0]
     assert gravity(0.5)(model).opt.gravity.tolist() == [0.5, 1.0, -4.0]
     assert gravity(0.0)(model).opt.gravity.tolist() == [0.0, 0.0, 0.0]
@@ -51,7 +51,7 @@ def test_strength_scales_the_torque(hopper: MjModel) -> None:
 
 
 @pytest.mark.parametrize("perturbation", [damping(2.0, "no_such"), armature(2.0, "no_such"), strength(2.0, "no_such")])
-def test_d11_names_must_be_known(perturbation: Perturbation, hopper: MjModel) -> None:
+def test_names_must_be_known(perturbation: Perturbation, hopper: MjModel) -> None:
     with pytest.raises(ValueError, match="'no_such'"):
         perturbation(hopper)
 

@@ -57,8 +57,8 @@ def test_an_axis_gives_the_same_as_one_row_at_a_time(statistic: Statistic) -> No
     np.testing.assert_allclose(statistic(rows.T, axis=0), expected, rtol=1e-13)
 
 
-def test_e1_a_spread_is_scaled_and_never_shifted() -> None:
-    """E1: hopper's anchors are -20.272305 and 3234.3; the std of scores is the scaled std of returns."""
+def test_a_spread_is_scaled_and_never_shifted() -> None:
+    """Hopper's anchors are -20.272305 and 3234.3; the std of scores is the scaled std of returns."""
     low, high = -20.272305, 3234.3
     returns = np.array([1000.0, 1500.0, 1250.0, 3000.0])
     normalized = 100 * (returns - low) / (high - low)

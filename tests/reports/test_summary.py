@@ -40,7 +40,7 @@ def test_the_change_uses_common_episodes_only() -> None:
 
 
 def test_a_spread_of_scores_is_a_spread() -> None:
-    """E1 in the table: equal scores have std 0, wherever they lie."""
+    """In the table: equal scores have std 0, wherever they lie."""
     summary = summarize(table(episodes([37.5] * 4)))
     assert summary["std"].tolist() == [0.0]
     assert (summary["low"] == summary["high"]).all()

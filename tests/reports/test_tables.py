@@ -235,7 +235,7 @@ def test_clean_runs_that_disagree_are_said() -> None:
 
 
 def test_the_worst_of_several_is_said_to_be_chosen() -> None:
-    """E4: the winner of a suite needs episodes it was not chosen on."""
+    """The winner of a suite needs episodes it was not chosen on."""
     two = table(episodes(TEN), moved(-9.0, attack="random", eps=0.1), moved(-19.0, attack="fgsm", eps=0.1))
     assert said(two, "The worst case is chosen on the same episodes that measure it")
     assert not said(table(episodes(TEN), moved(-9.0, attack="random", eps=0.1)), "worst case")
