@@ -24,6 +24,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {text} is no setting; expected NAME=VALUE, for example --set beta=0.5.")
         if name not in known:
             raise unknown_name("setting", name, known)
+        if name in settings:
+            raise UserError(f"--set {name} is given twice; give every setting once.")
         settings[name] = _value(name, value, known[name])
     return settings
 

@@ -156,6 +156,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def part_of(path: Path) -> Path:
+    """Where a file is written before it is complete."""
+    return path.with_name(path.name + ".part")
+
+
 def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", metadata: Mapping[str, str | int]) -> None:
     """Write episodes in D4RL layout, beside `path` and then renamed.
 
@@ -163,7 +168,7 @@ def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", met
     `next_observations` is a virtual view of the stored observations, which halves the file; any hdf5 ≥ 1.10 reads it
     as an ordinary array. More episodes than a view may have parts are written out.
     """
-    part = path.with_name(path.name + ".part")
+    part = part_of(path)
     with h5py.File(part, "w") as file:
         options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
         lengths = np.array([len(episode["rewards"]) for episode in episodes])

@@ -18,7 +18,7 @@ from microbench.commands import collect as collect_command
 from microbench.commands import train as train_command
 from tests.microbench.small_run import Said, Shell, contents, policy_bytes, train_arguments
 
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 FEW = ("--episodes", "2", "--workers", "1")
 
 

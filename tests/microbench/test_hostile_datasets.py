@@ -216,11 +216,12 @@ def test_a_chunk_that_unpacks_to_more_than_it_should_is_found_before_it_is_read(
 def test_honest_large_chunks_are_read(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, 2**20, np.uint8)
     with h5py.File(tmp_path / "fine.hdf5", "w") as file:
-        for name, options in {
+        kinds: dict[str, dict[str, Any]] = {
             "packed": {"compression": "gzip"},
             "summed": {"compression": "gzip", "fletcher32": True, "shuffle": True},
             "lzf": {"compression": "lzf"},
-        }.items():
+        }
+        for name, options in kinds.items():
             array = file.create_dataset(name, data=noise, chunks=noise.shape, **options)
             check(array, Allowance.of(0))
             assert np.array_equal(hdf5_arrays.read(array), noise)

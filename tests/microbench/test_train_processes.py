@@ -16,7 +16,7 @@ from microbench.commands.train_processes import deal, in_processes
 from microbench.errors import UserError
 from tests.microbench.small_run import Shell, contents, finish, start, train_arguments
 
-NAMES = [f"hopper_tiny-micro-s{seed}" for seed in (0, 2)]
+NAMES = [f"hopper_tiny-micro-quick-s{seed}" for seed in (0, 2)]
 
 
 @pytest.fixture(autouse=True)
