@@ -57,8 +57,6 @@ def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     if options.graph and device.type != "cuda":
         raise UserError(f"--graph launches updates on a GPU, and the device is {device}; leave it out.")
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
-    for remark in dataset.remarks if options.origin is None else ():
-        say(remark, quiet=options.quiet)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
     config = config_of(options, dataset.name)
@@ -69,6 +67,8 @@ def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     plan = [_planned(options, share, dataset, config, device, origin) for share in shares]
     for run in (run for runs in plan for run in runs):  # all of them, before anything is written
         run.folder.check(run.description, resume=options.resume, force=options.force)
+    for remark in dataset.remarks if options.origin is None else ():
+        say(remark, quiet=options.quiet)
     try:
         if len(shares) > 1:
             _train_shares(options, shares, config, threads, origin, tracked)

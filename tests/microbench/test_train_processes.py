@@ -1,5 +1,6 @@
 """Several seeds on several cores: each is trained as by a command of its own, and no process outlives a failure."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -95,8 +96,11 @@ def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(
     told = sorted(line.split(":")[0] for line in said.err.splitlines() if "normalized score" in line)
     assert told == [f"seed {seed}, epoch {epoch}" for seed in (0, 2) for epoch in (2, 3)]
     alone, made = contents(runs / NAMES[0]), contents(tmp_path / "out" / NAMES[0])
-    for name in alone.keys() - {"train.json"}:  # which has the command and the seconds
+    for name in alone.keys() - {"train.json", "config.json"}:  # which have the command and the seconds
         assert made[name] == alone[name], name
+    configs = [json.loads(files["config.json"]) for files in (alone, made)]
+    assert [config.pop("options")["seeds"] for config in configs] == [[0], [0, 2]]
+    assert configs[0] == configs[1]
 
 
 def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, shell: Shell) -> None:
