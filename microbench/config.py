@@ -1,11 +1,11 @@
 """Hyperparameters as one frozen record, and the presets that fill it from presets.toml."""
 
 import dataclasses
+import reprlib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
-from math import inf
 from typing import Any, Literal, get_args
 
 from microbench.agent import AgentConfig, GapPrecision
@@ -19,6 +19,7 @@ _COUNTS = {  # whole numbers from 1 to what a machine can hold, or anyone wait f
     "dynamics_batch": 10**6, "holdout_rows": 10**9, "patience": 10**9, "members": 1000,
 }  # fmt: skip
 _RATES = ("actor_lr", "critic_lr", "alpha_lr", "dynamics_lr")
+MOST_WEIGHT = 10**6  # of a term in a target or a loss
 MOST_UNITS, MOST_LAYERS = 2**14, 16
 CRITICS = 2
 MOST_IMAGINED = 10**9
@@ -62,9 +63,12 @@ class TrainConfig(AgentConfig):
             "hidden": _layers(self.hidden, CRITICS),
             "gamma": (0 <= self.gamma <= 1, "a discount between 0 and 1"),
             "tau": (0 < self.tau <= 1, "a step above 0 and at most 1"),
-            "beta": (0 <= self.beta < inf, "0 or more"),
-            "alpha": (self.alpha is None or 0 <= self.alpha < inf, "0 or more, or none to tune it"),
-            "max_alpha": (self.max_alpha is None or 0 < self.max_alpha < inf, "above 0, or none for no bound"),
+            "beta": (0 <= self.beta <= MOST_WEIGHT, f"0 to {MOST_WEIGHT}"),
+            "alpha": (self.alpha is None or 0 <= self.alpha <= MOST_WEIGHT, f"0 to {MOST_WEIGHT}, or none to tune it"),
+            "max_alpha": (
+                self.max_alpha is None or 0 < self.max_alpha <= MOST_WEIGHT,
+                f"above 0 and at most {MOST_WEIGHT}, or none for no bound",
+            ),
             "real_ratio": (0 <= self.real_ratio <= 1, "a share between 0 and 1"),
             "elites": (1 <= self.elites <= self.members, f"1 to {self.members} (members)"),
             "gap_estimator": (self.gap_estimator in get_args(GapEstimator), "independent or paired"),
@@ -85,7 +89,7 @@ class TrainConfig(AgentConfig):
             expected["dynamics_hidden"] = _layers(self.dynamics_hidden, self.members)
         for name, (fine, wanted) in expected.items():
             if not fine:
-                raise UserError(f"{name} is {getattr(self, name)}, expected {wanted}.")
+                raise UserError(f"{name} is {reprlib.repr(getattr(self, name))}, expected {wanted}.")
 
     @property
     def real_rows(self) -> int:

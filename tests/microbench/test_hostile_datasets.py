@@ -158,6 +158,7 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
     "a view of all that fit a pattern": (view_of_a_pattern("."), "a view of too many arrays"),
     "such a view of other files": (view_of_a_pattern("part%b.hdf5"), "a view of another file"),
     "a huge array": (huge((10**12, 2)), "far larger than the file"),
+    "an array whose size overflows": (huge((2**62, 4)), "far larger than the file"),
     "a huge array in chunks": (huge((10**9, 2), chunks=(1000, 2), compression="gzip"), "far larger than the file"),
     "a huge chunk": (huge((ROWS, 2), chunks=(10**8, 2), maxshape=(None, 2)), "chunks that are larger"),
     "a chunk per row": (huge((10**6, 2), chunks=(1, 2), compression="gzip"), "too many chunks"),

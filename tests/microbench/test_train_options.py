@@ -7,6 +7,7 @@ import pytest
 
 from microbench.commands.train_options import Asked, check, complete
 from microbench.errors import UserError
+from microbench.train import Training
 from tests.microbench.small_run import Shell, contents, train_arguments
 from tests.microbench.toys import one_line
 
@@ -60,6 +61,10 @@ def test_what_goes_together_is_accepted(asked: dict[str, Any]) -> None:
         (["--set", "batch=1" + "0" * 30], "batch is"),
         (["--set", "beta=1e999"], "beta is inf"),
         (["--seed", "1" + "0" * 30], "--seed"),
+        (["--seeds", "1" + "0" * 30], "--seeds"),
+        (["--seeds", ",".join(map(str, range(300)))], "at most 256 seeds"),
+        (["--set", "hidden=" + "[" * 100_000], "--set hidden="),
+        (["--set", "batch=" + "1" * 5000], "--set batch="),
     ],
 )
 def test_a_training_that_cannot_be_meant_writes_nothing(
@@ -103,3 +108,27 @@ def test_a_finished_run_is_not_written_again(runs: Path, shell: Shell) -> None:
     assert (said.code, said.err) == (0, "")
     assert "hopper_tiny-micro-quick-s0/policy.safetensors" in said.out
     assert contents(runs) == before
+
+
+def test_a_policy_survives_a_training_that_starts_it_over_and_fails(
+    runs: Path, hopper_file: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is interrupted is continued by --resume alone, and ends with what the same settings always give."""
+    policy = runs / "hopper_tiny-micro-quick-s0" / "policy.safetensors"
+    before = policy.read_bytes()
+    fit = Training.fit_dynamics
+
+    def fails(training: Training, listen: Any) -> Any:
+        for number, _ in enumerate(fit(training, listen)):
+            yield
+            if number == 1:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "fit_dynamics", fails)
+        assert shell(*train_arguments(hopper_file, runs), "--force", "--quiet").code == 130
+    assert policy.read_bytes() == before
+    policy.write_bytes(b"an older policy")
+    assert shell("train", "--resume", "--out", runs, "--quiet").code == 0
+    assert policy.read_bytes() == before
+    assert not (policy.parent / "next").exists()
