@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 FREE_BYTES, MOST_GROWTH = 2**27, 10
 """Arrays of logged numbers take at most so many bytes, and beyond them so many times the file's own size."""
 MOST_CHUNKS = 2**17
-MOST_VIEWS = 2**15  # parts of a view; the library needs about 20 kB for each of them
+MOST_VIEWS = 2**14  # parts of a view; the library needs about 20 kB for each of them
 MOST_SOURCES = 16
 MOST_UNPACKED = 2**33  # bytes that reading a view may unpack, some of them many times
 CAREFUL_FROM = 2**18  # bytes of a stored chunk, from which it is unpacked step by step before the library may
