@@ -60,7 +60,7 @@ def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
     config = config_of(options, dataset.name)
-    processes, threads = options.split or _split(options, device)
+    processes, threads = options.split or split_of(options, device)
     torch.set_num_threads(threads)
     shares = deal(options.seeds, processes)
     origin = options.origin or stored_options(options, (processes, threads))
@@ -93,7 +93,7 @@ def _too_large(device: torch.device, error: Exception) -> UserError:
     )
 
 
-def _split(options: TrainOptions, device: torch.device) -> tuple[int, int]:
+def split_of(options: TrainOptions, device: torch.device) -> tuple[int, int]:
     """How many processes the seeds are dealt out to, and the threads of each."""
     cores, each = torch.get_num_threads(), preset_threads(options.preset)
     if device.type != "cpu":

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from microbench.commands.train import split_of
 from microbench.commands.train_options import Asked, check, complete
 from microbench.errors import UserError
 from microbench.train import Training
@@ -82,6 +84,27 @@ def test_a_training_that_cannot_be_meant_writes_nothing(
     assert said.is_one_sentence, said
     assert words in said.err
     assert contents(Path()) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "processes", "threads"),
+    [
+        ({}, 1, 1),
+        ({"seeds": (0, 1, 2)}, 3, 1),
+        ({"seeds": tuple(range(20))}, 8, 1),
+        ({"threads": 4}, 1, 4),
+        ({"threads": 4, "seeds": (0, 1, 2)}, 3, 1),
+        ({"preset": "paper"}, 1, 8),
+        ({"preset": "paper", "seeds": (0, 1, 2)}, 3, 2),
+    ],
+)
+def test_the_quick_preset_has_one_thread_per_seed_on_any_machine(
+    asked: dict[str, Any], processes: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here on one with eight cores; how many there are decides how many seeds run at a time, and nothing else."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    options = complete(Asked(**asked), out=Path("runs"))
+    assert split_of(options, torch.device("cpu")) == (processes, threads)
 
 
 def test_another_task_than_a_bundled_datasets_is_refused(shell: Shell) -> None:
