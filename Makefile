@@ -5,6 +5,8 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable
+# A folder of its own, so that the demo starts over without touching anybody's run.
+DEMO := runs/demo
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 TYPES := $(VENV)/types.txt
@@ -24,15 +26,15 @@ help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
 
 demo: $(RUN_STAMP) ## Train on the bundled dataset, attack, perturb; say where table and plots are
-	$(BIN)/microbench train --force
-	$(BIN)/microbench attack --eps 0.1
-	$(BIN)/microbench perturb
+	$(BIN)/microbench train --out $(DEMO) --force
+	$(BIN)/microbench attack --runs $(DEMO) --eps 0.1
+	$(BIN)/microbench perturb --runs $(DEMO)
 	@echo
-	@echo "policy:   runs/latest/policy.safetensors"
-	@echo "episodes: runs/latest/results.csv"
-	@echo "page:     runs/latest/report/index.html"
-	@echo "table:    runs/latest/report/table.md"
-	@echo "plots:    runs/latest/report/degradation_eps.png, runs/latest/report/degradation_factor.png"
+	@echo "policy:   $(DEMO)/latest/policy.safetensors"
+	@echo "episodes: $(DEMO)/latest/results.csv"
+	@echo "page:     $(DEMO)/latest/report/index.html"
+	@echo "table:    $(DEMO)/latest/report/table.md"
+	@echo "plots:    $(DEMO)/latest/report/degradation_eps.png, $(DEMO)/latest/report/degradation_factor.png"
 
 check: $(DEV_STAMP) ## Lint, format, types, layers and tests: all that CI runs
 	$(BIN)/ruff check .

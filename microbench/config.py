@@ -1,9 +1,11 @@
 """Hyperparameters as one frozen record, and the presets that fill it from presets.toml."""
 
 import dataclasses
+import reprlib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from microbench.agent import AgentConfig, GapPrecision
@@ -11,8 +13,17 @@ from microbench.dynamics_fit import WEIGHT_DECAY, DynamicsConfig
 from microbench.errors import UserError, unknown_name
 
 GapEstimator = Literal["independent", "paired"]
-_COUNTS = ("samples", "rollout_every", "rollout_batch", "rollout_length", "retain", "epochs", "updates_per_epoch",
-           "batch", "evaluate_every", "evaluation_episodes", "dynamics_batch", "holdout_rows", "patience")  # fmt: skip
+_COUNTS = {  # whole numbers from 1 to what a machine can hold, or anyone wait for
+    "samples": 10**4, "rollout_every": 10**9, "rollout_batch": 10**7, "rollout_length": 10**4, "retain": 10**4,
+    "epochs": 10**9, "updates_per_epoch": 10**9, "batch": 10**6, "evaluate_every": 10**9, "evaluation_episodes": 10**5,
+    "dynamics_batch": 10**6, "holdout_rows": 10**9, "patience": 10**9, "members": 1000,
+}  # fmt: skip
+_RATES = ("actor_lr", "critic_lr", "alpha_lr", "dynamics_lr")
+MOST_WEIGHT = 10**6  # of a term in a target or a loss
+MOST_UNITS, MOST_LAYERS = 2**14, 16
+CRITICS = 2
+MOST_IMAGINED = 10**9
+MOST_PARAMETERS = 2**30  # of one network, all members together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +57,39 @@ class TrainConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         layers = len(WEIGHT_DECAY) - 1
-        expected = {name: (getattr(self, name) >= 1, "at least 1") for name in _COUNTS} | {
+        expected = {name: _count(getattr(self, name), most) for name, most in _COUNTS.items()}
+        expected |= {name: (0 < getattr(self, name) <= 1, "a step above 0 and at most 1") for name in _RATES}
+        expected |= {
+            "hidden": _layers(self.hidden, CRITICS),
             "gamma": (0 <= self.gamma <= 1, "a discount between 0 and 1"),
             "tau": (0 < self.tau <= 1, "a step above 0 and at most 1"),
-            "beta": (self.beta >= 0, "0 or more"),
-            "alpha": (self.alpha is None or self.alpha >= 0, "0 or more, or none to tune it"),
+            "beta": (0 <= self.beta <= MOST_WEIGHT, f"0 to {MOST_WEIGHT}"),
+            "alpha": (self.alpha is None or 0 <= self.alpha <= MOST_WEIGHT, f"0 to {MOST_WEIGHT}, or none to tune it"),
+            "max_alpha": (
+                self.max_alpha is None or 0 < self.max_alpha <= MOST_WEIGHT,
+                f"above 0 and at most {MOST_WEIGHT}, or none for no bound",
+            ),
             "real_ratio": (0 <= self.real_ratio <= 1, "a share between 0 and 1"),
             "elites": (1 <= self.elites <= self.members, f"1 to {self.members} (members)"),
             "gap_estimator": (self.gap_estimator in get_args(GapEstimator), "independent or paired"),
             "gap_precision": (self.gap_precision in get_args(GapPrecision), "float32 or bfloat16"),
-            "dynamics_hidden": (len(self.dynamics_hidden) == layers, f"{layers} layers, one size each"),
-            "max_dynamics_epochs": (self.max_dynamics_epochs is None or self.max_dynamics_epochs >= 1, "at least 1"),
+            "max_dynamics_epochs": (True, "")
+            if self.max_dynamics_epochs is None
+            else _count(self.max_dynamics_epochs, 10**9),
         }
+        if all(fine for fine, _ in expected.values()):
+            imagined = self.retain * self.rollout_batch * self.rollout_length
+            expected["rollout_batch"] = (
+                imagined <= MOST_IMAGINED,
+                f"at most {MOST_IMAGINED} rows in the model buffer (retain × rollout_batch × rollout_length)",
+            )
+        if len(self.dynamics_hidden) != layers:
+            expected["dynamics_hidden"] = (False, f"{layers} layers, one size each")
+        elif expected["members"][0]:
+            expected["dynamics_hidden"] = _layers(self.dynamics_hidden, self.members)
         for name, (fine, wanted) in expected.items():
             if not fine:
-                raise UserError(f"{name} is {getattr(self, name)}, expected {wanted}.")
+                raise UserError(f"{name} is {reprlib.repr(getattr(self, name))}, expected {wanted}.")
 
     @property
     def real_rows(self) -> int:
@@ -82,6 +111,33 @@ class TrainConfig(AgentConfig):
         )
 
 
+def _count(value: int, most: int) -> tuple[bool, str]:
+    return type(value) is int and 1 <= value <= most, f"a whole number, at least 1 and at most {most}"
+
+
+def _layers(sizes: tuple[int, ...], networks: int) -> tuple[bool, str]:
+    """Whether layers of these sizes can be made, and what is expected."""
+    whole = all(type(size) is int and 1 <= size <= MOST_UNITS for size in sizes)
+    fine = whole and 1 <= len(sizes) <= MOST_LAYERS
+    weights = networks * sum(one * other for one, other in pairwise(sizes)) if fine else 0
+    wanted = f"1 to {MOST_LAYERS} layers of 1 to {MOST_UNITS} units, and at most {MOST_PARAMETERS} weights in all"
+    return fine and weights <= MOST_PARAMETERS, wanted
+
+
+def preset_threads(preset: str) -> int | None:
+    """CPU threads of a run of that preset, where it fixes them: they decide the last bits, and with them the run."""
+    threads: int | None = _table(preset).get("threads")
+    return threads
+
+
+def _table(preset: str) -> dict[str, Any]:
+    tables = tomllib.loads(resources.files("microbench").joinpath("presets.toml").read_text("utf-8"))
+    if preset not in tables:
+        raise unknown_name("preset", preset, tables)
+    table: dict[str, Any] = tables[preset]
+    return table
+
+
 def load_preset(preset: str, dataset: str, **overrides: Any) -> TrainConfig:
     """The preset's settings for a dataset: its [preset] table, then [preset.datasets.<dataset>], then `overrides`.
 
@@ -89,10 +145,7 @@ def load_preset(preset: str, dataset: str, **overrides: Any) -> TrainConfig:
         UserError: an unknown preset (with the nearest name), an unknown setting, or a value out of range.
 
     """
-    tables = tomllib.loads(resources.files("microbench").joinpath("presets.toml").read_text("utf-8"))
-    if preset not in tables:
-        raise unknown_name("preset", preset, tables)
-    table = tables[preset]
+    table = {name: value for name, value in _table(preset).items() if name != "threads"}
     datasets = table.pop("datasets", {})
     settings = table | datasets.get(dataset, {}) | overrides
     known = {field.name for field in dataclasses.fields(TrainConfig)}

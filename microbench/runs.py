@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import shutil
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,18 +23,37 @@ POLICY = "policy.safetensors"
 DYNAMICS = "dynamics.safetensors"
 LOG = "log.csv"
 RESUME = "resume.pt"
+CONFIG = "config.json"
+TRAINED = "train.json"
+NEXT = "next"
+UNCOMPARED = ("recipe", "options")  # a recipe differs because something else does
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
-    """`<out>/<dataset>-<algorithm>-s<seed>/`."""
+    """`<out>/<dataset>-<algorithm>-<preset>-s<seed>/`.
+
+    A run that replaces another is written into `next/` in there, and takes the other's place when it has stored a
+    policy: until then the older policy can be used.
+    """
 
     path: Path
 
     @classmethod
-    def named(cls, out: Path, dataset: str, algorithm: str, seed: int) -> "RunFolder":
+    def named(cls, out: Path, dataset: str, algorithm: str, preset: str, seed: int) -> "RunFolder":
         """The folder of that run below `out`; nothing is made yet."""
-        return cls(path=out / f"{dataset.rsplit('/', 1)[-1]}-{algorithm}-s{seed}")
+        return cls(path=out / f"{dataset.rsplit('/', 1)[-1]}-{algorithm}-{preset}-s{seed}")
+
+    @property
+    def place(self) -> Path:
+        """Where the run is written: `next/` while an older policy stands in its place, else the folder itself."""
+        beside = self.path / NEXT
+        return beside if (beside / CONFIG).exists() else self.path
+
+    @property
+    def config(self) -> Path:
+        """The description of the run."""
+        return self.place / CONFIG
 
     @property
     def policy(self) -> Path:
@@ -43,30 +63,66 @@ class RunFolder:
     @property
     def resume(self) -> Path:
         """The state of the last stored epoch."""
-        return self.path / RESUME
+        return self.place / RESUME
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a run that has stored something; a description alone is none."""
+        return self.resume.exists() or self.policy.exists() or (self.place / POLICY).exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has trained to its end."""
+        return (self.place / TRAINED).exists()
+
+    def check(self, description: dict[str, Any], *, resume: bool, force: bool) -> None:
+        """Raise UserError if the folder holds a run that must not be started, or not be continued, as described.
+
+        Nothing is written. A description without anything stored is no run, unless it is to be resumed.
+        """
+        if resume and self.config.exists():
+            _check_same(self.config, description)
+        elif self.exists and not force:
+            other = self.config.exists() and _recipe(self.config) not in ("", description["recipe"])
+            raise UserError(
+                f"{self.path} already holds a run{' with other settings' if other else ''}; add --resume to continue "
+                f"it, --force to start it over, or choose another --seed or --out."
+            )
 
     def open(self, description: dict[str, Any], *, resume: bool, force: bool) -> dict[str, Any] | None:
         """Make the folder and write config.json, or return the stored state of the run to be resumed.
 
         Raises:
-            UserError: the folder holds a run and neither resume nor force is set; or the run to be resumed was
-                started with other settings, or is damaged.
+            UserError: as `check`, or the stored state is damaged.
             OSError: the folder cannot be written.
 
         """
-        config = self.path / "config.json"
-        if config.exists() and not force:
-            if not resume:
-                raise UserError(
-                    f"{self.path} already holds a run; add --resume to continue it, --force to start it over, "
-                    f"or choose another --seed or --out."
-                )
-            _check_same(config, description)
+        self._settle()
+        self.check(description, resume=resume, force=force)
+        if resume and self.config.exists():
             return self._stored_state()
-        for name in (RESUME, POLICY, DYNAMICS, LOG):  # what is evaluated must never be an older run's
+        if force:
+            shutil.rmtree(self.path / NEXT, ignore_errors=True)
+        if self.policy.exists():
+            replace(self.path / NEXT / CONFIG, _json(description))
+            return None
+        for name in (RESUME, DYNAMICS, LOG, TRAINED):  # what stands there must never be an older run's
             (self.path / name).unlink(missing_ok=True)
-        self.write_json("config.json", description)
+        self.write_json(CONFIG, description)
         return None
+
+    def _settle(self) -> None:
+        """Let a run in `next/` that has a policy take the folder, also where that was begun and interrupted."""
+        beside = self.path / NEXT
+        if not beside.is_dir() or ((beside / CONFIG).exists() and not (beside / POLICY).exists()):
+            return
+        if (beside / CONFIG).exists():
+            for name in (TRAINED, RESUME):
+                (self.path / name).unlink(missing_ok=True)
+        for name in (CONFIG, POLICY, DYNAMICS, LOG, TRAINED, RESUME):  # from the first on, the place is the folder
+            if (beside / name).exists():
+                os.replace(beside / name, self.path / name)
+        shutil.rmtree(beside)
 
     def _stored_state(self) -> dict[str, Any] | None:
         if not self.resume.exists():
@@ -87,6 +143,7 @@ class RunFolder:
         buffer = io.BytesIO()
         torch.save(_compact(state), buffer)
         replace(self.resume, buffer.getvalue())
+        self._settle()
 
     def write_log(self, rows: list[dict[str, float]]) -> None:
         """Replace log.csv by one line per epoch."""
@@ -95,11 +152,11 @@ class RunFolder:
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        replace(self.path / LOG, text.getvalue().encode())
+        replace(self.place / LOG, text.getvalue().encode())
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder."""
-        replace(self.path / name, content)
+        replace(self.place / name, content)
 
     def write_tensors(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
         """Replace a safetensors file of the folder."""
@@ -107,11 +164,15 @@ class RunFolder:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Replace a JSON file of the folder."""
-        replace(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
+        replace(self.place / name, _json(content))
 
     def mark_latest(self) -> None:
         """Let `<out>/latest` point to this run."""
         link(self.path.parent / "latest", self.path.name)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def describe(
@@ -142,13 +203,21 @@ def _check_same(path: Path, description: dict[str, Any]) -> None:
     differing = [
         f"{name} {stored.get(name)!r} instead of {value!r}"
         for name, value in _flat(description).items()
-        if name != "recipe" and stored.get(name, ...) != value  # a recipe differs because something else does
+        if name not in UNCOMPARED and stored.get(name, ...) != value
     ]
     if differing:
         raise UserError(
             f"{path.parent} was started with {', '.join(differing)}; resume it with the settings of its config.json, "
             f"or start it over with --force."
         )
+
+
+def _recipe(path: Path) -> str:
+    """The recipe of a stored run; empty where it does not say it."""
+    try:
+        return str(json.loads(path.read_text("utf-8")).get("recipe", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _flat(description: dict[str, Any]) -> dict[str, Any]:

@@ -20,25 +20,43 @@ from microbench.cli.options import (
     Unit,
 )
 
+MOST_SEED = 2**32 - 1
+MOST_COLLECTED = 10**7  # all of them are kept in memory
+
 
 def train(
-    dataset: Annotated[str, typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file.")] = "",
-    algorithm: Annotated[str, typer.Option(help="micro, or sac (no conservatism: the control).")] = "micro",
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches, noise and rollouts.")] = 0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Name of a bundled dataset, or path of a D4RL hdf5 file; the bundled one if left out."),
+    ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="micro (if left out), or sac (no conservatism: the control).")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Decides weights, batches, noise and rollouts; else 0.")
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
             help="Several seeds, each with a folder of its own: 0,1,2,3. On CPUs one core each, on a GPU stacked."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="quick (minutes), or paper (the reference schedule: days).")] = "quick",
+    preset: Annotated[
+        str | None, typer.Option(help="quick (minutes; if left out), or paper (the reference schedule: days).")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Updates, in whole epochs, in place of the preset's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    graph: Annotated[bool, typer.Option(help="On a GPU, launch every update as one CUDA graph.")] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (if left out).")] = None,
+    graph: Annotated[
+        bool | None, typer.Option(help="On a GPU, launch every update as one CUDA graph; so it is if left out.")
+    ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads, dealt out to --seeds; they decide the last bits.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads, dealt out to --seeds; they decide the last bits. Preset quick has 1 per seed.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     env: Env = None,
@@ -46,33 +64,39 @@ def train(
         str | None, typer.Option(help="How rows become transitions: reference, qlearning or strict.")
     ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, any hyperparameter.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Start over in a folder that holds a run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run, as it was started; nothing else is needed.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start over; the older policy stays until there is a new one.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
+    from microbench.commands.resuming import resumed
     from microbench.commands.settings import parse_seeds, parse_settings
-    from microbench.data.sources import DEFAULT_DATASET
+    from microbench.commands.train_options import Asked, check, complete
+    from microbench.errors import UserError
 
-    options = command.TrainOptions(
-        dataset=dataset or DEFAULT_DATASET,
+    if seed is not None and seeds is not None:
+        raise UserError(f"--seed {seed} and --seeds {seeds} both say which seeds to train; give one of the two.")
+    asked = Asked(
+        dataset=dataset or None,
         algorithm=algorithm,
-        seeds=(seed,) if seeds is None else parse_seeds(seeds),
+        seeds=parse_seeds(seeds) if seeds is not None else None if seed is None else (seed,),
         preset=preset,
         steps=steps,
         device=device,
         graph=graph,
         threads=threads,
-        out=out,
         env=env,
         rows=rows,
-        resume=resume,
-        force=force,
-        quiet=quiet,
         settings=parse_settings(setting or []),
     )
-    folders = command.train(options)
+    options = complete(asked, out=out, resume=resume, force=force, quiet=quiet)
+    check(options)
+    folders = command.train(resumed(asked, out=out, quiet=quiet) if resume else options)
     if not quiet:
         for folder in folders:
             typer.echo(f"policy: {folder.policy}\nlog:    {folder.path / 'log.csv'}")
@@ -82,8 +106,13 @@ def critic(
     checkpoint: Checkpoint = None,
     method: Annotated[str, typer.Option(help="fqe or robust-sarsa.")] = "fqe",
     episodes: Annotated[
-        int, typer.Option(min=1, help="Episodes of the policy, run for the fit; attacks are measured on others.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            max=10**6,
+            help="Episodes of the policy, run for the fit (100 if left out); attacks are measured on others.",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Fit to a dataset in place of such episodes (fqe only): a name, or a D4RL file.")
     ] = None,
@@ -91,14 +120,14 @@ def critic(
         list[float] | None,
         typer.Option(min=0, help="Size of the noise on actions, in half-widths of their box; repeat to alternate."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 10_000,
-    members: Annotated[int, typer.Option(min=1, help="Critics, of which the smallest value counts.")] = 2,
+    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Updates.")] = 10_000,
+    members: Annotated[int, typer.Option(min=1, max=100, help="Critics, of which the smallest value counts.")] = 2,
     gamma: Annotated[float, typer.Option(min=0, max=1, help="Discount per step.")] = 0.99,
     radius: Annotated[
         float | None, typer.Option(min=0, help="Ball of robust-sarsa, in half-widths of the action box.")
     ] = None,
     weight: Annotated[float | None, typer.Option(min=0, help="Weight of robust-sarsa's penalty.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides episodes, weights and batches.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides episodes, weights and batches.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; METHOD.safetensors in the folder of results if left out.")
     ] = None,
@@ -149,10 +178,10 @@ def adversary(
     eps: Annotated[float, typer.Option(help="Budget in --unit.")],
     checkpoint: Checkpoint = None,
     method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps, in whole updates.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, noise and episodes.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Environment steps, in whole updates.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides weights, noise and episodes.")] = 0,
     tries: Annotated[
-        int, typer.Option(min=1, help="Train so many, with other seeds and settings, and keep the strongest.")
+        int, typer.Option(min=1, max=1000, help="Train so many, with other seeds and settings, and keep the strongest.")
     ] = 1,
     unit: Unit = None,
     norm: Norm = "linf",
@@ -202,10 +231,10 @@ def adversary(
 def collect(
     out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
     env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps at most.")] = 200_000,
+    steps: Annotated[int, typer.Option(min=1, max=MOST_COLLECTED, help="Environment steps at most.")] = 200_000,
     until_score: Annotated[float | None, typer.Option(help="Stop at this normalized score.")] = None,
     evaluate_every: Annotated[int, typer.Option(min=1, help="Environment steps between evaluations.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the whole run.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides the whole run.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train SAC online from scratch and write its replay buffer as a dataset (locally generated)."""

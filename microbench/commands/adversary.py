@@ -90,6 +90,8 @@ def _check(options: AdversaryOptions) -> None:
             raise unknown_name(kind, name, known)
     if not 0 < options.eps < math.inf:
         raise UserError(f"--eps {options.eps} is no budget; expected a finite number above 0, for example --eps 0.1.")
+    if options.resume and options.force:
+        raise UserError("--resume continues a training and --force starts it over; give one of the two.")
     if min(options.steps, options.tries) < 1 or options.seed < 0:
         raise UserError("--steps and --tries must be at least 1, --seed at least 0.")
 

@@ -41,14 +41,15 @@ class Files:
                 or damaged.
             OSError: a file cannot be read.
         """
-        if force:
-            for path in (self.adversary, self.curve, self.state):
-                path.unlink(missing_ok=True)
-        if self.adversary.exists() or (self.state.exists() and not resume):
-            done = "a finished adversary" if self.adversary.exists() else "a training that was interrupted"
-            way = "" if self.adversary.exists() else "add --resume to continue it, "
+        if force:  # the adversary itself stays until there is a new one
+            self.state.unlink(missing_ok=True)
+            return None
+        interrupted = self.state.exists()
+        if not (interrupted and resume) and (interrupted or self.adversary.exists()):
+            done = "a training that was interrupted" if interrupted else "a finished adversary"
+            way = "add --resume to continue it, " if interrupted else ""
             raise UserError(f"{self.adversary} is {done}; {way}--force to start it over, or choose another --out.")
-        return self._stored(description) if self.state.exists() else None
+        return self._stored(description) if interrupted else None
 
     def _stored(self, description: Mapping[str, Any]) -> dict[str, Any]:
         content = self.state.read_bytes()

@@ -1,5 +1,7 @@
 """`microbench collect`: an online SAC run whose replay buffer becomes a dataset."""
 
+import math
+import tempfile
 from pathlib import Path
 
 from microbench.agent import Agent
@@ -27,11 +29,20 @@ def collect_dataset(
     task = find_task(env_id)
     if min(steps, evaluate_every) < 1:
         raise UserError("--steps and --evaluate-every must be at least 1.")
+    if until_score is not None and not math.isfinite(until_score):
+        raise UserError(f"--until-score is {until_score}, expected a score, for example 50.")
+    if until_score is not None and steps // evaluate_every * evaluate_every <= CollectConfig.random_steps:
+        raise UserError(
+            f"--until-score is never looked at in {steps} steps ({CollectConfig.random_steps} are random) with "
+            f"--evaluate-every {evaluate_every}; give more --steps."
+        )
     if until_score is not None and task.expert_score is None:
         raise UserError(f"'{env_id}' has no reference scores, so --until-score means nothing there; give --steps.")
     if out.exists():
         raise UserError(f"{out} exists already; choose another --out, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out.parent):  # now, and not after hours: whether the folder can be written
+        pass
     config = CollectConfig(
         env_id=env_id, seed=seed, steps=steps, until_score=until_score, evaluate_every=evaluate_every
     )

@@ -1,6 +1,7 @@
 """`microbench critic`: a policy → a critic of its actions, with a report of how far it can be trusted."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from microbench.kernels import fast_float32_matmul
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
 
+EPISODES = 100  # to which a critic is fitted
 FIRST_SEED = 1_000_000  # of the episodes of seed 0; the next seed's begin so many later, out of any evaluation's way
 HELD_OUT = 20  # episodes that are judged by, after half of that distance
 
@@ -36,7 +38,7 @@ class CriticOptions:
     checkpoint: Path | None
     runs: Path
     method: str
-    episodes: int
+    episodes: int | None  # None: 100, where there is no dataset
     dataset: str | None
     noise: tuple[float, ...]
     steps: int
@@ -114,6 +116,11 @@ def _method(options: CriticOptions) -> Method:
         method = replace(method, penalty=replace(method.penalty, **changes))
         if options.dataset is not None:
             raise UserError("robust-sarsa follows what the policy itself did next; leave --dataset out, or use fqe.")
+    for name, value in (("episodes", options.episodes), ("noise", options.noise)):
+        if options.dataset is not None and value:
+            raise UserError(f"--dataset takes the place of episodes of the policy, so --{name} says nothing there.")
+    if not all(0 <= size < math.inf for size in options.noise):
+        raise UserError(f"--noise is {', '.join(map(str, options.noise))}, expected numbers of 0 or more.")
     return replace(method, noise=options.noise) if options.noise else method
 
 
@@ -121,9 +128,10 @@ def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOp
     """What is fitted to, and what to call it."""
     if options.dataset is None:
         first = FIRST_SEED * (options.seed + 1)
-        steps = roll_out(checkpoint.target, task, range(first, first + options.episodes), method.noise)
+        episodes = options.episodes or EPISODES
+        steps = roll_out(checkpoint.target, task, range(first, first + episodes), method.noise)
         sizes = ", ".join(f"{size:g}" for size in method.noise)
-        return steps, f"{options.episodes} episodes of {len(steps)} steps with noise {sizes}"
+        return steps, f"{episodes} episodes of {len(steps)} steps with noise {sizes}"
     if checkpoint.target.memory is not None:
         raise UserError(f"{checkpoint.path} is recurrent, and a dataset has no memories; leave --dataset out.")
     dataset = load_dataset(options.dataset, env_id=task.env_id)

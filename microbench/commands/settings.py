@@ -8,6 +8,8 @@ from typing import Any
 from microbench.config import TrainConfig
 from microbench.errors import UserError, unknown_name
 
+MOST_SEEDS, MOST_SEED = 256, 2**32 - 1
+
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     """`["beta=0.5", "deterministic_backup=true"]` → settings of TrainConfig; values are written as in JSON.
@@ -24,6 +26,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--set {text} is no setting; expected NAME=VALUE, for example --set beta=0.5.")
         if name not in known:
             raise unknown_name("setting", name, known)
+        if name in settings:
+            raise UserError(f"--set {name} is given twice; give every setting once.")
         settings[name] = _value(name, value, known[name])
     return settings
 
@@ -38,6 +42,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
         raise UserError(f"--seeds {text}: expected whole numbers of 0 or more with commas between, like 0,1,2,3.")
+    if len(words) > MOST_SEEDS or any(len(word) > 10 or int(word) > MOST_SEED for word in words):
+        raise UserError(f"--seeds: expected at most {MOST_SEEDS} seeds from 0 to {MOST_SEED}.")
     seeds = tuple(int(word) for word in words)
     if len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds {text} names a seed twice; expected every seed once.")
@@ -47,13 +53,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def _value(name: str, text: str, default: Any) -> Any:
     if isinstance(default, str):
         return text
+    shown = text if len(text) <= 60 else f"{text[:60]}…"
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
-        raise UserError(f"--set {name}={text}: expected a number, true, false or null, like {default!r}.") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"--set {name}={shown}: expected a number, true, false or null, like {default!r}.") from None
     if isinstance(default, tuple):
         value = tuple(value) if isinstance(value, list) else (value,)
     wanted = {bool: bool, int: int, tuple: tuple}.get(type(default), (int, float, type(None)))
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise UserError(f"--set {name}={text} has the wrong kind of value; expected one like {json.dumps(default)}.")
+        raise UserError(f"--set {name}={shown} has the wrong kind of value; expected one like {json.dumps(default)}.")
     return value

@@ -5,7 +5,6 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,17 +14,18 @@ from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints.own import Origin, save_own
 from microbench.commands.opening import say
 from microbench.commands.progress import Track, Tracker, track
+from microbench.commands.train_options import TrainOptions, config_of, stored_options
 from microbench.commands.train_processes import deal, in_processes
-from microbench.config import TrainConfig, load_preset
+from microbench.config import TrainConfig, preset_threads
 from microbench.cuda_graphs import CudaGraphs
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
 from microbench.dynamics_fit import FitEpoch
-from microbench.errors import UserError, unknown_name
+from microbench.errors import UserError
 from microbench.kernels import fast_float32_matmul
 from microbench.recipe import recipe_of
 from microbench.returns import clean_returns
-from microbench.runs import DYNAMICS, POLICY, RunFolder, describe
+from microbench.runs import DYNAMICS, POLICY, TRAINED, RunFolder, describe
 from microbench.tasks import Task, find_task, normalized_score
 from microbench.together import train_together
 from microbench.train import Event, Training, Updates
@@ -33,25 +33,12 @@ from microbench.versions import versions
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The command's options."""
+class _Planned:
+    """One seed before it is trained: its folder, and what config.json says of it."""
 
-    dataset: str
-    algorithm: str
-    seeds: tuple[int, ...]  # several train in one program, each into a folder of its own
-    preset: str
-    steps: int | None
-    device: str
-    graph: bool  # on a GPU, every update is launched as one CUDA graph
-    threads: int | None  # of torch; None leaves its default, the number of cores
-    out: Path
-    env: str | None
-    rows: str | None
-    resume: bool
-    force: bool
-    quiet: bool
-    settings: dict[str, Any]
-    name_seeds: bool = False  # say whose a score is, also of a single seed
+    seed: int
+    folder: RunFolder
+    description: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,67 +53,123 @@ class _Run:
 
 def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
     """Train, store after every epoch, and return the folder of every seed; `latest` is the first."""
-    if options.algorithm not in ALGORITHMS:
-        raise unknown_name("algorithm", options.algorithm, ALGORITHMS)
     device = _device(options.device)
-    if options.threads is not None:
-        if options.threads < 1:
-            raise UserError(f"--threads is {options.threads}, expected at least 1.")
-        torch.set_num_threads(options.threads)
+    if options.graph and device.type != "cuda":
+        raise UserError(f"--graph launches updates on a GPU, and the device is {device}; leave it out.")
     dataset = load_dataset(options.dataset, env_id=options.env, rows=options.rows)
-    for remark in dataset.remarks:
-        say(remark, quiet=options.quiet)
     task = find_task(dataset.env_id)
     _check_sizes(dataset, task)
-    shares = deal(options.seeds, torch.get_num_threads() if device.type == "cpu" else 1)
-    if len(shares) > 1:
-        _train_shares(options, shares, _config(options, dataset.name), tracked)
-    else:
-        try:
-            _train_here(options, dataset, task, device, tracked)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"{device} has too little memory ({str(error).splitlines()[0]}); lower the rollouts with --set "
-                f"rollout_batch=ROWS, or train fewer --seeds at once."
-            ) from error
-    folders = [RunFolder.named(options.out, dataset.name, options.algorithm, seed) for seed in options.seeds]
+    config = config_of(options, dataset.name)
+    processes, threads = options.split or split_of(options, device)
+    torch.set_num_threads(threads)
+    shares = deal(options.seeds, processes)
+    origin = options.origin or stored_options(options, (processes, threads))
+    plan = [_planned(options, share, dataset, config, device, origin) for share in shares]
+    for run in (run for runs in plan for run in runs):  # all of them, before anything is written
+        run.folder.check(run.description, resume=options.resume, force=options.force)
+    for remark in dataset.remarks if options.origin is None else ():
+        say(remark, quiet=options.quiet)
+    try:
+        if len(shares) > 1:
+            _train_shares(options, shares, config, threads, origin, tracked)
+        else:
+            _train_here(options, plan[0], dataset, task, config, device, tracked)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_large(device, error) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise _too_large(device, error) from error
+    folders = [_folder(options, seed, dataset) for seed in options.seeds]
     folders[0].mark_latest()
     return folders
 
 
-def _train_shares(options: TrainOptions, shares: list[tuple[int, ...]], config: TrainConfig, tracked: Track) -> None:
+def _too_large(device: torch.device, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or ["no memory"])[0]
+    return UserError(
+        f"{device} has too little memory ({reason}); lower the rollouts with --set rollout_batch=ROWS, or train fewer "
+        f"--seeds at once."
+    )
+
+
+def split_of(options: TrainOptions, device: torch.device) -> tuple[int, int]:
+    """How many processes the seeds are dealt out to, and the threads of each."""
+    cores, each = torch.get_num_threads(), preset_threads(options.preset)
+    if device.type != "cpu":
+        return 1, options.threads or each or cores
+    processes = min(options.threads or cores, len(options.seeds))
+    return processes, each if options.threads is None and each else (options.threads or cores) // processes
+
+
+def _folder(options: TrainOptions, seed: int, dataset: Dataset) -> RunFolder:
+    if options.folder is not None:
+        return RunFolder(path=options.out / options.folder)
+    return RunFolder.named(options.out, dataset.name, options.algorithm, options.preset, seed)
+
+
+def _planned(
+    options: TrainOptions,
+    seeds: tuple[int, ...],
+    dataset: Dataset,
+    config: TrainConfig,
+    device: torch.device,
+    origin: dict[str, Any],
+) -> list[_Planned]:
+    """The runs of the seeds that one process trains together."""
+    planned = []
+    for seed in seeds:
+        threads = torch.get_num_threads()
+        description = describe(dataset, options.algorithm, seed, config, device=str(device), threads=threads)
+        if len(seeds) > 1:
+            description["together"] = list(seeds)  # it decides the last bits
+        description["options"] = origin
+        planned.append(_Planned(seed=seed, folder=_folder(options, seed, dataset), description=description))
+    return planned
+
+
+def _train_shares(
+    options: TrainOptions,
+    shares: list[tuple[int, ...]],
+    config: TrainConfig,
+    threads: int,
+    origin: dict[str, Any],
+    tracked: Track,
+) -> None:
     """Every share of the seeds in a process of its own, with its part of the threads."""
-    threads = torch.get_num_threads() // len(shares)
-    parts = [replace(options, seeds=share, threads=threads, name_seeds=True) for share in shares]
+    parts = [replace(options, seeds=share, split=(1, threads), origin=origin, name_seeds=True) for share in shares]
     updates = len(options.seeds) * config.epochs * config.updates_per_epoch
     with tracked("updates", updates, quiet=options.quiet) as tracker:
         in_processes([partial(train, part) for part in parts], tracker, [len(share) for share in shares])
 
 
-def _train_here(options: TrainOptions, dataset: Dataset, task: Task, device: torch.device, tracked: Track) -> None:
+def _train_here(
+    options: TrainOptions,
+    planned: list[_Planned],
+    dataset: Dataset,
+    task: Task,
+    config: TrainConfig,
+    device: torch.device,
+    tracked: Track,
+) -> None:
     """All the seeds in this process, together."""
-    runs = [_open(options, seed, dataset, task, device) for seed in options.seeds]
+    algorithm = ALGORITHMS[options.algorithm]
+    runs = []
+    for plan in planned:
+        training = Training(dataset, task, algorithm, config, seed=plan.seed, device=device)
+        state = plan.folder.open(plan.description, resume=options.resume, force=options.force)
+        runs.append(_Run(seed=plan.seed, training=training, folder=plan.folder, state=state))
     began = time.monotonic()
     with fast_float32_matmul():
         for run in runs:  # in here: the buffer is imagined again by the same kernel, or its last bits differ
             if run.state is not None:
                 _restore(run.training, run.state, run.folder)
+        over = [run for run in runs if run.training.over and run.folder.finished]
         _train(runs, dataset, task, options, tracked)
     about = {"versions": versions(), "command": ["microbench", *sys.argv[1:]], "device": str(device)}
     for run in runs:  # the command without the script's own path, which is the machine's
-        run.folder.write_json("train.json", about | {"seconds": time.monotonic() - began})
-
-
-def _open(options: TrainOptions, seed: int, dataset: Dataset, task: Task, device: torch.device) -> _Run:
-    config = _config(options, dataset.name)
-    folder = RunFolder.named(options.out, dataset.name, options.algorithm, seed)
-    threads = torch.get_num_threads()
-    description = describe(dataset, options.algorithm, seed, config, device=str(device), threads=threads)
-    if len(options.seeds) > 1:
-        description["together"] = list(options.seeds)  # it decides the last bits
-    training = Training(dataset, task, ALGORITHMS[options.algorithm], config, seed=seed, device=device)
-    state = folder.open(description, resume=options.resume, force=options.force)
-    return _Run(seed=seed, training=training, folder=folder, state=state)
+        if run not in over:
+            run.folder.write_json(TRAINED, about | {"seconds": time.monotonic() - began})
 
 
 def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> None:
@@ -146,7 +189,7 @@ def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions
     listeners = [partial(show, f"seed {run.seed}, " if named else "") for run in runs]
     trainings = [run.training for run in runs]
     config, device = trainings[0].config, trainings[0].device
-    graphs = CudaGraphs if options.graph and device.type == "cuda" else None
+    graphs = CudaGraphs if options.graph is not False and device.type == "cuda" else None
     storable = train_together(trainings, partial(_evaluate, task), listeners, graphs)
     for run in runs:
         if not run.training.fitted:
@@ -198,26 +241,16 @@ def _evaluate(task: Task, agent: Agent, episodes: int) -> tuple[float, float]:
     return float(returns.mean()), float(normalized_score(task, returns).mean())
 
 
-def _config(options: TrainOptions, dataset: str) -> TrainConfig:
-    settings = dict(options.settings)
-    if options.steps is not None:
-        if options.steps < 1:
-            raise UserError(f"--steps is {options.steps}, expected at least 1 update.")
-        per_epoch = min(options.steps, load_preset(options.preset, dataset, **settings).updates_per_epoch)
-        settings |= {"epochs": -(-options.steps // per_epoch), "updates_per_epoch": per_epoch}
-    return load_preset(options.preset, dataset, **settings)
-
-
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"--device {name} cannot be used ({str(error).splitlines()[0]}); choose cpu, cuda or auto."
-        ) from error
+        torch.zeros(1, device=device).item()  # a device without numbers, such as meta, is none
+        torch.Generator(device)
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or ["no such device"])[0]
+        raise UserError(f"--device {name} cannot be used ({reason}); choose cpu, cuda or auto.") from error
     return device
 
 

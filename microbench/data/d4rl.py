@@ -67,7 +67,7 @@ def _remarks(path: Path, episodes: Ends, keep: NDArray[np.bool_], limit: int | N
     sentences = ends.remarks(episodes, limit, env_id)
     if episodes.fell.any() and not episodes.fell[keep].any():
         sentences.append(
-            f"it has no next_observations, so none of its {int(episodes.fell.sum())} falls is among the transitions"
+            f"it has no next_observations, so its falls ({int(episodes.fell.sum())}) are not among the transitions"
         )
     return tuple(f"{path}: {sentence}." for sentence in sentences)
 

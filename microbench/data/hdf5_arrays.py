@@ -5,6 +5,7 @@ virtual view leads to any file of the reader's; a chunk of a few kilobytes may u
 own arrays are read, for that is how `microbench collect` stores every state once.
 """
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 FREE_BYTES, MOST_GROWTH = 2**27, 10
 """Arrays of logged numbers take at most so many bytes, and beyond them so many times the file's own size."""
 MOST_CHUNKS = 2**17
-MOST_VIEWS = 2**15  # parts of a view; the library needs about 20 kB for each of them
+MOST_VIEWS = 2**14  # parts of a view; the library needs about 20 kB for each of them
 MOST_SOURCES = 16
 MOST_UNPACKED = 2**33  # bytes that reading a view may unpack, some of them many times
 CAREFUL_FROM = 2**18  # bytes of a stored chunk, from which it is unpacked step by step before the library may
@@ -78,7 +79,7 @@ def check(dataset: h5py.Dataset, allowance: Allowance, *, kinds: frozenset[str] 
     """
     if dataset.dtype.kind not in kinds or dataset.shape is None:
         raise Refused("not an array of numbers")
-    allowance.take(int(dataset.nbytes))
+    allowance.take(_bytes(dataset, dataset.shape))
     if not dataset.is_virtual:
         _check_stored(dataset)
     elif views:
@@ -101,18 +102,19 @@ def _check_stored(dataset: h5py.Dataset) -> None:
         raise Refused("packed in an unusual way")
     if dataset.chunks is None:
         return
-    size = _chunk_bytes(dataset)
-    if size > FREE_BYTES + int(dataset.nbytes):
+    size = _bytes(dataset, dataset.chunks)
+    if size > FREE_BYTES + _bytes(dataset, dataset.shape):
         raise Refused("cut into chunks that are larger than the array")
-    grid = (-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-    if int(np.prod([float(number) for number in grid])) > MOST_CHUNKS or dataset.id.get_num_chunks() > MOST_CHUNKS:
+    grid = (-(-int(length) // int(chunk)) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+    if math.prod(grid) > MOST_CHUNKS or dataset.id.get_num_chunks() > MOST_CHUNKS:
         raise Refused("cut into too many chunks")
     if filters:
         _check_chunks(dataset, size, deflated=h5py.h5z.FILTER_DEFLATE in filters)
 
 
-def _chunk_bytes(dataset: h5py.Dataset) -> int:
-    return int(np.prod([float(length) for length in dataset.chunks])) * int(dataset.dtype.itemsize)
+def _bytes(dataset: h5py.Dataset, shape: tuple[int, ...]) -> int:
+    """Bytes of so many of its elements, in whole numbers that do not overflow."""
+    return math.prod(map(int, shape)) * int(dataset.dtype.itemsize)
 
 
 def _check_chunks(dataset: h5py.Dataset, size: int, *, deflated: bool) -> None:
@@ -138,7 +140,7 @@ def _check_view(dataset: h5py.Dataset, allowance: Allowance) -> None:
         if source is None:
             raise Refused("a view of an array that is not there")
         check(source, allowance, views=False)
-        if source.chunks is not None and count * _chunk_bytes(source) > MOST_UNPACKED:
+        if source.chunks is not None and count * _bytes(source, source.chunks) > MOST_UNPACKED:
             raise Refused("a view that would unpack the same chunks too often")
 
 

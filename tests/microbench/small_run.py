@@ -67,7 +67,7 @@ def write_dataset(path: Path, env_id: str = "Hopper-v4", episodes: int = 20) -> 
 
 
 def train_arguments(dataset: Path, out: Path, steps: int = 30, **settings: Any) -> list[str]:
-    """`train …` with the settings above; the run is `out/<stem of dataset>-micro-s0`."""
+    """`train …` with the settings above; the run is `out/<stem of dataset>-micro-quick-s0`."""
     options = [f"--set={name}={json.dumps(value)}" for name, value in (SETTINGS | settings).items()]
     common = ["train", "--dataset", str(dataset), "--out", str(out), "--threads", "1", "--device", "cpu"]
     return [*common, "--steps", str(steps), *options]

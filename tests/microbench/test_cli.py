@@ -13,7 +13,7 @@ from attacks import ATTACKS, BARE, SUITE
 from perturbations import PERTURBATIONS
 from tests.microbench.small_run import SETTINGS, Shell, contents, finish, start, train_arguments, write_policy
 
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 ATTACK = ("attack", "--eps", "0.1", "--episodes", "3", "--workers", "1", "--runs")
 
 
@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(runs: Path, hop
     for seed in (0, 1):
         said = shell(*train_arguments(hopper_file, Path("again")), "--seed", seed)
         assert said.code == 0
-        policy = Path(f"again/hopper_tiny-micro-s{seed}/policy.safetensors")
+        policy = Path(f"again/hopper_tiny-micro-quick-s{seed}/policy.safetensors")
         assert f"policy: {policy}" in said.out
         assert (policy.read_bytes() == (runs / RUN / policy.name).read_bytes()) == (seed == 0)
 

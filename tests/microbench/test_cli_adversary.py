@@ -141,6 +141,7 @@ def test_a_recurrent_policy_of_others_is_served(shell: Shell, tmp_path: Path) ->
         (("--eps", "0.1", "--norm", "l3"), "l2"),
         (("--eps", "0.1", "--unit", "policy-norm"), "dataset-std"),
         (("--eps", "0.1", "--steps", "0"), "--steps"),
+        (("--eps", "0.1", "--resume", "--force"), "--resume continues a training and --force starts it over"),
         (("--eps", "0.1", "--env", "Walker2d-v4"), "Walker2d-v4"),
     ],
 )
@@ -157,6 +158,7 @@ def test_a_finished_adversary_is_not_overwritten_and_a_damaged_state_is_told(pol
         assert refused.is_one_sentence
         assert "a finished adversary" in refused.err
     assert shell(*line(policy, "--force", steps=100), "--quiet").code == 0
+    assert not Path("a.resume.pt").exists()
     Path("a.safetensors").unlink()
     Path("a.resume.pt").write_bytes(b"PK nonsense")
     refused = shell(*line(policy, "--resume", steps=100))

@@ -70,7 +70,8 @@ def test_a_critic_from_a_dataset(here: Shell, hopper_file: Path) -> None:
         (("--method", "robust-sarsa", "--dataset", "microbench/hopper-medium-replay-v0"), "leave --dataset out"),
         (("--gamma", 1), "gamma is 1.0"),
         (("--env", "Walker2d-v4"), "Walker2d-v4"),
-        (("--dataset", "nowhere.hdf5"), "nowhere.hdf5"),
+        (("--dataset", "nowhere.hdf5"), "--dataset takes the place of episodes of the policy, so --episodes says"),
+        (("--noise", "inf"), "--noise is inf"),
     ],
 )
 def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:
@@ -78,6 +79,15 @@ def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:
     assert said.is_one_sentence
     assert words in said.err
     assert not list(Path().glob("*fqe*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [((), "nowhere.hdf5"), (("--noise", 0.1), "so --noise says nothing there")]
+)
+def test_mistakes_with_a_dataset(options: tuple[object, ...], words: str, here: Shell) -> None:
+    said = here("critic", "policy.safetensors", "--dataset", "nowhere.hdf5", *options)
+    assert said.is_one_sentence
+    assert words in said.err
 
 
 def test_own_and_fitted_critics_stand_side_by_side(here: Shell) -> None:

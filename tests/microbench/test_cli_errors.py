@@ -17,7 +17,7 @@ from microbench.commands import collect as collect_command
 from microbench.commands import train as train_command
 from tests.microbench.small_run import Said, Shell, contents, policy_bytes, train_arguments
 
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 FEW = ("--episodes", "2", "--workers", "1")
 
 
@@ -80,6 +80,10 @@ def refused(said: Said, *words: str) -> None:
         ("report empty", ["empty/results.csv: No such file or directory"]),
         ("collect --out c.hdf5 --env Hoper-v4", ["did you mean 'Hopper-v4'"]),
         ("collect --out c.hdf5 --steps 0", ["--steps"]),
+        ("collect --out c.hdf5 --steps 100000000000", ["--steps"]),
+        ("collect --out c.hdf5 --until-score nan", ["--until-score is nan"]),
+        ("collect --out c.hdf5 --until-score 5 --steps 5000", ["never looked at"]),
+        ("collect --out c.hdf5 --until-score 5 --steps 9000 --evaluate-every 10000", ["never looked at"]),
         ("collect --out c.hdf5 --env Humanoid-v4 --until-score 5", ["no reference scores"]),
     ],
 )
@@ -95,7 +99,7 @@ def test_mistakes_on_the_command_line(line: str, words: list[str], runs: Path, s
     ("options", "words"),
     [
         (["--dataset", "microbench/hopper"], ["did you mean 'microbench/hopper-medium-replay-v0'"]),
-        (["--dataset", "nowhere.hdf5"], ["task of nowhere.hdf5 cannot be told", "--env"]),
+        (["--dataset", "nowhere.hdf5"], ["there is no file nowhere.hdf5"]),
         (["--dataset", "hopper_nowhere.hdf5"], ["there is no file hopper_nowhere.hdf5"]),
         (["--algorithm", "mikro"], ["did you mean 'micro'"]),
         (["--preset", "quik"], ["did you mean 'quick'"]),
@@ -110,7 +114,7 @@ def test_mistakes_on_the_command_line(line: str, words: list[str], runs: Path, s
         (["--seed", "-1"], ["--seed"]),
         (["--device", "warp"], ["--device warp cannot be used", "cpu, cuda or auto"]),
         (["--env", "Walker2d-v4"], ["11 observations and 3 actions", "Walker2d-v4 has 17 and 6"]),
-        (["--rows", "all"], ["rows is 'all'"]),
+        (["--rows", "all"], ["there is no convention of --rows 'all'", "known are qlearning, reference, strict"]),
     ],
 )
 def test_mistakes_in_training(options: list[str], words: list[str], hopper_file: Path, shell: Shell) -> None:
@@ -123,8 +127,9 @@ def test_a_run_is_not_overwritten_nor_continued_with_other_settings(
 ) -> None:
     before = contents(runs)
     refused(shell(*train_arguments(hopper_file, runs)), "already holds a run", "--resume", "--force")
-    more = ("--set", "batch=8", "--resume")
-    refused(shell(*train_arguments(hopper_file, runs), *more), "batch 16 instead of 8", "config.json", "--force")
+    other = train_arguments(hopper_file, runs, batch=8)
+    refused(shell(*other), "already holds a run with other settings")
+    refused(shell(*other, "--resume"), "batch 16 instead of 8", "config.json", "--force")
     assert contents(runs) == before
 
 

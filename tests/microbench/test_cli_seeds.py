@@ -12,7 +12,7 @@ from microbench.cli import main
 from microbench.train import Training
 from tests.microbench.small_run import Shell, contents, train_arguments
 
-NAMES = [f"hopper_tiny-micro-s{seed}" for seed in (0, 2)]
+NAMES = [f"hopper_tiny-micro-quick-s{seed}" for seed in (0, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_scores_are_told_with_their_seed(hopper_file: Path, tmp_path: Path, shel
     told = [line for line in said.err.splitlines() if "normalized score" in line]
     assert [line.split(":")[0] for line in told] == ["seed 3, epoch 1", "seed 1, epoch 1"]
     assert [line for line in said.out.splitlines() if line.startswith("policy:")] == [
-        f"policy: {tmp_path / 'out' / f'hopper_tiny-micro-s{seed}' / 'policy.safetensors'}" for seed in (3, 1)
+        f"policy: {tmp_path / 'out' / f'hopper_tiny-micro-quick-s{seed}' / 'policy.safetensors'}" for seed in (3, 1)
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microbench.config import TrainConfig, load_preset
+from microbench.config import TrainConfig, load_preset, preset_threads
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from tests.microbench.toys import one_line
@@ -96,6 +96,15 @@ def test_unknown_names_suggest_the_nearest(preset: str, overrides: dict[str, Any
         ("real_ratio", 1.1), ("real_ratio", -0.1), ("real_ratio", float("nan")), ("elites", 8), ("elites", 0),
         ("samples", 0), ("batch", 0), ("epochs", 0), ("retain", 0), ("rollout_length", 0), ("patience", 0),
         ("holdout_rows", 0), ("max_dynamics_epochs", 0), ("gap_estimator", "pared"), ("gap_precision", "half"),
+        ("hidden", (0,)), ("hidden", ()), ("hidden", (-1, 8)), ("hidden", (2.5,)), ("hidden", ("8",)),
+        ("hidden", ([8],)), ("rollout_batch", 10**7 + 1),
+        ("hidden", (10**9,)), ("hidden", (8,) * 17), ("hidden", (2**14,) * 8), ("hidden", (True,)),
+        ("dynamics_hidden", (200, 200, 200, 0)), ("dynamics_hidden", (2**14,) * 4), ("members", 0), ("members", 10**9),
+        ("batch", 10**18), ("batch", 2.5), ("rollout_batch", 10**12), ("epochs", 10**18), ("samples", 10**9),
+        ("actor_lr", 0.0), ("critic_lr", float("nan")), ("alpha_lr", float("inf")), ("dynamics_lr", -1.0),
+        ("beta", float("inf")), ("beta", 10**400), ("alpha", float("nan")), ("max_alpha", 0.0),
+        ("max_dynamics_epochs", 1.5),
+        ("gamma", float("nan")),
         ("gamma", 1.5), ("tau", 0.0), ("beta", -1.0), ("alpha", -0.1), ("dynamics_hidden", (200, 200)),
     ],
 )  # fmt: skip
@@ -104,6 +113,17 @@ def test_values_out_of_range(setting: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"^{setting} is .*, expected ") as caught:
         load_preset("paper", "hopper-medium-v2", **{setting: value})
     assert one_line(caught.value)
+
+
+def test_a_model_buffer_that_no_machine_holds_is_refused() -> None:
+    with pytest.raises(UserError, match="model buffer"):
+        TrainConfig(rollout_batch=10**7, rollout_length=100, retain=2)
+
+
+def test_the_quick_preset_fixes_its_threads_and_the_reference_schedule_does_not() -> None:
+    """So that what it prints does not depend on how many cores there are."""
+    assert preset_threads("quick") == 1
+    assert preset_threads("paper") is None
 
 
 @pytest.mark.parametrize(

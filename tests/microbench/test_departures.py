@@ -46,6 +46,26 @@ def test_an_attack_sees_the_live_critics(tmp_path: Path) -> None:
     assert not critic(seen, action).equal(agent.target_critics(seen, action).amin(0))
 
 
+def test_a_temperature_at_its_bound_comes_down_at_once() -> None:
+    """Beside a log α that is not cut, of which only the value is, it has nothing to make up for."""
+    config = AgentConfig(hidden=(8,), alpha_lr=1e-2)
+    agent = make_agent(4, 1, config, ALGORITHMS["micro"], seed=0, device=torch.device("cpu"))
+    uncut = torch.zeros((), requires_grad=True)
+    optimiser = torch.optim.Adam([uncut], lr=config.alpha_lr)
+    steps = {"cut": 0, "uncut": 0}
+    for number in range(400):
+        entropy = -3.0 if number < 100 else 3.0  # too low, then too high, for a target of −1
+        log_prob = torch.full((8,), -entropy)
+        agent._update_temperature(log_prob)
+        loss = -(uncut * (log_prob + agent.target_entropy)).mean()
+        optimiser.zero_grad()
+        torch.autograd.backward([loss])
+        optimiser.step()
+        steps["cut"] += number >= 100 and agent.log_alpha.item() >= 0
+        steps["uncut"] += number >= 100 and uncut.item() >= 0
+    assert 0 < steps["cut"] < steps["uncut"] / 2
+
+
 def push(obs: Tensor) -> Tensor:
     """Actions (B, 3) for Hopper, often beyond its actuators' range of ±1."""
     return 40 * obs[:, 1:4]

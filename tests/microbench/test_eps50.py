@@ -20,7 +20,7 @@ from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
 from tests.reports.rows import row, table
 
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 HALF = {"pgd": 0.3, "fgsm": 0.6, "random": 1000.0}
 """Where the made-up returns fall to half: linearly, so that straight lines between budgets are exact."""
 

@@ -158,6 +158,7 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
     "a view of all that fit a pattern": (view_of_a_pattern("."), "a view of too many arrays"),
     "such a view of other files": (view_of_a_pattern("part%b.hdf5"), "a view of another file"),
     "a huge array": (huge((10**12, 2)), "far larger than the file"),
+    "an array whose size overflows": (huge((2**62, 4)), "far larger than the file"),
     "a huge array in chunks": (huge((10**9, 2), chunks=(1000, 2), compression="gzip"), "far larger than the file"),
     "a huge chunk": (huge((ROWS, 2), chunks=(10**8, 2), maxshape=(None, 2)), "chunks that are larger"),
     "a chunk per row": (huge((10**6, 2), chunks=(1, 2), compression="gzip"), "too many chunks"),
@@ -216,11 +217,12 @@ def test_a_chunk_that_unpacks_to_more_than_it_should_is_found_before_it_is_read(
 def test_honest_large_chunks_are_read(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, 2**20, np.uint8)
     with h5py.File(tmp_path / "fine.hdf5", "w") as file:
-        for name, options in {
+        kinds: dict[str, dict[str, Any]] = {
             "packed": {"compression": "gzip"},
             "summed": {"compression": "gzip", "fletcher32": True, "shuffle": True},
             "lzf": {"compression": "lzf"},
-        }.items():
+        }
+        for name, options in kinds.items():
             array = file.create_dataset(name, data=noise, chunks=noise.shape, **options)
             check(array, Allowance.of(0))
             assert np.array_equal(hdf5_arrays.read(array), noise)

@@ -46,7 +46,7 @@ def test_every_hyperparameter_counts_but_those_that_only_watch(name: str) -> Non
 
 
 @pytest.mark.parametrize("change", [{"sha256": "1"}, {"rows": "strict"}, {"env_id": "Hopper-v4"}])
-def test_the_rows_and_the_task_count_and_a_name_does_not(change: dict[str, str]) -> None:
+def test_the_rows_and_the_task_count_and_a_name_does_not(change: dict[str, Any]) -> None:
     data = toys.dataset()
     assert recipe_of(dataclasses.replace(data, **change), "micro", CONFIG) != PLAIN
     assert recipe_of(dataclasses.replace(data, name="renamed"), "micro", CONFIG) == PLAIN

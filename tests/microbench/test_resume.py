@@ -23,7 +23,7 @@ from microbench.train import Training
 from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell, contents, finish, kill, start, train_arguments
 
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 ENDS = ("policy.safetensors", "dynamics.safetensors", "log.csv", "config.json")
 ATTACK = ("attack", "--eps", "0.1", "--episodes", 10, "--attack", "random", "--attack", "fgsm", "--attack", "pgd")
 

@@ -1,5 +1,6 @@
 """The folder of a run: whole files only, no run lost by mistake, and differing settings told."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -28,8 +29,9 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(path=tmp_path / "runs" / "toy-micro-s0")
 
 
-def test_a_run_is_named_by_dataset_algorithm_and_seed() -> None:
-    assert RunFolder.named(Path("runs"), "microbench/hopper-v0", "sac", 4).path == Path("runs/hopper-v0-sac-s4")
+def test_a_run_is_named_by_dataset_algorithm_preset_and_seed() -> None:
+    named = RunFolder.named(Path("runs"), "microbench/hopper-v0", "sac", "paper", 4)
+    assert named.path == Path("runs/hopper-v0-sac-paper-s4")
 
 
 def test_a_fresh_run_has_nothing_to_continue(folder: RunFolder) -> None:
@@ -56,13 +58,101 @@ def test_a_run_is_never_started_over_by_mistake(folder: RunFolder) -> None:
     assert contents(folder.path) == before
 
 
-def test_starting_over_leaves_nothing_of_the_old_run_but_its_results(folder: RunFolder) -> None:
+FILES = ("policy.safetensors", "dynamics.safetensors", "log.csv", "train.json")
+
+
+@pytest.fixture
+def trained(folder: RunFolder) -> RunFolder:
+    """A finished run with results."""
     folder.open(told(), resume=False, force=False)
     folder.store(STATE)
-    for name in ("policy.safetensors", "dynamics.safetensors", "log.csv", "results.csv"):
+    for name in (*FILES, "results.csv"):
         folder.write(name, b"old")
-    folder.open(told(seed=0), resume=False, force=True)
-    assert list(contents(folder.path)) == ["config.json", "results.csv"]
+    return folder
+
+
+def test_a_run_that_is_started_over_stays_until_there_is_a_new_policy(trained: RunFolder) -> None:
+    before = contents(trained.path)
+    assert trained.open(told(seed=5), resume=False, force=True) is None
+    trained.write("dynamics.safetensors", b"new")
+    trained.store({"epoch": 0})
+    assert {name: content for name, content in contents(trained.path).items() if "next" not in name} == before
+    assert trained.policy.read_bytes() == b"old"
+    assert not trained.finished
+    trained.write("policy.safetensors", b"new")
+    assert trained.policy.read_bytes() == b"old"
+    trained.write_log([{"epoch": 1}])
+    trained.store({"epoch": 1})
+    assert trained.policy.read_bytes() == b"new"
+    after = contents(trained.path)
+    assert sorted(after) == sorted(before.keys() - {"train.json"})
+    assert (after["dynamics.safetensors"], after["results.csv"]) == (b"new", b"old")
+    assert trained.open(told(seed=5), resume=True, force=False) == {"epoch": 1}
+
+
+def test_starting_over_is_continued_where_it_was_interrupted(trained: RunFolder) -> None:
+    trained.open(told(seed=5), resume=False, force=True)
+    trained.store({"epoch": 0})
+    with pytest.raises(UserError, match="seed 5 instead of 0"):
+        trained.open(told(), resume=True, force=False)
+    assert trained.open(told(seed=5), resume=True, force=False) == {"epoch": 0}
+    with pytest.raises(UserError, match="already holds a run"):
+        trained.open(told(seed=5), resume=False, force=False)
+    trained.open(told(seed=6), resume=False, force=True)  # once more from the start
+    assert trained.open(told(seed=6), resume=True, force=False) is None
+    assert trained.policy.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("moved", range(6))
+def test_a_change_of_places_that_was_interrupted_is_finished(
+    moved: int, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained.open(told(seed=5), resume=False, force=True)
+    for name in FILES[:3]:
+        trained.write(name, b"new")
+    rename, count = os.replace, [0]
+
+    def dies(source: Path, target: Path) -> None:
+        if Path(source).parent.name == "next" and not str(source).endswith(".part"):
+            if count[0] == moved:
+                raise KeyboardInterrupt
+            count[0] += 1
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("microbench.runs.os.replace", dies)
+        with contextlib.suppress(KeyboardInterrupt):
+            trained.store({"epoch": 1})
+    assert trained.open(told(seed=5), resume=True, force=False) == {"epoch": 1}
+    after = contents(trained.path)
+    assert [after[name] for name in FILES[:3]] == [b"new"] * 3
+    assert sorted(after) == ["config.json", *sorted(FILES[:3]), "results.csv", "resume.pt"]
+
+
+def test_a_description_alone_does_not_stand_in_the_way(folder: RunFolder) -> None:
+    """A command that failed before anything was stored leaves no more than that."""
+    folder.open(told(), resume=False, force=False)
+    assert folder.open(told(seed=3), resume=False, force=False) is None
+    with pytest.raises(UserError, match="seed 3 instead of 0"):
+        folder.open(told(), resume=True, force=False)
+
+
+def test_checking_writes_nothing_and_says_that_settings_differ(folder: RunFolder) -> None:
+    folder.check(told(), resume=False, force=False)
+    assert not folder.path.exists()
+    folder.open(told(), resume=False, force=False)
+    folder.store(STATE)
+    other = describe(toys.dataset(), "micro", 0, toys.small_config(beta=0.25), device="cpu", threads=1)
+    with pytest.raises(UserError, match="already holds a run with other settings"):
+        folder.check(other, resume=False, force=False)
+    folder.check(other, resume=False, force=True)
+
+
+def test_a_policy_without_a_description_is_not_overwritten(folder: RunFolder) -> None:
+    folder.write("policy.safetensors", b"mine")
+    with pytest.raises(UserError, match="already holds a run"):
+        folder.open(told(), resume=False, force=False)
+    assert folder.policy.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(("name", "value", "words"), [("threads", 2, "threads 1 instead of 2"), ("seed", 5, "seed 0")])

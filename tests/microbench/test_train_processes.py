@@ -1,5 +1,6 @@
 """Several seeds on several cores: each is trained as by a command of its own, and no process outlives a failure."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,7 @@ import multiprocessing
 forks = multiprocessing.get_context("fork")
 multiprocessing.get_context = lambda _: forks
 """
-NAMES = [f"hopper_tiny-micro-s{seed}" for seed in (0, 2)]
+NAMES = [f"hopper_tiny-micro-quick-s{seed}" for seed in (0, 2)]
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +120,11 @@ def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(runs: Path, hopper
     told = sorted(line.split(":")[0] for line in said.err.splitlines() if "normalized score" in line)
     assert told == [f"seed {seed}, epoch {epoch}" for seed in (0, 2) for epoch in (2, 3)]
     alone, made = contents(runs / NAMES[0]), contents(tmp_path / "out" / NAMES[0])
-    for name in alone.keys() - {"train.json"}:  # which has the command and the seconds
+    for name in alone.keys() - {"train.json", "config.json"}:  # which have the command and the seconds
         assert made[name] == alone[name], name
+    configs = [json.loads(files["config.json"]) for files in (alone, made)]
+    assert [config.pop("options")["seeds"] for config in configs] == [[0], [0, 2]]
+    assert configs[0] == configs[1]
 
 
 def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, tmp_path: Path) -> None:

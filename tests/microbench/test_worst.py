@@ -27,7 +27,7 @@ FEW = ("--eps", "0.2", "--episodes", "3", "--workers", "1", "--quiet", "--runs")
 SUITE = ("fgsm", "pgd")
 SMALL = f"import attacks; attacks.SUITE = {SUITE}"
 CELL = Cell(attack=WORST, eps=0.1)
-RUN = "hopper_tiny-micro-s0"
+RUN = "hopper_tiny-micro-quick-s0"
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,153 @@
+"""Which run `microbench train --resume` continues, and with which options: the ones it was started with."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from microbench.commands.train_options import Asked, TrainOptions, complete, config_of
+from microbench.config import TrainConfig
+from microbench.data.sources import dataset_name
+from microbench.errors import UserError
+from microbench.runs import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A run below a folder, as its config.json describes it."""
+
+    folder: RunFolder
+    about: dict[str, Any]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the command that started it."""
+        options: dict[str, Any] = self.about["options"]
+        return options
+
+    @property
+    def age(self) -> float:
+        """When it was last stored, in seconds since 1970; larger is newer."""
+        return max(path.stat().st_mtime for path in (self.folder.config, self.folder.resume) if path.exists())
+
+
+def resumed(asked: Asked, *, out: Path, quiet: bool) -> TrainOptions:
+    """The options of the newest interrupted run below `out` that was started with everything that is asked.
+
+    Where none was interrupted, the newest finished one that fits is meant. A seed that no run has is started anew if
+    all else is as in an interrupted run, and so is anything where nothing was interrupted.
+
+    Raises:
+        UserError: what is asked contradicts the interrupted runs, or nothing is asked and there is no run.
+    """
+    runs = sorted(_started(out), key=lambda run: run.age, reverse=True)
+    fresh = complete(asked, out=out, quiet=quiet, resume=True)
+    fitting = [run for run in runs if not _differences(run, asked)]
+    for run in sorted(fitting, key=lambda run: run.folder.finished):
+        return _options(run, asked, out=out, quiet=quiet)
+    named = RunFolder.named(out, _name(fresh.dataset), fresh.algorithm, fresh.preset, fresh.seeds[0])
+    if named.exists:
+        return fresh  # it says itself what differs
+    older = out / f"{_name(fresh.dataset)}-{fresh.algorithm}-s{fresh.seeds[0]}"  # as runs were called before
+    if RunFolder(path=older).exists and len(fresh.seeds) == 1:
+        return replace(fresh, folder=older.name)
+    interrupted = [run for run in runs if not run.folder.finished]
+    if not asked.given and not interrupted:
+        raise UserError(f"there is no run below {out} to be resumed; start one without --resume.")
+    others = replace(asked, seeds=None)
+    if interrupted and all(_differences(run, others) or not _same_but_seeds(run, fresh) for run in interrupted):
+        raise UserError(
+            f"no interrupted run below {out} was started so: {interrupted[0].folder.path.name} has "
+            f"{', '.join(_differences(interrupted[0], asked))}; leave these options out, or --resume."
+        )
+    return fresh
+
+
+def _started(out: Path) -> Iterator[Started]:
+    """Runs that say with which options they were started; others are found by their name."""
+    for path in sorted(out.iterdir()) if out.is_dir() else ():
+        folder = RunFolder(path=path)
+        if path.is_symlink() or not folder.config.is_file():
+            continue
+        try:
+            about = json.loads(folder.config.read_text("utf-8"))
+            known = {one.name for one in fields(Asked)} - {"device", "threads"} | {"split"}
+            if isinstance(about.get("config"), dict) and known <= about["options"].keys():
+                yield Started(folder=folder, about=about)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # damaged ones are told when they are named
+
+
+def _differences(run: Started, asked: Asked) -> list[str]:
+    """What was asked and is otherwise in the run, each with both values."""
+    given = {name: value for name, value in asked.given.items() if name not in ("steps", "preset")}
+    config, options = run.about["config"], run.options
+    stored = config | {name: options[name] for name in ("algorithm", "seeds", "env", "rows", "graph")}
+    stored |= {"dataset": run.about["dataset"], "device": run.about["device"], "threads": _threads(options)}
+    if "dataset" in given:
+        given["dataset"] = _name(given["dataset"])
+    if given.get("device") == "auto":
+        del given["device"]
+    if given.get("env") == run.about["env_id"]:
+        del given["env"]
+    if asked.preset is not None and asked.preset != options["preset"]:
+        stored, given = stored | {"preset": options["preset"]}, given | {"preset": asked.preset}
+    if asked.steps is not None and asked.steps != options["steps"]:
+        stored, given = stored | {"steps": options["steps"]}, given | {"steps": asked.steps}
+    plain = json.loads(json.dumps(given))  # tuples become lists, as in the file
+    return [
+        f"{name} {stored.get(name)!r} instead of {value!r}"
+        for name, value in plain.items()
+        if stored.get(name) != value
+    ]
+
+
+def _same_but_seeds(run: Started, options: TrainOptions) -> bool:
+    try:
+        config = json.loads(json.dumps(vars(config_of(options, run.about["dataset"]))))
+    except UserError:
+        return False
+    same = (run.options["algorithm"], run.about["dataset"]) == (options.algorithm, _name(options.dataset))
+    return bool(same and config == run.about["config"])
+
+
+def _options(run: Started, asked: Asked, *, out: Path, quiet: bool) -> TrainOptions:
+    """Those of the command that started the run; its hyperparameters are the stored ones."""
+    options, config = run.options, run.about["config"]
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config.items()
+    }
+    try:
+        TrainConfig(**settings)
+        seeds, split = tuple(map(int, options["seeds"])), tuple(map(int, options["split"]))
+        return TrainOptions(
+            dataset=asked.dataset or options["dataset"],
+            algorithm=options["algorithm"],
+            seeds=seeds,
+            preset=options["preset"],
+            steps=None,
+            device=asked.device if asked.device not in (None, "auto") else run.about["device"],
+            graph=options["graph"],
+            threads=None,
+            env=options["env"],
+            rows=options["rows"],
+            settings=settings,
+            out=out,
+            resume=True,
+            quiet=quiet,
+            split=(split[0], split[1]),
+            folder=run.folder.path.name if len(seeds) == 1 else None,
+        )
+    except (TypeError, ValueError, LookupError) as error:
+        raise UserError(f"{run.folder.config} is damaged ({error}); start the run over with --force.") from error
+
+
+def _threads(options: dict[str, Any]) -> int:
+    processes, each = options["split"]
+    return int(processes) * int(each)
+
+
+def _name(dataset: str) -> str:
+    """What a dataset is called in a run, by its name or its path."""
+    return dataset if not dataset.lower().endswith((".hdf5", ".h5")) else dataset_name(Path(dataset))
