@@ -30,6 +30,9 @@ CRITIC = range(1_000_000, 2**31)
 CRITIC_STEP = 1_000_000
 """The first half of a step is for fitting, the second for judging."""
 
+LAST_CRITIC_SEED = CRITIC.stop // CRITIC_STEP - 2
+"""The largest seed of a critic whose episodes are all in `CRITIC`."""
+
 ADVERSARY = range(2**31, 2**32)
 """Episodes that adversaries are trained on, drawn at random."""
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from microbench.cli.options import (
+    LARGEST_STEPS,
     Activation,
     AsJson,
     Checkpoint,
@@ -18,7 +19,9 @@ from microbench.cli.options import (
     Runs,
     Squash,
     Unit,
+    finite,
 )
+from microbench.seeds import LARGEST, LAST_CRITIC_SEED
 
 
 def train(
@@ -80,23 +83,33 @@ def critic(
     checkpoint: Checkpoint = None,
     method: Annotated[str, typer.Option(help="fqe or robust-sarsa.")] = "fqe",
     episodes: Annotated[
-        int, typer.Option(min=1, help="Episodes of the policy, run for the fit; attacks are measured on others.")
+        int,
+        typer.Option(
+            min=1, max=10_000, help="Episodes of the policy, run for the fit; attacks are measured on others."
+        ),
     ] = 100,
     dataset: Annotated[
         str | None, typer.Option(help="Fit to a dataset in place of such episodes (fqe only): a name, or a D4RL file.")
     ] = None,
     noise: Annotated[
         list[float] | None,
-        typer.Option(min=0, help="Size of the noise on actions, in half-widths of their box; repeat to alternate."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Size of the noise on actions, in half-widths of their box; repeat to alternate.",
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 10_000,
-    members: Annotated[int, typer.Option(min=1, help="Critics, of which the smallest value counts.")] = 2,
-    gamma: Annotated[float, typer.Option(min=0, max=1, help="Discount per step.")] = 0.99,
+    steps: Annotated[int, typer.Option(min=1, max=LARGEST_STEPS, help="Updates.")] = 10_000,
+    members: Annotated[int, typer.Option(min=1, max=100, help="Critics, of which the smallest value counts.")] = 2,
+    gamma: Annotated[float, typer.Option(min=0, max=1, callback=finite, help="Discount per step.")] = 0.99,
     radius: Annotated[
-        float | None, typer.Option(min=0, help="Ball of robust-sarsa, in half-widths of the action box.")
+        float | None,
+        typer.Option(min=0, callback=finite, help="Ball of robust-sarsa, in half-widths of the action box."),
     ] = None,
-    weight: Annotated[float | None, typer.Option(min=0, help="Weight of robust-sarsa's penalty.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides episodes, weights and batches.")] = 0,
+    weight: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Weight of robust-sarsa's penalty.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_CRITIC_SEED, help="Decides episodes, weights and batches.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; METHOD.safetensors in the folder of results if left out.")
     ] = None,
@@ -147,10 +160,12 @@ def adversary(
     eps: Annotated[float, typer.Option(help="Budget in --unit.")],
     checkpoint: Checkpoint = None,
     method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps, in whole updates.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, noise and episodes.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps, in whole updates.")
+    ] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Decides weights, noise and episodes.")] = 0,
     tries: Annotated[
-        int, typer.Option(min=1, help="Train so many, with other seeds and settings, and keep the strongest.")
+        int, typer.Option(min=1, max=1000, help="Train so many, with other seeds and settings, and keep the strongest.")
     ] = 1,
     unit: Unit = None,
     norm: Norm = "linf",
@@ -200,10 +215,12 @@ def adversary(
 def collect(
     out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
     env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps at most.")] = 200_000,
-    until_score: Annotated[float | None, typer.Option(help="Stop at this normalized score.")] = None,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="Environment steps between evaluations.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the whole run.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, max=10_000_000, help="Environment steps at most.")] = 200_000,
+    until_score: Annotated[float | None, typer.Option(callback=finite, help="Stop at this normalized score.")] = None,
+    evaluate_every: Annotated[
+        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps between evaluations.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides the whole run.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train SAC online from scratch and write its replay buffer as a dataset (locally generated)."""

@@ -22,6 +22,7 @@ from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening, units
 from microbench.commands.adversary_files import Files
+from microbench.commands.evaluate import LARGEST_EPS
 from microbench.commands.progress import Tracker, track
 from microbench.episodes import run_episodes
 from microbench.errors import UserError, unknown_name
@@ -90,6 +91,8 @@ def _check(options: AdversaryOptions) -> None:
             raise unknown_name(kind, name, known)
     if not 0 < options.eps < math.inf:
         raise UserError(f"--eps {options.eps} is no budget; expected a finite number above 0, for example --eps 0.1.")
+    if options.eps > LARGEST_EPS:
+        raise UserError(f"--eps {options.eps:g} is beyond all measure; expected at most {LARGEST_EPS:g}.")
     if min(options.steps, options.tries) < 1 or options.seed < 0:
         raise UserError("--steps and --tries must be at least 1, --seed at least 0.")
 

@@ -28,6 +28,12 @@ from reports.numbers.summary import Study, study
 from reports.numbers.worst import WORST
 from reports.rows.results import RESULTS
 
+LARGEST_EPS = 1e9
+"""The largest budget: times the size of any unit it still is a number in single precision."""
+
+MOST_EPISODES = 1_000_000
+"""Episodes of one command, all cells together: days of work, and a plan that still fits into memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
@@ -78,6 +84,8 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
     for eps in budgets:
         if not 0 <= eps < float("inf"):
             raise UserError(f"--eps {eps} is no budget; expected a finite number of at least 0, for example --eps 0.1.")
+        if eps > LARGEST_EPS:
+            raise UserError(f"--eps {eps:g} is beyond all measure; expected at most {LARGEST_EPS:g}.")
     for name in names:
         if not worst.is_worst(name):
             find_attack(name)
@@ -96,6 +104,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
         OSError: the folder cannot be written.
 
     """
+    _check_size(len(cells), options.episodes)
     if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
     checkpoint = opening.open_checkpoint(
@@ -146,6 +155,8 @@ def _stages(
     same = opening.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
     opening.say_repeated(checkpoint, same, quiet=options.quiet)
     suite = [name for name in suite if same.get(name) not in suite]
+    searches = sum(1 + len(suite) * (cell.attack == WORST) for cell in cells)
+    _check_size(searches, options.episodes)
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:
@@ -176,6 +187,16 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
             f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
+
+
+def _check_size(cells: int, episodes: int) -> None:
+    """Raise UserError for more episodes than one command is for."""
+    if cells * episodes > MOST_EPISODES:
+        raise UserError(
+            f"{cells:,} cells of {episodes:,} episodes are {cells * episodes:,} episodes, more than the "
+            f"{MOST_EPISODES:,} of one command; ask for fewer --episodes or conditions, or several commands with one "
+            f"--out."
         )
 
 
