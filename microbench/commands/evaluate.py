@@ -21,6 +21,7 @@ from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
+from microbench.seeds import met
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.worlds import effects
@@ -118,6 +119,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     cells, suite, stages = _stages(checkpoint, conditions, cells, options)
     critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
+    _say_seeds(checkpoint, cells, options)
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,6 +189,16 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
             f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
+
+
+def _say_seeds(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateOptions) -> None:
+    """Tell which of these episodes serve something else as well: what was fitted or chosen on them looks too good."""
+    episodes = options.episodes * (2 if WORST in {cell.attack for cell in cells} else 1)  # the fresh ones of worst
+    for use in met(options.seed, episodes, trained_here=checkpoint.family == OWN):
+        opening.say(
+            f"some of the episodes from --seed {options.seed} on are {use}; take another, as the first ones from 0.",
+            quiet=options.quiet,
         )
 
 

@@ -1,6 +1,8 @@
 """Targets of one's own: whatever their functions are made of, they are attacked or refused in one sentence."""
 
 import ast
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,3 +151,14 @@ def test_errors_of_the_leaves_speak_no_command_line(package: Any) -> None:
             if isinstance(node, ast.Raise):
                 texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
                 assert not [text for text in texts if isinstance(text, str) and "--" in text], path
+
+
+def test_a_module_keeps_its_parameters_and_travels() -> None:
+    net = network(SENSORS, ACTIONS, 0)
+    target = Target(policy=net)
+    policy: Any = target.policy
+    assert list(policy.parameters()) == list(net.parameters())
+    assert replace(target, critic=None).policy is policy
+    obs = observations(3)
+    for other in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy)):
+        assert other(obs).equal(net(obs))
