@@ -86,8 +86,9 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
             raise UserError(f"{self.env} does not step the model it was given: its physics cannot be perturbed.")
         return self._seen(obs), reward, terminated, truncated, info
 
-    def _seen(self, obs: Obs) -> Obs:
-        if self._signals.is_empty or isinstance(obs, dict):  # nothing that disturbs sensors is let in there
+    def _seen(self, obs: Any) -> Any:
+        """What the sensors report; a dictionary as it is, into which nothing that disturbs sensors is let."""
+        if self._signals.is_empty or isinstance(obs, dict):
             return obs
         seen: Obs = self._signals.seen(obs[None].astype(np.float64), ROW)[0].astype(obs.dtype)
         return seen
