@@ -35,6 +35,12 @@ class Adapted:
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self.function, self.name = function, name
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what the function has of that name: a module keeps its parameters."""
+        if name.startswith("__") or name == "function":  # asked for by copies, before there is a function
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
     def __call__(self, *inputs: Tensor) -> Any:
         """Return what the function returns, as a tensor; ValueError if it fails or returns something else."""
         try:

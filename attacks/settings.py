@@ -10,6 +10,9 @@ from attacks.objectives import OBJECTIVES, Objective
 
 Record = TypeVar("Record")
 
+MOST = 10_000
+"""The largest whole number in a text: of steps, starts or candidates, each of which costs time and memory per row."""
+
 
 def configured(record: Record, spec: Spec) -> Record:
     """The record with the settings of the text.
@@ -38,6 +41,8 @@ def _checked(spec: Spec, name: str, names: list[str], hints: dict[str, object]) 
     if not fits:
         told = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted if kind is not types.NoneType)
         raise ValueError(f"{name}={value!r} of the attack {spec.name!r} has the wrong kind of value; expected {told}.")
+    if type(value) is int and value > MOST:
+        raise ValueError(f"{name}={value} of the attack {spec.name!r} is beyond any use; expected at most {MOST:,}.")
     return float(value) if int not in wanted and type(value) is int else value
 
 

@@ -26,10 +26,9 @@ from microbench.episodes import run_episodes
 from microbench.evaluate import one_thread
 from microbench.kernels import fast_float32_matmul
 from microbench.runs import find_policy
+from microbench.seeds import CRITIC_STEP
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
-
-FIRST_SEED = 1_000_000
 
 
 def shuffled(steps: Steps) -> Steps:
@@ -62,8 +61,8 @@ def main() -> None:
     print(f"{checkpoint.env_id}, pgd at {said.eps:g} {unit}, {said.episodes} episodes, {said.steps} updates")
     print("| successor | R² | return |\n|---|---|---|")
     with one_thread(), fast_float32_matmul():
-        steps = roll_out(target, task, range(FIRST_SEED, FIRST_SEED + said.rollouts), method.noise)
-        held_out = roll_out(target, task, range(FIRST_SEED // 2, FIRST_SEED // 2 + 20))
+        steps = roll_out(target, task, range(CRITIC_STEP, CRITIC_STEP + said.rollouts), method.noise)
+        held_out = roll_out(target, task, range(CRITIC_STEP // 2, CRITIC_STEP // 2 + 20))
         for name, made in (("true", steps), ("shuffled", shuffled(steps))):
             box = torch.ones(task.action_size)
             critic: FittedCritic = fit(made, method, config, low=-box, high=box)

@@ -14,8 +14,8 @@ from torch import Tensor
 from attacks import Attack, Noise, Target, Threat
 from attacks.checks import suspicions
 from attacks.probe import Follower, Probe, probe
+from microbench.seeds import Stream
 
-STREAM = 3  # attacks draw from (seed, 1), disturbances from (seed, 2, name)
 SECOND = 4
 """The first probe is that of `reset`, the second after so many steps, each later one after twice as many."""
 
@@ -29,7 +29,7 @@ class Probing:
     def __init__(self, target: Target, attack: Attack | None, seeds: Sequence[int]) -> None:
         self._target = target
         self._follower = _following(attack)
-        self._noise = Noise.from_seeds(seeds if self._follower is not None else (), STREAM)
+        self._noise = Noise.from_seeds(seeds if self._follower is not None else (), Stream.PROBE)
         self._step = 0
         self._found: list[tuple[NDArray[np.int64], Probe]] = []
 

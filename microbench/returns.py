@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from attacks import Policy, Target
 from microbench.episodes import run_episodes
+from microbench.seeds import TRAINING_EVALUATION
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import Task
 
-FIRST_SEED = 10_000  # evaluation episodes are seeded FIRST_SEED, FIRST_SEED + 1, …
 
-
-def clean_returns(policy: Policy, task: Task, episodes: int, seed: int = FIRST_SEED) -> NDArray[np.float64]:
+def clean_returns(
+    policy: Policy, task: Task, episodes: int, seed: int = TRAINING_EVALUATION.start
+) -> NDArray[np.float64]:
     """Undiscounted returns (episodes,) of the deterministic policy, on the CPU, always from the same start states."""
     seeds: Sequence[int] = range(seed, seed + episodes)
     simulator = make_simulator(task, [nominal_model(task)] * episodes)

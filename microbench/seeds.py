@@ -30,6 +30,9 @@ CRITIC = range(1_000_000, 2**31)
 CRITIC_STEP = 1_000_000
 """The first half of a step is for fitting, the second for judging."""
 
+LAST_CRITIC_SEED = CRITIC.stop // CRITIC_STEP - 2
+"""The largest seed of a critic whose episodes are all in `CRITIC`."""
+
 ADVERSARY = range(2**31, 2**32)
 """Episodes that adversaries are trained on, drawn at random."""
 
@@ -52,7 +55,11 @@ LARGEST = 2**62
 """The largest seed that a command takes: results hold seeds in 64 bits, and the last episode's has to fit as well."""
 
 
-def met(first: int, episodes: int) -> list[str]:
-    """What else uses some of so many episodes from this seed on, in words of `RESERVED`."""
+def met(first: int, episodes: int, *, trained_here: bool = True) -> list[str]:
+    """What else uses some of so many episodes from this seed on, in words of `RESERVED`.
+
+    A policy that was not `trained_here` was watched by nobody here.
+    """
     last = first + episodes - 1
-    return [use for use, seeds in RESERVED.items() if first < seeds.stop and seeds.start <= last]
+    used = [use for use, seeds in RESERVED.items() if first < seeds.stop and seeds.start <= last]
+    return [use for use in used if trained_here or RESERVED[use] != TRAINING_EVALUATION]

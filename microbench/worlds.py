@@ -12,11 +12,10 @@ from mujoco import MjModel
 import perturbations
 from attacks import Target
 from microbench.plan import Cell
+from microbench.seeds import Stream
 from microbench.simulate import Simulator, nominal_model
 from microbench.tasks import Task
 from perturbations import Disturbance, Setting, Signals
-
-STREAM = 2  # the environment uses the episode's seed itself, attacks (seed, 1), disturbances (seed, 2, name)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +81,7 @@ def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """What the disturbance of this name draws from in the episode of this seed."""
-    return np.random.default_rng(np.random.SeedSequence((seed, STREAM, zlib.crc32(name.encode()))))
+    return np.random.default_rng(np.random.SeedSequence((seed, Stream.DISTURBANCE, zlib.crc32(name.encode()))))
 
 
 def effects(task: Task, cells: Iterable[Cell]) -> list[dict[str, Any]]:

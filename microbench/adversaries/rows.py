@@ -12,9 +12,8 @@ from torch import Tensor
 
 from attacks import Target
 from microbench.episodes import as_tensor, remembered
+from microbench.seeds import ADVERSARY
 from microbench.simulate import RestartingSimulator
-
-FIRST_SEED = 2**31  # training episodes have seeds from here on, evaluations those below
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,4 +105,4 @@ _STATE = ("seeds", "limit", "age", "earned")
 
 
 def _fresh_seeds(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-    return rng.integers(FIRST_SEED, 2 * FIRST_SEED, count)
+    return rng.integers(ADVERSARY.start, ADVERSARY.stop, count)

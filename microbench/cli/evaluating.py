@@ -32,6 +32,9 @@ from microbench.cli.options import (
 )
 from microbench.errors import UserError
 
+MOST_POINTS = 10_000
+"""Points of a sample; a sweep has the same bound (`microbench.commands.sweeps`)."""
+
 if TYPE_CHECKING:
     from microbench.commands.evaluate import EvaluateOptions
     from microbench.plan import Cell
@@ -44,7 +47,7 @@ def attack(
         bool, typer.Option("--eps50", help="Find the budget that halves the score; of worst, if no --attack is given.")
     ] = False,
     budgets: Annotated[
-        int | None, typer.Option(min=2, help="With --eps50: measure at most so many budgets; 12 if left out.")
+        int | None, typer.Option(min=2, max=100, help="With --eps50: measure at most so many budgets; 12 if left out.")
     ] = None,
     attack: Annotated[
         list[str] | None,
@@ -128,7 +131,7 @@ def perturb(
     ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="All combinations of all the factors given.")] = False,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Draw so many points from the ranges LOW:HIGH given.")
+        int | None, typer.Option(min=1, max=MOST_POINTS, help="Draw so many points from the ranges LOW:HIGH given.")
     ] = None,
     sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
     attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,

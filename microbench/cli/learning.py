@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from microbench.cli.options import (
+    LARGEST_STEPS,
     Activation,
     AsJson,
     Checkpoint,
@@ -18,7 +19,9 @@ from microbench.cli.options import (
     Runs,
     Squash,
     Unit,
+    finite,
 )
+from microbench.seeds import LARGEST, LAST_CRITIC_SEED
 
 MOST_SEED = 2**32 - 1
 MOST_COLLECTED = 10**7  # all of them are kept in memory
@@ -109,7 +112,7 @@ def critic(
         int | None,
         typer.Option(
             min=1,
-            max=10**6,
+            max=10_000,
             help="Episodes of the policy, run for the fit (100 if left out); attacks are measured on others.",
         ),
     ] = None,
@@ -118,16 +121,23 @@ def critic(
     ] = None,
     noise: Annotated[
         list[float] | None,
-        typer.Option(min=0, help="Size of the noise on actions, in half-widths of their box; repeat to alternate."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Size of the noise on actions, in half-widths of their box; repeat to alternate.",
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Updates.")] = 10_000,
+    steps: Annotated[int, typer.Option(min=1, max=LARGEST_STEPS, help="Updates.")] = 10_000,
     members: Annotated[int, typer.Option(min=1, max=100, help="Critics, of which the smallest value counts.")] = 2,
-    gamma: Annotated[float, typer.Option(min=0, max=1, help="Discount per step.")] = 0.99,
+    gamma: Annotated[float, typer.Option(min=0, max=1, callback=finite, help="Discount per step.")] = 0.99,
     radius: Annotated[
-        float | None, typer.Option(min=0, help="Ball of robust-sarsa, in half-widths of the action box.")
+        float | None,
+        typer.Option(min=0, callback=finite, help="Ball of robust-sarsa, in half-widths of the action box."),
     ] = None,
-    weight: Annotated[float | None, typer.Option(min=0, help="Weight of robust-sarsa's penalty.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides episodes, weights and batches.")] = 0,
+    weight: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Weight of robust-sarsa's penalty.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=LAST_CRITIC_SEED, help="Decides episodes, weights and batches.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; METHOD.safetensors in the folder of results if left out.")
     ] = None,
@@ -178,8 +188,10 @@ def adversary(
     eps: Annotated[float, typer.Option(help="Budget in --unit.")],
     checkpoint: Checkpoint = None,
     method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
-    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Environment steps, in whole updates.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides weights, noise and episodes.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps, in whole updates.")
+    ] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Decides weights, noise and episodes.")] = 0,
     tries: Annotated[
         int, typer.Option(min=1, max=1000, help="Train so many, with other seeds and settings, and keep the strongest.")
     ] = 1,
@@ -232,8 +244,10 @@ def collect(
     out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
     env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
     steps: Annotated[int, typer.Option(min=1, max=MOST_COLLECTED, help="Environment steps at most.")] = 200_000,
-    until_score: Annotated[float | None, typer.Option(help="Stop at this normalized score.")] = None,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="Environment steps between evaluations.")] = 1000,
+    until_score: Annotated[float | None, typer.Option(callback=finite, help="Stop at this normalized score.")] = None,
+    evaluate_every: Annotated[
+        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps between evaluations.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides the whole run.")] = 0,
     quiet: Quiet = False,
 ) -> None:

@@ -6,9 +6,25 @@ None stands for "not given", hence Optional-style unions.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from microbench.seeds import LARGEST
+
+MOST_EPISODES = 100_000
+MOST_WORKERS = 1024
+LARGEST_STEPS = 1_000_000_000
+"""More than any machine does: a number beyond is a slip, and is refused before anything runs or is written."""
+
+
+def finite(value: Any) -> Any:
+    """The number, or numbers, of an option unless one is NaN or infinite, which a range lets through."""
+    for number in value if isinstance(value, list) else [value]:
+        if number is not None and not math.isfinite(number):
+            raise typer.BadParameter(f"{number} is no finite number.")
+    return value
+
 
 Checkpoint = Annotated[
     Path | None,
@@ -28,9 +44,16 @@ Unit = Annotated[
 ]
 Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
 InRange = Annotated[bool, typer.Option("--in-range", help="Show no observation beyond the range of the dataset's.")]
-Episodes = Annotated[int, typer.Option(min=1, help="Episodes per cell; the same start states in every cell.")]
-EvalSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode; the next ones count upwards.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one per core if left out. They decide no result.")]
+Episodes = Annotated[
+    int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; the same start states in every cell.")
+]
+EvalSeed = Annotated[
+    int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; the next ones count upwards.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_WORKERS, help="Processes; one per core if left out. They decide no result."),
+]
 Ray = Annotated[str | None, typer.Option(help="Run on Ray: auto, local, or HOST:PORT of a cluster.")]
 Folder = Annotated[
     Path | None,
@@ -44,23 +67,16 @@ Activation = Annotated[
     str | None, typer.Option(help="Hidden activation, where the file does not say it: relu, tanh, …")
 ]
 Squash = Annotated[str | None, typer.Option(help="How the output becomes an action: tanh, or none (cut to the box).")]
-MaxAction = Annotated[float | None, typer.Option(help="Half-width of the action box of a squashed policy.")]
+MaxAction = Annotated[float | None, typer.Option(max=1e6, help="Half-width of the action box of a squashed policy.")]
 ObsStats = Annotated[
     Path | None,
     typer.Option(help="Mean and std of observations: JSON, a vecnormalize.pkl, a dataset (name or hdf5), or a run."),
 ]
 
 
-def _finite(value: float | None) -> float | None:
-    """The number itself; what is not finite is told before any work begins."""
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number")
-    return value
-
-
 Claim = Annotated[
     float | None,
-    typer.Option(help="Return the policy is said to earn; a different one is flagged.", callback=_finite),
+    typer.Option(callback=finite, help="Return the policy is said to earn; a different one is flagged."),
 ]
 Critics = Annotated[
     list[str] | None,
@@ -72,7 +88,7 @@ Critics = Annotated[
 FailUnder = Annotated[
     float | None,
     typer.Option(
-        help="Exit with 1 unless the lower end of every condition's interval reaches this score.", callback=_finite
+        callback=finite, help="Exit with 1 unless the lower end of every condition's interval reaches this score."
     ),
 ]
 

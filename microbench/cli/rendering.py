@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from microbench.cli.options import Checkpoint, Env, Norm, Runs, Unit
+from microbench.cli.options import LARGEST_STEPS, Checkpoint, Env, Norm, Runs, Unit
+from microbench.seeds import LARGEST
 
 
 def render(
@@ -15,9 +16,10 @@ def render(
     perturbation: Annotated[
         str | None, typer.Option(help="NAME=FACTOR; several joined by commas act together.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Evaluation seed of the episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Evaluation seed of the episode.")] = 0,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps to show; the episodes run to their ends in any case.")
+        int | None,
+        typer.Option(min=1, max=LARGEST_STEPS, help="Steps to show; the episodes run to their ends in any case."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; a GIF beside the policy if left out.")] = None,
     unit: Unit = None,

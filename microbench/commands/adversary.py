@@ -22,20 +22,18 @@ from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
 from microbench.commands import opening, units
 from microbench.commands.adversary_files import Files
+from microbench.commands.evaluate import LARGEST_EPS
 from microbench.commands.progress import Tracker, track
 from microbench.episodes import run_episodes
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task, one_thread
+from microbench.seeds import ADVERSARY_CHOICE
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import find_task, normalized_score
 from reports.numbers.means import mean_interval
 
 STORE_EVERY = 60.0  # seconds
 EPISODES = 50  # of the final measurement: those of `microbench attack --episodes 50`
-HELD_OUT, HELD_OUT_SEED = (
-    20,
-    2**32,
-)  # by which the strongest try is chosen; training has seeds below, evaluations small ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +90,8 @@ def _check(options: AdversaryOptions) -> None:
         raise UserError(f"--eps {options.eps} is no budget; expected a finite number above 0, for example --eps 0.1.")
     if options.resume and options.force:
         raise UserError("--resume continues a training and --force starts it over; give one of the two.")
+    if options.eps > LARGEST_EPS:
+        raise UserError(f"--eps {options.eps:g} is beyond all measure; expected at most {LARGEST_EPS:g}.")
     if min(options.steps, options.tries) < 1 or options.seed < 0:
         raise UserError("--steps and --tries must be at least 1, --seed at least 0.")
 
@@ -151,7 +151,7 @@ class _Tries:
         """Keep it if it forces less than those before, on episodes that no try was trained on."""
         content = save_adversary(self._described(training, attempt))
         attack = Learned(path=self._files.adversary, stored=parse_adversary(self._files.adversary, content))
-        forced = float(_returns(self._opponent, attack, HELD_OUT, HELD_OUT_SEED).mean())
+        forced = float(_returns(self._opponent, attack, len(ADVERSARY_CHOICE), ADVERSARY_CHOICE.start).mean())
         if not self._returns or forced < min(self._returns):
             self._best = content
         self._returns.append(forced)

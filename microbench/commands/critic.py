@@ -23,11 +23,11 @@ from microbench.data.sources import load_dataset
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task, one_thread
 from microbench.kernels import fast_float32_matmul
+from microbench.seeds import CRITIC_STEP
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
 
 EPISODES = 100  # to which a critic is fitted
-FIRST_SEED = 1_000_000  # of the episodes of seed 0; the next seed's begin so many later, out of any evaluation's way
 HELD_OUT = 20  # episodes that are judged by, after half of that distance
 
 
@@ -127,7 +127,7 @@ def _method(options: CriticOptions) -> Method:
 def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOptions) -> tuple[Steps, str]:
     """What is fitted to, and what to call it."""
     if options.dataset is None:
-        first = FIRST_SEED * (options.seed + 1)
+        first = CRITIC_STEP * (options.seed + 1)
         episodes = options.episodes or EPISODES
         steps = roll_out(checkpoint.target, task, range(first, first + episodes), method.noise)
         sizes = ", ".join(f"{size:g}" for size in method.noise)
@@ -159,7 +159,7 @@ def _fitted(steps: Steps, task: Task, method: Method, config: Fit, *, quiet: boo
 
 def _report(critic: FittedCritic, checkpoint: Checkpoint, task: Task, config: Fit) -> dict[str, Any]:
     """What held-out episodes of the policy say of the critic."""
-    first = FIRST_SEED * (config.seed + 1) + FIRST_SEED // 2
+    first = CRITIC_STEP * (config.seed + 1) + CRITIC_STEP // 2
     seeds = range(first, first + HELD_OUT)
     steps = roll_out(checkpoint.target, task, seeds)
     generator = torch.Generator().manual_seed(config.seed)

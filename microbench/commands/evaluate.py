@@ -21,12 +21,19 @@ from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
+from microbench.seeds import met
 from microbench.tasks import find_task
 from microbench.versions import versions
 from microbench.worlds import effects
 from reports.numbers.summary import Study, study
 from reports.numbers.worst import WORST
 from reports.rows.results import RESULTS
+
+LARGEST_EPS = 1e9
+"""The largest budget: times the size of any unit it still is a number in single precision."""
+
+MOST_EPISODES = 1_000_000
+"""Episodes of one command, all cells together: days of work, and a plan that still fits into memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,8 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
     for eps in budgets:
         if not 0 <= eps < float("inf"):
             raise UserError(f"--eps {eps} is no budget; expected a finite number of at least 0, for example --eps 0.1.")
+        if eps > LARGEST_EPS:
+            raise UserError(f"--eps {eps:g} is beyond all measure; expected at most {LARGEST_EPS:g}.")
     for name in names:
         if not worst.is_worst(name):
             find_attack(name)
@@ -96,6 +105,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
         OSError: the folder cannot be written.
 
     """
+    _check_size(len(cells), options.episodes)
     if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
     checkpoint = opening.open_checkpoint(
@@ -109,6 +119,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     cells, suite, stages = _stages(checkpoint, conditions, cells, options)
     critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
+    _say_seeds(checkpoint, cells, options)
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,6 +157,8 @@ def _stages(
     same = opening.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
     opening.say_repeated(checkpoint, same, quiet=options.quiet)
     suite = [name for name in suite if same.get(name) not in suite]
+    searches = sum(1 + len(suite) * (cell.attack == WORST) for cell in cells)
+    _check_size(searches, options.episodes)
 
     def measured(some: Sequence[Cell]) -> Stages:
         if WORST in {cell.attack for cell in some}:
@@ -176,6 +189,26 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
             f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
+        )
+
+
+def _say_seeds(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateOptions) -> None:
+    """Tell which of these episodes serve something else as well: what was fitted or chosen on them looks too good."""
+    episodes = options.episodes * (2 if WORST in {cell.attack for cell in cells} else 1)  # the fresh ones of worst
+    for use in met(options.seed, episodes, trained_here=checkpoint.family == OWN):
+        opening.say(
+            f"some of the episodes from --seed {options.seed} on are {use}; take another, as the first ones from 0.",
+            quiet=options.quiet,
+        )
+
+
+def _check_size(cells: int, episodes: int) -> None:
+    """Raise UserError for more episodes than one command is for."""
+    if cells * episodes > MOST_EPISODES:
+        raise UserError(
+            f"{cells:,} cells of {episodes:,} episodes are {cells * episodes:,} episodes, more than the "
+            f"{MOST_EPISODES:,} of one command; ask for fewer --episodes or conditions, or several commands with one "
+            f"--out."
         )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,18 +87,17 @@ def _not_current(stage: Stage, past: list[dict[str, Any]]) -> list[Mapping[str, 
 
 
 def _run(stage: Stage, how: Measuring) -> None:
-    kinds = Counter(episode.cell.shown for episode in stage.episodes) + Counter({WORST: stage.later})
-    estimate = Estimate(kinds)
-    finished = evaluate_episodes(how.checkpoint, how.conditions, stage.episodes, how.workers, how.ray)
-    with (
-        track(stage.title, len(stage.episodes), quiet=how.quiet) as tracker,
-        Writer(how.results) as writer,
-        closing(finished),
-    ):
-        for done in finished:
-            writer.put(done.rows)
-            estimate.finished(done.rows["attack"].iloc[0], len(done.rows), done.seconds, done.workers)
-            tracker.advance_to(estimate.done, left=estimate.seconds())
+    estimate = Estimate(Counter(episode.cell.shown for episode in stage.episodes), later=stage.later)
+    with track(stage.title, len(stage.episodes), quiet=how.quiet) as tracker, Writer(how.results) as writer:
+
+        def listen(running: Sequence[str]) -> None:
+            tracker.advance_to(estimate.done, f"({', '.join(running)})" if running else "", estimate.seconds())
+
+        finished = evaluate_episodes(how.checkpoint, how.conditions, stage.episodes, how.workers, how.ray, listen)
+        with closing(finished):
+            for done in finished:
+                writer.put(done.rows)
+                estimate.finished(done.rows["attack"].iloc[0], len(done.rows), done.seconds, done.workers)
 
 
 def _since(began: float) -> float:

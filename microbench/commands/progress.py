@@ -1,5 +1,6 @@
 """Progress bars on a terminal, plain lines elsewhere, nothing when quiet; and how long the rest will take."""
 
+import math
 import sys
 import time
 from collections import Counter
@@ -15,7 +16,10 @@ class Tracker(Protocol):
     """Shows how far one piece of work is, and lines beside it."""
 
     def advance_to(self, done: int, note: str = "", left: float | None = None) -> None:
-        """`done` steps are finished; `note` stands beside the bar; the rest takes `left` seconds, if that is known."""
+        """`done` steps are finished; `note` stands beside the bar; the rest takes `left` seconds.
+
+        None takes the mean pace for it; NaN says that nobody knows yet.
+        """
         ...
 
     def line(self, text: str) -> None:
@@ -26,13 +30,13 @@ class Tracker(Protocol):
 class Estimate:
     """How long an evaluation still takes, from what episodes of each kind have cost the workers so far.
 
-    Kinds are attacks: an episode under a search costs many times a clean one, and kinds come one after the other, so
-    that the mean pace would mislead. A kind that has not been seen is taken for the dearest that has.
+    Kinds are attacks: an episode under a search costs many times a clean one, so that nothing is said before each kind
+    has been seen. So many `later` episodes, of kinds that are not known yet, are taken for the dearest.
     """
 
-    def __init__(self, planned: Mapping[str, int]) -> None:
+    def __init__(self, planned: Mapping[str, int], later: int = 0) -> None:
         self._left, self._finished, self._seconds = Counter(planned), Counter[str](), Counter[str]()
-        self._workers = 1
+        self._later, self._workers = later, 1
 
     @property
     def done(self) -> int:
@@ -46,13 +50,13 @@ class Estimate:
         self._seconds[kind] += seconds  # type: ignore[assignment]  # counters add floats as well
         self._workers = workers
 
-    def seconds(self) -> float | None:
-        """Seconds until all is done; None before anything is."""
+    def seconds(self) -> float:
+        """Seconds until all is done; NaN before every kind has been seen."""
         costs = {kind: self._seconds[kind] / count for kind, count in self._finished.items()}
-        if not costs:
-            return None
-        dearest = max(costs.values())
-        return sum(count * costs.get(kind, dearest) for kind, count in self._left.items()) / self._workers
+        if not costs or any(count and kind not in costs for kind, count in self._left.items()):
+            return math.nan
+        later = self._later * max(costs.values())
+        return (later + sum(count * costs[kind] for kind, count in self._left.items() if count)) / self._workers
 
 
 class _Pace:
@@ -113,7 +117,7 @@ class _Bar:
 
 def told(seconds: float | None) -> str:
     """`about 90 s left`, `about 12 min left`, `about 2.5 h left`; nothing where nobody knows."""
-    if seconds is None:
+    if seconds is None or math.isnan(seconds):
         return ""
     if seconds < 120:
         return f"about {seconds:.0f} s left"

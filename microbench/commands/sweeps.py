@@ -17,6 +17,9 @@ BARE = ("mass=0.5:1.5:5", "friction=0.5:1.5:5")
 BARE_RANGES = ("mass=0.5:1.5", "friction=0.5:1.5")
 """What is perturbed where nothing is said, in sweeps and in samples."""
 
+MOST_POINTS = 10_000
+"""Points of one command: each is a compiled model and a line of a table."""
+
 SAMPLINGS = {"latin-hypercube": sampling.latin_hypercube, "uniform": sampling.uniform}
 
 
@@ -60,6 +63,8 @@ def swept(sweeps: Iterable[Sequence[Axis]], *, grid: bool = False) -> list[Cell]
         ValueError: an unknown perturbation, a factor it cannot take, or one named twice in a composition.
     """
     axes = [tuple(sweep) for sweep in sweeps]
+    points = [math.prod(len(axis.factors) for axis in sweep) for sweep in axes]
+    _check_size(math.prod(points) if grid else sum(points))
     if grid:
         axes = [tuple(itertools.chain(*axes))]
     for axis in itertools.chain(*axes):
@@ -85,6 +90,7 @@ def sampled(sweeps: Iterable[Sequence[Axis]], samples: int, how: str, seed: int)
     if how not in SAMPLINGS:
         raise unknown_name("sampling", how, SAMPLINGS)
     axes = tuple(itertools.chain(*sweeps))
+    _check_size(samples)
     for axis in axes:
         if not axis.is_range and len(axis.factors) > 1:
             raise UserError(f"--samples draws {axis.name} from a range; write it as LOW:HIGH, or one number to fix it.")
@@ -123,6 +129,8 @@ def _axis(name: str, items: Sequence[str], text: str) -> Axis:
             factors, is_range = [low, high], True
         else:
             factors, is_range = [factor for item in items for factor in _factors(item)], False
+    except UserError:
+        raise
     except ValueError:
         raise _no_sweep(text) from None
     if not factors or not all(math.isfinite(factor) for factor in factors) or (is_range and not low <= high):
@@ -134,7 +142,14 @@ def _factors(item: str) -> list[float]:
     if ":" not in item:
         return [float(item)]
     low, high, count = item.split(":")
+    _check_size(int(count))
     return [float(f"{factor:.12g}") for factor in np.linspace(float(low), float(high), int(count))]
+
+
+def _check_size(points: int) -> None:
+    """Raise UserError for more points than a command is for."""
+    if points > MOST_POINTS:
+        raise UserError(f"{points:,} points are more than the {MOST_POINTS:,} of one command; ask for fewer factors.")
 
 
 def _no_sweep(text: str) -> UserError:

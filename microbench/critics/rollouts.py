@@ -15,10 +15,10 @@ from torch import Tensor
 from attacks import Noise, Target
 from microbench.critics.steps import Steps, actions_of
 from microbench.episodes import as_tensor, deterministic_action, remembered
+from microbench.seeds import Stream
 from microbench.simulate import Simulator, make_simulator, nominal_model
 from microbench.tasks import Task
 
-STREAM = 3  # of an episode's seed; attacks draw from 1, disturbances from 2
 MOST_ROWS = 100  # in lock step
 
 
@@ -83,7 +83,7 @@ def roll_out(target: Target, task: Task, seeds: Sequence[int], noise: Sequence[f
 def _explored(target: Target, task: Task, seeds: Sequence[int], sizes: Tensor) -> Iterator[Step]:
     simulator = make_simulator(task, [nominal_model(task)] * len(seeds))
     half = torch.from_numpy(simulator.action_high - simulator.action_low) / 2
-    draws = Noise.from_seeds(seeds, STREAM)
+    draws = Noise.from_seeds(seeds, Stream.EXPLORATION)
 
     def explore(time: int, ids: NDArray[np.int64], action: Tensor) -> Tensor:
         return action + sizes[ids, None] * half * draws.rows(torch.from_numpy(ids)).normal(task.action_size)

@@ -11,7 +11,7 @@ from microbench.checkpoints import Checkpoint
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import Episode, chunks
 from microbench.workers.processes import in_processes
-from microbench.workers.rounds import Chunks, Done, Round, timed, until_all
+from microbench.workers.rounds import Chunks, Done, Listen, Round, nobody, timed, until_all
 
 __all__ = ["Done", "evaluate_episodes"]
 
@@ -22,13 +22,14 @@ def evaluate_episodes(
     episodes: Sequence[Episode],
     workers: int | None = 1,
     ray: str | None = None,
+    listen: Listen = nobody,
 ) -> Generator[Done, None, None]:
     """Yield the episodes' rows chunk by chunk as soon as they are there, in any order.
 
     Every worker has one thread: the physics of an episode does not get faster with two, and the rows depend neither on
     the number of workers nor on where they run. None means one worker per core. Chunks whose worker was killed run
     again. `ray` is "auto" (a running Ray, else one started here), "local" (one started here) or the "HOST:PORT" of a
-    cluster. Closing the iterator ends the workers.
+    cluster. `listen` hears which attacks run now. Closing the iterator ends the workers.
 
     Raises:
         UserError: workers were killed again and again, the policy file was replaced meanwhile, or Ray is not there.
@@ -41,13 +42,13 @@ def evaluate_episodes(
         from microbench.workers.ray_cluster import on_ray
 
         with on_ray(checkpoint, conditions, ray, workers) as (run, count):
-            yield from until_all(run, list(chunks(episodes, count)), count)
+            yield from until_all(run, list(chunks(episodes, count)), count, listen)
         return
     count = workers or joblib.cpu_count()
     pieces = list(chunks(episodes, count))
     count = min(count, len(pieces))
     run = _here(checkpoint, conditions) if count == 1 else in_processes(checkpoint, conditions, count)
-    with closing(until_all(run, pieces, count)) as finished:
+    with closing(until_all(run, pieces, count, listen)) as finished:
         yield from finished
 
 

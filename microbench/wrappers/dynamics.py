@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 import perturbations
 from microbench.disturbed import Disturbances
 from microbench.errors import UserError
+from microbench.seeds import Stream
 from microbench.simulators.fallback import mujoco_part, replace_model
 from microbench.worlds import stream
 from perturbations import Change, Setting
 
-STREAM = 3  # factors are drawn from (seed, 3): from the seed itself they would be tied to the start state
 ROW = np.zeros(1, np.int64)
 Obs = NDArray[np.floating[Any]]
 Env = gymnasium.Env[Any, Any]
@@ -61,7 +61,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
         """Draw the factors, put the changed physics in place and begin an episode."""
         if seed is not None or self._rng is None:
-            self._rng = np.random.default_rng(None if seed is None else np.random.SeedSequence((seed, STREAM)))
+            self._rng = np.random.default_rng(None if seed is None else np.random.SeedSequence((seed, Stream.FACTORS)))
         text = _text(self._ranges, None, self._rng)
         change = perturbations.parse(text)
         self._install(text, change)
@@ -86,8 +86,9 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
             raise UserError(f"{self.env} does not step the model it was given: its physics cannot be perturbed.")
         return self._seen(obs), reward, terminated, truncated, info
 
-    def _seen(self, obs: Obs) -> Obs:
-        if self._signals.is_empty or isinstance(obs, dict):  # nothing that disturbs sensors is let in there
+    def _seen(self, obs: Any) -> Any:
+        """What the sensors report; a dictionary as it is, into which nothing that disturbs sensors is let."""
+        if self._signals.is_empty or isinstance(obs, dict):
             return obs
         seen: Obs = self._signals.seen(obs[None].astype(np.float64), ROW)[0].astype(obs.dtype)
         return seen

@@ -1,6 +1,8 @@
 """Targets of one's own: whatever their functions are made of, they are attacked or refused in one sentence."""
 
 import ast
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +36,7 @@ def servable(target: Target) -> list[str]:
 @pytest.mark.filterwarnings("ignore:.*array_wrap.*:DeprecationWarning", "ignore:.*array__.*:DeprecationWarning")
 @pytest.mark.parametrize("form", NUMPY)
 def test_a_numpy_policy_is_attacked_without_gradients_and_told_so_by_those_with(form: str) -> None:
-    target = Target(policy=NUMPY[form], obs_scale={"raw": np.ones(SENSORS)})
+    target = Target(policy=NUMPY[form], obs_scale={"raw": np.ones(SENSORS)})  # type: ignore[dict-item]  # it becomes a tensor
     obs = observations(6)
     expected = np.tanh(obs.double().numpy() @ WEIGHT)
     assert target.policy(obs).dtype == torch.float32
@@ -52,7 +54,8 @@ def test_a_numpy_policy_is_attacked_without_gradients_and_told_so_by_those_with(
 def test_a_numpy_critic_is_searched_like_one_of_torch() -> None:
     torch_target, _ = linear_target()
     critic = torch_target.require_critic()
-    target = replace(torch_target, critic=lambda obs, action: critic(obs, action).detach().numpy())
+    of_numpy: Any = lambda obs, action: critic(obs, action).detach().numpy()  # noqa: E731
+    target = replace(torch_target, critic=of_numpy)
     obs = observations(6)
     seen = [ATTACKS["min-q"](one, obs, threat(0.2), noise(6)) for one in (torch_target, target)]
     assert seen[0].equal(seen[1])
@@ -149,3 +152,14 @@ def test_errors_of_the_leaves_speak_no_command_line(package: Any) -> None:
             if isinstance(node, ast.Raise):
                 texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
                 assert not [text for text in texts if isinstance(text, str) and "--" in text], path
+
+
+def test_a_module_keeps_its_parameters_and_travels() -> None:
+    net = network(SENSORS, ACTIONS, 0)
+    target = Target(policy=net)
+    policy: Any = target.policy
+    assert list(policy.parameters()) == list(net.parameters())
+    assert replace(target, critic=None).policy is policy
+    obs = observations(3)
+    for other in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy)):
+        assert other(obs).equal(net(obs))

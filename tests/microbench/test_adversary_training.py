@@ -10,11 +10,12 @@ import torch
 
 from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS, pa_ad, ppo
-from microbench.adversaries.rows import FIRST_SEED, Moved, Rows
+from microbench.adversaries.rows import Moved, Rows
 from microbench.adversaries.statistics import normalised
 from microbench.adversaries.training import Opponent, Training, _Step
 from microbench.adversaries.tries import DEFAULT, VARIANTS, planned
 from microbench.evaluate import one_thread
+from microbench.seeds import ADVERSARY
 from microbench.simulate import make_simulator, nominal_model
 from microbench.tasks import TASKS
 from tests.microbench import worlds_of_one_step as bandit
@@ -197,7 +198,7 @@ def test_rows_start_anew_at_once_with_seeds_of_their_own() -> None:
         moved = rows.step(rows.obs, rng)
         ends.append(moved.ended)
         assert (moved.terminal == (moved.ended & (np.arange(8) == 0) & (simulator.t == 0))).all() or moved.ended[0]
-    assert min(simulator.started) >= FIRST_SEED
+    assert min(simulator.started) >= ADVERSARY.start
     assert len(set(simulator.started)) == len(simulator.started) == 8 + np.sum(ends)
     cut = np.stack(ends)
     assert (

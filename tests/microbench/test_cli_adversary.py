@@ -12,6 +12,7 @@ from microbench.adversaries.ppo import Settings
 from microbench.checkpoints.adversary import load_adversary
 from microbench.commands import adversary as command
 from microbench.commands.adversary_files import Files
+from microbench.seeds import ADVERSARY_CHOICE
 from tests.microbench import foreign_files as files
 from tests.microbench.small_run import Shell, write_policy
 
@@ -114,7 +115,7 @@ def test_of_several_tries_the_strongest_is_kept(policy: Path, shell: Shell, monk
 
     def returns(opponent: Any, attack: Any, episodes: int, seed: int) -> Any:
         found = real(opponent, attack, 2, seed)
-        return found * 0 + next(judged) if seed >= command.HELD_OUT_SEED else found
+        return found * 0 + next(judged) if seed >= ADVERSARY_CHOICE.start else found
 
     monkeypatch.setattr(command, "_returns", returns)
     assert shell(*line(policy, "--tries", 3, steps=100), "--quiet").code == 0

@@ -14,7 +14,8 @@ from microbench.checkpoints.own import Origin
 from microbench.commands.sweeps import parse_sweep
 from microbench.data.dataset import Dataset
 from microbench.environment import make_env
-from microbench.returns import FIRST_SEED, clean_returns
+from microbench.returns import clean_returns
+from microbench.seeds import TRAINING_EVALUATION
 from microbench.tasks import find_task
 
 
@@ -77,8 +78,8 @@ def test_training_watches_the_same_episodes_every_time() -> None:
     assert len(set(watched)) == 3
     assert np.array_equal(watched, clean_returns(push, task, 3))
     assert np.array_equal(watched[:2], clean_returns(push, task, 2))
-    assert watched.tolist() == [gymnasium_return(FIRST_SEED + episode, cut=True) for episode in range(3)]
-    assert watched[0] != gymnasium_return(FIRST_SEED, cut=False)
+    assert watched.tolist() == [gymnasium_return(TRAINING_EVALUATION.start + episode, cut=True) for episode in range(3)]
+    assert watched[0] != gymnasium_return(TRAINING_EVALUATION.start, cut=False)
 
 
 def gymnasium_return(seed: int, *, cut: bool) -> float:

@@ -1,5 +1,7 @@
 """Plans: every cell once, common seeds, and pieces that together are the whole."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,12 +29,23 @@ def test_a_cell_named_twice_is_run_once_and_order_is_kept() -> None:
     st.integers(1, 400),
     st.integers(1, 64),
 )
-def test_pieces_are_the_whole_in_order_and_of_one_attack(cells: list[Cell], episodes: int, workers: int) -> None:
+def test_pieces_are_the_whole_and_of_one_attack(cells: list[Cell], episodes: int, workers: int) -> None:
     planned = plan_episodes(cells, episodes, seed=0)
     pieces = list(chunks(planned, workers))
-    assert [episode for piece in pieces for episode in piece] == planned
+    place = {episode: number for number, episode in enumerate(planned)}
+    assert sorted((episode for piece in pieces for episode in piece), key=place.__getitem__) == planned
+    assert all(
+        [place[b] - place[a] for a, b in itertools.pairwise(piece)] == [1] * (len(piece) - 1) for piece in pieces
+    )
     assert all(len({episode.cell.attack for episode in piece}) == 1 for piece in pieces)
     assert all(0 < len(piece) <= MOST_EPISODES for piece in pieces)
+
+
+def test_a_piece_of_every_attack_comes_first_and_the_rest_as_planned() -> None:
+    planned = plan_episodes([CLEAN, *(Cell(attack=name, eps=0.1) for name in ("pgd", "fgsm"))], 200, seed=0)
+    pieces = list(chunks(planned))
+    assert [piece[0].cell.attack for piece in pieces] == ["none", "pgd", "fgsm", "none", "pgd", "fgsm"]
+    assert [piece[0].number for piece in pieces] == [0, 0, 0, 100, 100, 100]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,17 @@ def test_rounds_without_losses_are_one() -> None:
     assert rounds == [[0, 1, 2]]
 
 
+def test_who_listens_hears_which_attacks_run() -> None:
+    """Two workers, four chunks: what runs are the first two that are left."""
+    heard: list[list[str]] = []
+    names = ["none", "pgd", "pgd", "fgsm"]
+    cells = [CLEAN if name == "none" else Cell(attack=name, eps=0.1) for name in names]
+    parts = [(Episode(cell=cell, number=number, seed=number),) for number, cell in enumerate(cells)]
+    for _ in until_all(lossy([], deadly=9), parts, 2, lambda running: heard.append(list(running))):
+        pass
+    assert heard == [["none", "pgd"], ["pgd"], ["pgd", "fgsm"], ["fgsm"], []]
+
+
 def test_closing_the_iterator_ends_the_workers(checkpoint: Checkpoint) -> None:
     finished = evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", f"{__name__}:sleeps"), 2)
     next(finished)
