@@ -5,7 +5,8 @@ import pandas as pd
 
 from reports.numbers.means import Integers
 from reports.numbers.worst import WORST
-from reports.rows.packing import Marks, contains
+from reports.rows.packing import TEXTS, Marks, contains
+from reports.rows.printable import names
 from reports.rows.schema import KEY
 
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
@@ -16,6 +17,9 @@ PAIR = ["policy", "train_seed", "eval_seed", "episode"]
 IN_UNITS = "sensor-"
 """Perturbations of this name are measured in the same unit as eps."""
 
+LARGEST = 1e100
+"""Scores and returns beyond this count as missing: their squares have no float64."""
+
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
 
@@ -23,18 +27,26 @@ def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
     """What `prepare` returns, of a packed table; raises ValueError where it has no rows."""
     if episodes.empty:
         raise ValueError("there are no episodes to report; run an evaluation first.")
-    episodes = _once(episodes)
+    episodes = _once(readable(episodes))
     episodes = episodes.assign(policy=_labels(episodes), block=_blocks(episodes))
     unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
     raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
     value = episodes["score"].where(~raw, episodes["return"])
     metric = pd.Categorical(np.array(["score", "return"], object)).take(raw.to_numpy().astype(np.int64))
-    episodes = _sorted(episodes.assign(metric=metric, value=value.where(np.isfinite(value))))
+    episodes = _sorted(episodes.assign(metric=metric, value=value.where(value.abs() <= LARGEST)))
     start = episodes.groupby(PAIR, sort=False, dropna=False, observed=True).ngroup().to_numpy()
     clean = np.full(start.max() + 1, np.nan)
     untouched = (episodes["block"] == "clean").to_numpy()
     clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
     return episodes.assign(start=start, clean=clean[start])
+
+
+def readable(episodes: pd.DataFrame) -> pd.DataFrame:
+    """With texts that can be shown (`printable.names`): distinct ones stay distinct."""
+    texts = {name: list(episodes[name].cat.categories) for name in TEXTS}
+    fit = {name: names(own) for name, own in texts.items()}
+    changed = {name: episodes[name].cat.rename_categories(fit[name]) for name in TEXTS if fit[name] != texts[name]}
+    return episodes.assign(**changed)
 
 
 def _once(episodes: pd.DataFrame) -> pd.DataFrame:
