@@ -12,6 +12,7 @@ from microbench.known_anchors import known_anchors
 from reports.numbers.provenance import read_sidecars
 from reports.numbers.summary import Results, Study
 from reports.numbers.summary import study as summed
+from reports.rows.printable import printable
 from reports.rows.results import RESULTS
 
 
@@ -79,5 +80,5 @@ def printed(
         reports.markdown(shown)
         + "\n"
         + (found and found + "\n")
-        + "\n".join(f"{name}: {path}" for name, path in files.items())
+        + "\n".join(f"{name}: {printable(str(path))}" for name, path in files.items())
     )
