@@ -21,6 +21,9 @@ from reports.words.verdict import changes_something
 LEVEL = 0.05
 """A loss counts as significant below this corrected p."""
 
+MOST = 1000
+"""Conditions that are compared at most."""
+
 FLIPS = 9999
 """Sign patterns drawn for a permutation test; all of them are tried where there are no more than that."""
 
@@ -76,14 +79,20 @@ def compare_results(
     tasks that are known, or among A and B), which `changes` says.
 
     Raises:
-        ValueError: an empty table, nothing in common, or an episode twice on one side.
+        ValueError: an empty table, more than MOST conditions or nothing in common, or an episode twice on one side.
     """
     together = contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)
     scales = [one.sentence for one in together if not one.is_one_scale]
     a, b, fixed = _aligned(frame_a, frame_b, scored=not scales)
     rows, unpaired = [], []
     sides_a, sides_b = dict(list(a.groupby(fixed, sort=False))), dict(list(b.groupby(fixed, sort=False)))
-    for key in (key for key in sides_a if key in sides_b):
+    common = [key for key in sides_a if key in sides_b]
+    if len(common) > MOST:
+        raise ValueError(
+            f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at most): "
+            "corrected for so many, no loss could be shown; compare parts of them."
+        )
+    for key in common:
         row = _row(sides_a[key], sides_b[key], several="algorithm" in fixed)
         if row["n"] or row["left_out"]:
             rows.append(row)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from reports.compare import Comparison
 from reports.numbers.names import listed
+from reports.tables.formats import plain, to_markdown
 from reports.words.verdict import interval
 
 
@@ -12,8 +13,9 @@ def comparison_markdown(comparison: Comparison) -> str:
     rows = [_cells(row) for _, row in comparison.table.iterrows()]
     metric = " or ".join(dict.fromkeys(comparison.table["metric"]))
     title = f"B against A, mean {metric} over common episodes; p two-sided, corrected for all conditions."
-    table = pd.DataFrame(rows).to_markdown(index=False, tablefmt="pipe", disable_numparse=True)
-    return f"{title}\n\n{table}\n\n" + "".join(f"- {said}\n" for said in sentences(comparison))
+    return f"{to_markdown(pd.DataFrame(rows), title)}\n" + "".join(
+        f"- {plain(said)}\n" for said in sentences(comparison)
+    )
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -25,7 +27,7 @@ def sentences(comparison: Comparison) -> list[str]:
         ("Without a common episode", comparison.unpaired),
     ):
         if names:
-            said.append(f"{title}: {', '.join(names)}.")
+            said.append(f"{title}: {listed(names, 20)}.")
     said += _common_runs(comparison.table)
     if comparison.is_blind:
         said.append(
@@ -51,7 +53,7 @@ def _common_runs(table: pd.DataFrame) -> list[str]:
 def _outcome(comparison: Comparison) -> str:
     table, losses = comparison.table, comparison.losses
     if losses:
-        return f"B is significantly worse in {len(losses)} of {len(table)} conditions: {', '.join(losses)}."
+        return f"B is significantly worse in {len(losses)} of {len(table)} conditions: {listed(losses, 20)}."
     if (table["outcome"] == "equal").all():
         return f"All {table['n'].sum()} pairs of episodes are equal to the last bit."
     lowest = table["low"].min()
@@ -61,7 +63,7 @@ def _outcome(comparison: Comparison) -> str:
 
 def _cells(row: pd.Series) -> dict[str, str]:
     return {
-        "condition": str(row["condition"]).replace("|", "\\|"),
+        "condition": str(row["condition"]),
         "A": f"{row['a']:z.1f}",
         "B": f"{row['b']:z.1f}",
         "B - A": f"{row['difference']:z.1f} {interval(row['low'], row['high'])}".rstrip(),

@@ -7,12 +7,17 @@ from pathlib import Path
 from reports.figures import curves, heatmaps, plots, sensor_bars
 from reports.numbers import budgets, gap, sensors
 from reports.numbers.grids import families
+from reports.numbers.provenance import runs_of
 from reports.numbers.summary import Results, study, summarize
 from reports.page.html import html_page
 from reports.rows import files
+from reports.rows.printable import LONGEST, cut
 from reports.tables import compact, pivots, robustness
-from reports.tables.formats import to_csv, to_latex, to_markdown
+from reports.tables.formats import plain, to_csv, to_latex, to_markdown
 from reports.words.remarks import notes
+
+MOST_LINES = 2000
+"""Lines of JSON at the end of table.md."""
 
 FORMATS = ("png", "svg")
 ENDINGS = ("png", "svg", "pdf")
@@ -36,10 +41,11 @@ def write_report(
     (what produced the results) ends up in the page and at the end of table.md.
     Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
-    folder, given = Path(folder), study(results, sidecar)
+    folder, whole = Path(folder), study(results, sidecar)
+    given = whole.shown
     texts = {
         "table.md": markdown(given, sidecar),
-        "table.csv": to_csv(summarize(given)),
+        "table.csv": to_csv(summarize(whole)),
         "table.tex": latex(given),
     }
     for name, text in texts.items():
@@ -59,7 +65,7 @@ def write_report(
 
 def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
-    given = study(results, sidecar)
+    given = study(results, sidecar).shown
     text = to_markdown(robustness.robustness_table(given), robustness.caption(given))
     halving = budgets.budget_table(given)
     if len(halving):
@@ -78,10 +84,17 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
             text += "\n" + to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
     found = notes(given)
     if found:
-        text += "\n" + "".join(f"- {note}\n" for note in found)
+        text += "\n" + "".join(f"- {plain(note)}\n" for note in found)
     if sidecar:
-        text += f"\n```json\n{json.dumps(_short(sidecar), indent=2, default=str)}\n```\n"
+        text += f"\n```json\n{_written(sidecar)}\n```\n"
     return text
+
+
+def _written(sidecar: Mapping[str, object]) -> str:
+    """As JSON, which leaves no control character, cut where nobody would read on."""
+    lines = json.dumps(_short(sidecar), indent=2, default=str).split("\n")
+    shown = [cut(line, 4 * LONGEST) for line in lines[:MOST_LINES]]
+    return "\n".join([*shown, f"… and {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else shown)
 
 
 def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
@@ -89,12 +102,12 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
     runs = sidecar.get("runs")
     if not isinstance(runs, list):
         return dict(sidecar)
-    return {**sidecar, "runs": [{name: told for name, told in run.items() if name != "effects"} for run in runs]}
+    return {**sidecar, "runs": [{name: run[name] for name in run if name != "effects"} for run in runs_of(sidecar)]}
 
 
 def latex(results: Results) -> str:
     """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
-    given = study(results)
+    given = study(results).shown
     caption = robustness.caption(given)
     found = [(caption, table) for table in compact.paper_tables(given).values()]
     found += [(sensors.CAPTION, sensors.sensor_table(given))]

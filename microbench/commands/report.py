@@ -11,6 +11,8 @@ from microbench.commands.eps50 import sentence
 from microbench.known_anchors import known_anchors
 from reports.numbers.provenance import read_sidecars
 from reports.numbers.summary import Results, Study
+from reports.numbers.summary import study as summed
+from reports.rows.printable import printable
 from reports.rows.results import RESULTS
 
 
@@ -62,20 +64,21 @@ def printed(
     eps50: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
+    shown = summed(results).shown
     if as_json:
         cells, gaps = (
             json.loads(table.to_json(orient="records", double_precision=15))
-            for table in (reports.summarize(results), reports.gap_numbers(results))
+            for table in (reports.summarize(results), reports.gap_numbers(shown))
         )
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(results), "failed": list(failed), "files": where}
-        single = json.loads(reports.sensor_numbers(results).to_json(orient="records", double_precision=15))
+        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
+        single = json.loads(reports.sensor_numbers(shown).to_json(orient="records", double_precision=15))
         told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
         return json.dumps(told, indent=2)
     found = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
-        reports.markdown(results)
+        reports.markdown(shown)
         + "\n"
         + (found and found + "\n")
-        + "\n".join(f"{name}: {path}" for name, path in files.items())
+        + "\n".join(f"{name}: {printable(str(path))}" for name, path in files.items())
     )

@@ -14,6 +14,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.figures.labels import first, label, say
 from reports.numbers.grids import ADDED, is_composition
 from reports.numbers.names import number
 from reports.numbers.sensors import elsewhere
@@ -28,6 +29,9 @@ STYLE: list[str | Path] = ["default", Path(__file__).with_name("figure.mplstyle"
 
 WIDE = 3
 """Panels side by side before the next row begins."""
+
+PANELS, LINES, CLEAN = 6, 14, 6
+"""So many axes, curves in each of them and clean levels are drawn at most."""
 
 MARKERS = "osD^vPX"
 STROKES = ("-", "-.", ":")
@@ -64,7 +68,8 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
         chosen = chosen[chosen[other] == "none"]
     lines = _lines(chosen, summary, kind)
     scales = sorted(dict.fromkeys(line.scale for line in lines), key=lambda scale: not scale.startswith(kind))
-    panels = [[line for line in lines if line.scale == scale] for scale in scales]
+    panels = [first([line for line in lines if line.scale == scale], LINES) for scale in first(scales, PANELS)]
+    clean = first(list(summary[summary["block"] == "clean"].iterrows()), CLEAN)
     rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
     longer = max(0, max(len(line.name) for line in lines) - 24)  # a file's name, say, beside which axes need room, too
     with style.context(STYLE):
@@ -74,13 +79,14 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
             axes.remove()
         for axes, panel in zip(places, panels, strict=False):
             _draw(axes, panel, kind)
-            _draw_clean(axes, summary[summary["block"] == "clean"])
+            _draw_clean(axes, [row for _, row in clean], alone=(summary["block"] == "clean").sum() == 1)
             axes.set_ylabel(score_label(summary))
             axes.yaxis.set_tick_params(labelleft=True)
         drawn = [line for axes in figure.axes for line in axes.get_lines()]
         drawn.sort(key=lambda line: line.get_color() == "black")  # clean last
         legend = {str(line.get_label()): line for line in drawn}
         figure.legend(list(legend.values()), list(legend), loc="outside right upper")
+        say(figure, of=len(lines), shown=sum(map(len, panels)), what="curves")
     return figure
 
 
@@ -145,7 +151,7 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
         same = (summary[shared] == row[shared]).all(axis=1)
         look = _colour(adversaries.index(name), row["attack"]) | {
             "linestyle": STROKES[policies.index(row["policy"]) % len(STROKES)],
-            "label": f"{row['policy']}: {name}" if len(policies) > 1 else name,
+            "label": f"{label(row['policy'])}: {label(name)}" if len(policies) > 1 else label(name),
         }
         start = summary[same & (summary[varied[0]] == "none")]
         if kind == "factor":  # what is composed with fixed parts is still changed by them where its own factor is not
@@ -164,23 +170,23 @@ def _colour(place: int, attack: str) -> dict[str, Any]:
 
 def _scale(row: pd.Series, kind: Kind) -> str:
     if kind == "eps":
-        return f"eps ({UNITS.get(row['unit'], row['unit'])}, {row['norm']})"
+        return f"eps ({label(UNITS.get(row['unit'], row['unit']))}, {label(row['norm'])})"
     if row["nominal"] == 1:
         return "factor (1 = untouched)"
     name = row["perturbation"].split(",")[-1].partition("@")[0]
     unit = f"{ADDED[name]}, " if name in ADDED else ""
-    return f"{name} ({unit}{number(row['nominal'])} = untouched)"
+    return f"{label(name)} ({unit}{number(row['nominal'])} = untouched)"
 
 
 def _draw(axes: Axes, lines: list[_Line], kind: Kind) -> None:
-    label = lines[0].scale
+    title = lines[0].scale
     values = {float(value) for line in lines for value in line.points[kind]}
     if len(values) == 1:
         _draw_points(axes, lines)
-        label = label.replace(" (", f" = {number(*values)} (", 1)
+        title = title.replace(" (", f" = {number(*values)} (", 1)
     else:
         _draw_curves(axes, lines, kind)
-    axes.set_xlabel(label)
+    axes.set_xlabel(title)
 
 
 def _draw_curves(axes: Axes, lines: list[_Line], kind: Kind) -> None:
@@ -201,7 +207,7 @@ def _draw_points(axes: Axes, lines: list[_Line]) -> None:
     axes.set_xlim(-0.6, len(lines) - 0.4)
 
 
-def _draw_clean(axes: Axes, clean: pd.DataFrame) -> None:
-    for place, (_, row) in enumerate(clean.iterrows()):
-        name = "clean" if len(clean) == 1 else f"{row['policy']}: clean"
+def _draw_clean(axes: Axes, clean: list[pd.Series], *, alone: bool) -> None:
+    for place, row in enumerate(clean):
+        name = "clean" if alone else f"{label(row['policy'])}: clean"
         axes.axhline(row["mean"], color="black", linestyle=DASHES[place % len(DASHES)], linewidth=1, label=name)

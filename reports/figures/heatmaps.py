@@ -11,12 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from reports.figures.curves import STYLE, score_label
+from reports.figures.labels import first, label, say
 from reports.numbers.grids import ADDED, Family, families
 from reports.numbers.names import attack_name, point_name, short
 from reports.numbers.summary import Results, study, summarize
+from reports.rows.printable import cut
 
 COLOURS = "viridis"
 """Perceptually uniform, rising in lightness, and the same to every common colour blindness."""
+
+FIGURES, SIDE = 6, 5
+"""Figures, and rows and columns of grids in one of them, that are drawn at most."""
 
 WRITTEN = 12
 """Values are written into the cells of a grid of at most so many rows and columns, and so many ticks are named."""
@@ -34,25 +39,28 @@ def heat_maps(results: Results) -> dict[str, Figure]:
     for family in families(summary):
         if family.axes:
             pairs.setdefault(family.axes, []).append(family)
-    label = score_label(summary)
+    measure = score_label(summary)
     return {
-        "_".join(["heatmap", *(quote(name, safe="@+") for name in pair)]): _figure(grids, label)
-        for pair, grids in pairs.items()
+        "_".join(["heatmap", *(quote(cut(name, 40), safe="@+")[:100] for name in pair)]): _figure(grids, measure)
+        for pair, grids in first(list(pairs.items()), FIGURES)
     }
 
 
 def axis_label(name: str) -> str:
     """For example `friction (factor, 1 = untouched)` or `latency (control steps, 0 = untouched)`."""
     unit = ADDED.get(name.partition("@")[0])
-    return f"{name} ({unit}, 0 = untouched)" if unit else f"{name} (factor, 1 = untouched)"
+    return f"{label(name)} ({unit}, 0 = untouched)" if unit else f"{label(name)} (factor, 1 = untouched)"
 
 
-def _figure(grids: list[Family], label: str) -> Figure:
+def _figure(grids: list[Family], measure: str) -> Figure:
     """One row of panels per policy (and what else is perturbed), one column per attack condition."""
-    rows = list(dict.fromkeys(_row(grid) for grid in grids))
-    columns = list(dict.fromkeys(attack_name(grid.cells.iloc[0]) for grid in grids))
+    of = len(grids)
+    rows = first(list(dict.fromkeys(_row(grid) for grid in grids)), SIDE)
+    columns = first(list(dict.fromkeys(attack_name(grid.cells.iloc[0]) for grid in grids)), SIDE)
+    grids = [grid for grid in grids if _row(grid) in rows and attack_name(grid.cells.iloc[0]) in columns]
     down, across = (max(grid.matrix("mean").shape[axis] for grid in grids) for axis in (0, 1))
     wide, high = (0.56, 0.4) if max(down, across) <= WRITTEN else (0.26, 0.22)  # inches of a cell
+    across, down = min(across, 60), min(down, 60)
     size = (1.9 + len(columns) * (0.9 + wide * across), len(rows) * (1.1 + high * down))
     means = np.concatenate([grid.cells["mean"].to_numpy(np.float64) for grid in grids])
     finite = means[np.isfinite(means)] if np.isfinite(means).any() else np.array([0.0, 1.0])
@@ -67,8 +75,9 @@ def _figure(grids: list[Family], label: str) -> Figure:
             axes = panels[rows.index(_row(grid)), columns.index(attack)]
             _draw(axes, grid, scale)
             told = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
-            axes.set_title("\n".join(filter(None, [*told, attack])), fontsize="medium")
-        figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {label}")
+            axes.set_title("\n".join(label(line) for line in [*told, attack] if line), fontsize="medium")
+        figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {measure}")
+        say(figure, of=of, shown=len(grids), what="grids")
     return figure
 
 

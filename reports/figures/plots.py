@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.curves import STROKES, STYLE, UNITS, score_label
+from reports.figures.labels import LONGEST, first, label, say
 from reports.numbers.means import Floats, mean_interval
 from reports.numbers.names import condition_name, number
 from reports.numbers.sensors import in_sensors
@@ -14,6 +15,9 @@ from reports.numbers.summary import BLOCKS, Results, prepare, study, summarize
 from reports.numbers.worst import WORST, contenders
 
 BUDGET = ["unit", "norm", "eps"]
+
+ROWS, PROFILES, POLICIES = 60, 24, 8
+"""So many rows of all panels, profiles and policies are drawn at most."""
 
 DOTS = 100
 """Up to so many episodes are drawn one by one beside their box."""
@@ -46,19 +50,22 @@ def ladder_plot(results: Results) -> Figure:
     if rung.empty:
         raise ValueError("there are no two attacks of one budget in these results, so there is no ladder to draw.")
     order = rung.groupby("attack", sort=False)["mean"].mean().sort_values(kind="stable").index.tolist()
-    policies = rung["policy"].unique().tolist()
+    order = first(order, ROWS)
+    policies = first(rung["policy"].unique().tolist(), POLICIES)
+    drawn = rung[rung["attack"].isin(order) & rung["policy"].isin(policies)]
     with style.context(STYLE):
         order.sort(key=lambda attack: attack != WORST)  # stable: measured on other episodes, it is the lowest rung
         figure, panels = _panels(policies, len(order), max(map(len, order)))
         for axes, policy in zip(panels, policies, strict=True):
-            own = rung[rung["policy"] == policy]
+            own = drawn[drawn["policy"] == policy]
             y = [order.index(attack) for attack in own["attack"]]
             axes.hlines(y, own["low"], own["high"], color="C0")
             axes.plot(own["mean"], y, marker="o", color="C0", linestyle="none", label="mean with 95 % interval")
             _draw_clean(axes, summary[(summary["block"] == "clean") & (summary["policy"] == policy)])
-            axes.set_yticks(range(len(order)), order)
+            axes.set_yticks(range(len(order)), [label(name) for name in order])
         unit, norm, eps = rung[BUDGET].iloc[0]
-        title = f"eps {number(eps)} ({UNITS.get(unit, unit)}, {norm})"
+        title = f"eps {number(eps)} ({label(UNITS.get(unit, unit))}, {label(norm)})"
+        say(figure, of=len(rung), shown=len(drawn), what="attacks")
         _finish(figure, panels, policies, f"{score_label(summary)}, {title}")
     return figure
 
@@ -71,7 +78,8 @@ def distribution_plot(results: Results) -> Figure:
     episodes are a box without dots. Raises ValueError as `summarize` does.
     """
     given = study(results).comparable
-    summary, shown = summarize(given), _telling(summarize(given))
+    summary, telling = summarize(given), _telling(summarize(given))
+    shown = _few(telling, ROWS)
     names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))[::-1]
     values = _values(prepare(given), shown)
     policies = shown["policy"].unique().tolist()
@@ -80,7 +88,8 @@ def distribution_plot(results: Results) -> Figure:
         for axes, policy in zip(panels, policies, strict=True):
             for cell, row in shown[shown["policy"] == policy].iterrows():
                 _draw_box(axes, names.index(condition_name(row)), values[str(cell)], row["mean"])
-            axes.set_yticks(range(len(names)), names)
+            axes.set_yticks(range(len(names)), [label(name) for name in names])
+        say(figure, of=len(telling), shown=len(shown), what="conditions")
         _finish(figure, panels, policies, f"{score_label(summary)} of an episode (◇ mean)")
     return figure
 
@@ -93,7 +102,8 @@ def profile_plot(results: Results) -> Figure:
     `summarize` does.
     """
     given = study(results).comparable
-    summary, shown = summarize(given), _telling(summarize(given))
+    summary, telling = summarize(given), _telling(summarize(given))
+    shown = _few(telling, PROFILES)
     values, runs = _values(prepare(given), shown), _values(prepare(given), shown, "train_seed")
     names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))
     policies = shown["policy"].unique().tolist()
@@ -101,7 +111,8 @@ def profile_plot(results: Results) -> Figure:
     margin = 0.03 * (every.max() - every.min()) or 1.0
     ends = every.min() - margin, every.max() + margin
     with style.context(STYLE):
-        longest = max(map(len, names)) + (max(map(len, policies)) if len(policies) > 1 else 0)
+        longest = max(len(label(name)) for name in names)
+        longest += max(len(label(policy)) for policy in policies) if len(policies) > 1 else 0
         figure = Figure(figsize=(6.0 + 0.075 * longest, 3.8), layout="constrained")
         axes = figure.subplots()
         for cell, row in shown.iterrows():
@@ -109,15 +120,16 @@ def profile_plot(results: Results) -> Figure:
             x, policy = values[str(cell)], row["policy"]
             scores = _steps(x, *ends)
             colour = "black" if name == "clean" else f"C{(names.index(name) - 1) % 7}"
-            label = f"{policy}: {name}" if len(policies) > 1 else name
+            title = f"{label(policy)}: {label(name)}" if len(policies) > 1 else label(name)
             stroke = STROKES[policies.index(policy) % len(STROKES)]
             share, *band = _shares(x, runs[str(cell)], scores)
-            axes.step(scores, share, color=colour, linestyle=stroke, label=label, where="post")
+            axes.step(scores, share, color=colour, linestyle=stroke, label=title, where="post")
             axes.fill_between(scores, *band, color=colour, alpha=0.13, linewidth=0, step="post")
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{score_label(summary)} τ")
         axes.set_ylabel("share of episodes above τ")
         figure.legend(loc="outside right upper")
+        say(figure, of=len(telling), shown=len(shown), what="conditions")
     return figure
 
 
@@ -144,22 +156,30 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     return measured.loc[sorted(chosen)]
 
 
+def _few(shown: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Conditions of few enough policies, and of each as many as fit; the clean ones stand first."""
+    own = shown[shown["policy"].isin(shown["policy"].unique()[:POLICIES])]
+    return own.groupby("policy", sort=False).head(max(2, most // own["policy"].nunique()))
+
+
 def _values(episodes: pd.DataFrame, shown: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
     own = episodes[episodes["cell"].isin(shown.index) & episodes["value"].notna()]
     return {str(cell): rows.to_numpy() for cell, rows in own.groupby("cell")[column]}
 
 
 def _panels(policies: list[str], lines: int, longest: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(5.4 + 0.08 * longest, 1.0 + (0.5 + 0.36 * lines) * len(policies)), layout="constrained")
+    figure = Figure(
+        figsize=(5.4 + 0.08 * min(longest, LONGEST), 1.0 + (0.5 + 0.36 * lines) * len(policies)), layout="constrained"
+    )
     return figure, list(figure.subplots(len(policies), 1, squeeze=False, sharex=True)[:, 0])
 
 
-def _finish(figure: Figure, panels: list[Axes], policies: list[str], label: str) -> None:
+def _finish(figure: Figure, panels: list[Axes], policies: list[str], title: str) -> None:
     for axes, policy in zip(panels, policies, strict=True):
         axes.grid(visible=False, axis="y")
-        axes.set_title(policy if len(policies) > 1 else "", fontsize="medium", loc="left")
+        axes.set_title(label(policy) if len(policies) > 1 else "", fontsize="medium", loc="left")
         axes.set_ylim(-0.6, len(axes.get_yticks()) - 0.4)
-    figure.supxlabel(label, fontsize="medium")  # longer than the axes where names are long
+    figure.supxlabel(title, fontsize="medium")  # longer than the axes where names are long
     lines = {str(line.get_label()): line for line in panels[0].get_lines() if not str(line.get_label()).startswith("_")}
     if lines:
         figure.legend(list(lines.values()), list(lines), loc="outside upper right", ncols=2)

@@ -8,12 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reports.figures.curves import STYLE, UNITS
+from reports.figures.labels import LONGEST, first, label, say
 from reports.numbers.names import number
 from reports.numbers.sensors import sensor_numbers
 from reports.numbers.summary import Results, study
 
 PANEL = ["policy", "attack", "eps", "unit", "norm"]
 COLOURS = ["attack", "eps", "unit", "norm"]
+
+PANELS = 9
+"""Panels that are drawn at most."""
 
 MOST_BARS = 30
 """Bars of a panel, those of the largest drops; the others are counted above it."""
@@ -42,10 +46,11 @@ def sensor_plot(results: Results) -> Figure:
     if numbers.empty:
         raise ValueError("no two attacks on single sensors have one budget here, so there is nothing to compare.")
     threats = list(dict.fromkeys(numbers[COLOURS].itertuples(index=False, name=None)))
-    panels = [panel for _, panel in numbers.groupby(PANEL, sort=False)]
+    every = [panel for _, panel in numbers.groupby(PANEL, sort=False)]
+    panels = first(every, PANELS)
     rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
     bars = min(MOST_BARS, max(map(len, panels)))
-    longest = max(numbers["sensor"].str.len())
+    longest = min(LONGEST, max(numbers["sensor"].str.len()))
     size = (0.6 + (3.6 + 0.075 * longest) * columns, 0.5 + (0.9 + 0.24 * bars) * rows)
     with style.context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
@@ -58,6 +63,7 @@ def sensor_plot(results: Results) -> Figure:
         what = "return" if (numbers["metric"] == "return").any() else "normalized score, in points"
         figure.supxlabel(f"drop of the {what}, with 95 % interval", fontsize="medium")
         _legend(figure, numbers)
+        say(figure, of=len(every), shown=len(panels), what="panels")
     return figure
 
 
@@ -81,7 +87,7 @@ def _draw(axes: Axes, panel: pd.DataFrame, colour: str) -> None:
             axes.axvspan(whole_low, whole_high, color="black", alpha=0.08, linewidth=0)
         axes.axvline(whole, color="black", linestyle="--", linewidth=1)
     marks = [" †" if flags else "" for flags in shown["flags"]]
-    axes.set_yticks(y, [sensor + mark for sensor, mark in zip(shown["sensor"], marks, strict=True)])
+    axes.set_yticks(y, [label(sensor) + mark for sensor, mark in zip(shown["sensor"], marks, strict=True)])
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(visible=False, axis="y")
     axes.set_axisbelow(True)
@@ -90,10 +96,11 @@ def _draw(axes: Axes, panel: pd.DataFrame, colour: str) -> None:
 
 def _title(panel: pd.DataFrame, *, several: bool) -> str:
     row = panel.iloc[0]
-    threat = f"{row['attack']}, eps {number(row['eps'])} ({UNITS.get(row['unit'], row['unit'])}, {row['norm']})"
+    unit = label(UNITS.get(row["unit"], row["unit"]))
+    threat = f"{label(row['attack'])}, eps {number(row['eps'])} ({unit}, {label(row['norm'])})"
     spare = len(panel) - MOST_BARS
     more = [f"the {MOST_BARS} largest of {len(panel)}"] if spare > 0 else []
-    return "\n".join([*([row["policy"]] if several else []), threat, *more])
+    return "\n".join([*([label(row["policy"])] if several else []), threat, *more])
 
 
 def _legend(figure: Figure, numbers: pd.DataFrame) -> None:

@@ -7,11 +7,16 @@ from reports.numbers.labels import labelled, policies
 from reports.numbers.means import Integers
 from reports.numbers.worst import WORST
 from reports.rows.identity import measured
+from reports.rows.packing import TEXTS
+from reports.rows.printable import names
 
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
 CELL = ["policy", "metric", *CONDITION]
 PAIR = ["policy", "train_seed", "eval_seed"]
 """Episodes that agree in these start from the same state, so their difference is the condition's doing."""
+
+LARGEST = 1e100
+"""Scores and returns beyond this count as missing: their squares have no float64."""
 
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
@@ -20,18 +25,26 @@ def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
     """What `prepare` returns, of a packed table with every episode once; raises ValueError where it has no rows."""
     if episodes.empty:
         raise ValueError("there are no episodes to report; run an evaluation first.")
-    episodes = labelled(measured(episodes))
+    episodes = labelled(readable(measured(episodes)))
     episodes = episodes.assign(policy=policies(episodes), block=_blocks(episodes))
     unscored = episodes["score"].isna() & np.isfinite(episodes["return"])
     raw = episodes["policy"].isin(episodes.loc[unscored, "policy"].unique())
     value = episodes["score"].where(~raw, episodes["return"])
     metric = pd.Categorical(np.array(["score", "return"], object)).take(raw.to_numpy().astype(np.int64))
-    episodes = _sorted(episodes.assign(metric=metric, value=value.where(np.isfinite(value))))
+    episodes = _sorted(episodes.assign(metric=metric, value=value.where(value.abs() <= LARGEST)))
     start = episodes.groupby(PAIR, sort=False, dropna=False, observed=True).ngroup().to_numpy()
     clean = np.full(start.max() + 1, np.nan)
     untouched = (episodes["block"] == "clean").to_numpy()
     clean[start[untouched]] = episodes["value"].to_numpy()[untouched]
     return episodes.assign(start=start, clean=clean[start])
+
+
+def readable(episodes: pd.DataFrame) -> pd.DataFrame:
+    """With texts that can be shown (`printable.names`): distinct ones stay distinct."""
+    texts = {name: list(episodes[name].cat.categories) for name in TEXTS}
+    fit = {name: names(own) for name, own in texts.items()}
+    changed = {name: episodes[name].cat.rename_categories(fit[name]) for name in TEXTS if fit[name] != texts[name]}
+    return episodes.assign(**changed)
 
 
 def _blocks(episodes: pd.DataFrame) -> pd.Series:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from reports.numbers.columns import statistics_of
+from reports.numbers.excerpt import excerpt
 from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
 from reports.numbers.provenance import runs_of
@@ -25,9 +26,9 @@ from reports.numbers.runs import shared_runs
 from reports.numbers.scales import Anchors, contradictions
 from reports.numbers.worst import chosen
 from reports.rows.identity import Repeats, once
-from reports.rows.packing import packed
+from reports.rows.packing import TEXTS, packed
 from reports.rows.results import load_packed
-from reports.rows.schema import check
+from reports.rows.schema import SCHEMA, check
 
 __all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
 
@@ -39,13 +40,15 @@ class Study:
     """A results table, checked, prepared and summed up at most once for all that is made of it.
 
     `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
-    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known.
+    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known, and
+    `left_out` says that the table is an excerpt of a larger one.
     """
 
     frame: pd.DataFrame
     is_checked: bool = False
     about: Mapping[str, object] | None = None
     anchors: Anchors | None = None
+    left_out: str = ""
 
     @cached_property
     def checked(self) -> pd.DataFrame:
@@ -73,10 +76,27 @@ class Study:
         return summary.assign(chosen=chosen(self.episodes, len(summary), runs_of(self.about)))
 
     @cached_property
+    def shown(self) -> Study:
+        """What tables, notes and figures are of: the study itself, or an excerpt where it is too large to be read."""
+        if self.left_out:
+            return self
+        cells, left_out = excerpt(self.summary)
+        if not left_out:
+            return self
+        rows = self.episodes.loc[self.episodes["cell"].isin(cells).to_numpy(), list(SCHEMA)].reset_index(drop=True)
+        for name in TEXTS:
+            rows[name] = rows[name].cat.remove_unused_categories()
+        return replace(self, frame=rows, is_checked=True, left_out=left_out)
+
+    @cached_property
     def comparable(self) -> Study:
         """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
         alike = self.episodes["metric"].nunique() == 1
-        return self if alike else Study(self.checked.assign(score=np.nan), is_checked=True, about=self.about)
+        return (
+            self
+            if alike
+            else Study(self.checked.assign(score=np.nan), is_checked=True, about=self.about, left_out=self.left_out)
+        )
 
     @cached_property
     def _made(self) -> dict[Callable[[Study], object], object]:

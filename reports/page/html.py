@@ -49,7 +49,7 @@ def html_page(
     Raises:
         ValueError: as `summarize` does.
     """
-    given, runs = study(results, sidecar), provenance.runs_of(sidecar)
+    given, runs = study(results, sidecar).shown, provenance.runs_of(sidecar)
     episodes, summary = prepare(given), summarize(given)
     script = (HERE / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

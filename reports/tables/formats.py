@@ -1,4 +1,7 @@
-"""A table of text cells as Markdown, LaTeX, HTML or CSV; `**text**` is bold in the first three."""
+"""A table of text cells as Markdown, LaTeX, HTML or CSV; in three of them `**number…**` begins a bold cell.
+
+Names come from files, so nothing in a cell or caption is taken for markup, a link or a formula.
+"""
 
 import html
 import re
@@ -9,7 +12,14 @@ import pandas as pd
 LONG = 40
 """A LaTeX table of more rows is a longtable, which may break across pages."""
 
-BOLD = re.compile(r"\*\*(.+?)\*\*")
+BOLD = re.compile(r"\*\*(-?\d[^*]*)\*\*")
+"""Bold by which a table marks a number; it stands at the beginning of a cell."""
+
+MARKDOWN = re.compile(r"([\\`*<|]|(?<=\])[(\[]|(?<=:)//|(?<=www)\.)", re.IGNORECASE)
+"""What Markdown would take for code, emphasis, HTML, the end of a cell, or a link; brackets alone are intervals."""
+
+FORMULA = re.compile(r"^[=+\-@\t\r]")
+"""What a spreadsheet would take for a formula."""
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -23,9 +33,9 @@ TEX = {
 
 
 def to_markdown(table: pd.DataFrame, caption: str) -> str:
-    """The caption and a pipe table, ending in a line break; bars in cells are escaped."""
-    cells = table.rename(columns=_piped).map(_piped)
-    return f"{caption}\n\n{cells.to_markdown(index=False, tablefmt='pipe', disable_numparse=True)}\n"
+    """The caption and a pipe table, ending in a line break; whatever Markdown would interpret is escaped."""
+    cells = table.rename(columns=_marked).map(_marked)
+    return f"{plain(caption)}\n\n{cells.to_markdown(index=False, tablefmt='pipe', disable_numparse=True)}\n"
 
 
 def to_latex(table: pd.DataFrame, caption: str) -> str:
@@ -56,12 +66,25 @@ def to_html(table: pd.DataFrame, caption: str) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Any table as CSV text; floats keep all their digits."""
-    return table.to_csv(index=False, lineterminator="\n")
+    """Any table as CSV text; floats keep all their digits, and a text that would be a formula begins with '."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(_no_formula) for name in texts}).to_csv(
+        index=False, lineterminator="\n"
+    )
 
 
-def _piped(text: object) -> str:
-    return str(text).replace("|", "\\|")
+def plain(text: str) -> str:
+    """A text in which Markdown finds no code, emphasis, HTML or link."""
+    return MARKDOWN.sub(lambda sign: "".join(f"\\{one}" for one in sign[0]), text)
+
+
+def _marked(text: object) -> str:
+    bold = BOLD.match(str(text))
+    return f"**{bold[1]}**{plain(str(text)[bold.end() :])}" if bold else plain(str(text))
+
+
+def _no_formula(text: object) -> object:
+    return f"'{text}" if isinstance(text, str) and FORMULA.match(text) else text
 
 
 def _line(cells: Iterable[object]) -> str:
@@ -70,13 +93,19 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _tex(text: object) -> str:
-    parts = BOLD.split(str(text))  # every second part is bold
-    escaped = ["".join(TEX.get(sign, sign) for sign in part) for part in parts]
-    return "".join(f"\\textbf{{{part}}}" if i % 2 else part for i, part in enumerate(escaped))
+    bold = BOLD.match(str(text))
+    rest = _escaped(str(text)[bold.end() :] if bold else str(text))
+    return f"\\textbf{{{_escaped(bold[1])}}}{rest}" if bold else rest
+
+
+def _escaped(text: str) -> str:
+    return "".join(TEX.get(sign, sign) for sign in text)
 
 
 def _tagged(text: object) -> str:
-    return BOLD.sub(r"<strong>\1</strong>", html.escape(str(text)))
+    bold = BOLD.match(str(text))
+    rest = html.escape(str(text)[bold.end() :] if bold else str(text))
+    return f"<strong>{html.escape(bold[1])}</strong>{rest}" if bold else rest
 
 
 def _is_numeric(column: pd.Series) -> bool:

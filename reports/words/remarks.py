@@ -28,7 +28,7 @@ def notes(results: Results) -> list[str]:
 
     Raises ValueError as `summarize` does.
     """
-    return list(study(results).once(_notes))
+    return list(study(results).shown.once(_notes))
 
 
 def _notes(given: Study) -> list[str]:
@@ -44,6 +44,7 @@ def _notes(given: Study) -> list[str]:
         for judge in (_unclear, _flagged, _missing, _thin):
             said += _first(judge(conditions))
         found += [f"{policy}: {sentence}" for sentence in said]
+    found = [given.left_out, *found] if given.left_out else found
     return [*found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)]
 
 

@@ -215,3 +215,10 @@ def test_levels_and_p_count_every_run_once() -> None:
     row = compare(a, b).table.iloc[0]
     assert (row["a"], row["b"], row["difference"]) == pytest.approx((50, 46, -4))
     assert row["p"] == 1.0  # however signs are flipped, run 1 outweighs run 0
+
+
+def test_too_many_conditions_are_not_compared() -> None:
+    """Holm's correction for a thousand needs a p that no evaluation of ordinary size gives, and takes its time."""
+    many = table(*(episodes([50.0], attack=f"a{k}", eps=0.1) for k in range(1001)))
+    with pytest.raises(ValueError, match="1,001 conditions in common, too many"):
+        compare(many, many)

@@ -20,7 +20,7 @@ def test_a_file_is_replaced_with_the_mode_of_a_new_one(tmp_path: Path) -> None:
 
 def test_a_planted_link_is_never_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where the hidden name is known: what exists is not opened, and the other file stays as it is."""
-    monkeypatch.setattr(files.secrets, "token_hex", lambda n: "0" * 2 * n)
+    monkeypatch.setattr("secrets.token_hex", lambda n: "0" * 2 * n)
     theirs = tmp_path / "theirs"
     theirs.write_bytes(b"theirs")
     (tmp_path / f".a.csv.{'0' * 16}.part").symlink_to(theirs)
