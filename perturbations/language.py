@@ -4,7 +4,7 @@ In results a text is cut before its last factor, so that a sweep of that factor 
 is the perturbation `"mass=1.2,friction"` at the factor 0.8.
 """
 
-from perturbations.parameter import Change, spelled, together
+from perturbations.parameter import Change, Parameter, spelled, together
 from perturbations.table import resolve
 
 _Part = tuple[str, tuple[str, ...] | None, float]
@@ -53,6 +53,15 @@ def nominal_of(perturbation: str) -> float:
         ValueError: an unknown name, or no such text.
     """
     return resolve(_parts(f"{perturbation}=0")[-1][0]).nominal
+
+
+def records(perturbation: str) -> list[Parameter]:
+    """What is known of every part of a perturbation without its last factor, in order.
+
+    Raises:
+        ValueError: an unknown name, or no such text.
+    """
+    return [resolve(name) for name, _, _ in _parts(f"{perturbation}=0")]
 
 
 def _parts(text: str) -> list[_Part]:

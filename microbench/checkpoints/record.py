@@ -50,7 +50,7 @@ class Checkpoint:
     `sha256` is the file's, or, where more than the file decides the policy (statistics beside it, overrides), that of
     all of it together; `dataset` is empty and `train_seed` None where the file does not say; `claim` is the normalized
     score its maker measured, if recorded; `about` is what the file tells, `inferred` what it does not, each with the
-    reason.
+    reason. `recipe` identifies the settings it was trained with, empty where nobody knows them.
     """
 
     path: Path
@@ -65,6 +65,7 @@ class Checkpoint:
     source: Source
     about: dict[str, Any] = field(default_factory=dict)
     inferred: dict[str, str] = field(default_factory=dict)
+    recipe: str = ""
 
 
 def identity(sha256: str, overrides: Overrides, *others: bytes) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 import attacks
 import reports
+from microbench import descriptions
 from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.own import FAMILY as OWN
@@ -17,13 +18,13 @@ from microbench.checkpoints.record import NONE
 from microbench.commands import opening, worst
 from microbench.commands.eps50 import halved
 from microbench.commands.measuring import Measuring, measure
-from microbench.commands.rows import finish, flag_claim, past_runs, planned_rows
+from microbench.commands.rows import check_same_files, finish, flag_claim, past_runs, planned_rows
 from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError, unknown_name
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
+from microbench.provenance import provenance
 from microbench.tasks import find_task
-from microbench.versions import versions
 from microbench.worlds import effects
 from reports.numbers.summary import Study, study
 from reports.numbers.worst import WORST
@@ -113,8 +114,16 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
-    opening.check_same_critics(past_runs(folder / RESULTS), critics)
-    about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim, "critics": critics}
+    past = past_runs(folder / RESULTS)
+    opening.check_same_critics(past, critics)
+    described = {
+        "attacks": descriptions.of_attacks(task, [*(cell.attack for cell in cells), *suite]),
+        "perturbations": descriptions.of_perturbations(cell.perturbation for cell in cells),
+    }
+    opening.check_same_named_files(past, {**described["attacks"], **described["perturbations"]})
+    check_same_files(folder / RESULTS, cells)
+    about = _this_run(checkpoint, conditions, options) | described
+    about |= {"effects": changed, "claim": options.claim, "critics": critics}
     keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
         flag_claim(folder / RESULTS, checkpoint, options.claim)
@@ -178,8 +187,15 @@ def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
         )
 
 
-def _this_run(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
-    """How these rows were made."""
+def _this_run(checkpoint: Checkpoint, conditions: Conditions, options: EvaluateOptions) -> dict[str, Any]:
+    """How these rows were made; the policy is named as it was typed, or as it was found below the folder of runs."""
     command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
-    told = {"command": command, "versions": versions(), "conditions": asdict(conditions)}
-    return told | {"checkpoint": checkpoint.sha256, "inferred": checkpoint.inferred}
+    policy = options.checkpoint or Path(options.runs, *checkpoint.path.parts[-2:])
+    return {
+        "command": command,
+        **provenance(),
+        "conditions": asdict(conditions),
+        "checkpoint": checkpoint.sha256,
+        "checkpoint_path": str(policy),
+        "inferred": checkpoint.inferred,
+    }

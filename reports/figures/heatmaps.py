@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from reports.figures.curves import STYLE, score_label
-from reports.numbers.grids import ADDED, Family, families
+from reports.numbers.grids import Family, families
 from reports.numbers.names import attack_name, point_name, short
+from reports.numbers.parts import label
 from reports.numbers.summary import Results, study, summarize
 
 COLOURS = "viridis"
@@ -34,20 +35,14 @@ def heat_maps(results: Results) -> dict[str, Figure]:
     for family in families(summary):
         if family.axes:
             pairs.setdefault(family.axes, []).append(family)
-    label = score_label(summary)
+    score = score_label(summary)
     return {
-        "_".join(["heatmap", *(quote(name, safe="@+") for name in pair)]): _figure(grids, label)
+        "_".join(["heatmap", *(quote(name, safe="@+") for name in pair)]): _figure(grids, score)
         for pair, grids in pairs.items()
     }
 
 
-def axis_label(name: str) -> str:
-    """For example `friction (factor, 1 = untouched)` or `latency (control steps, 0 = untouched)`."""
-    unit = ADDED.get(name.partition("@")[0])
-    return f"{name} ({unit}, 0 = untouched)" if unit else f"{name} (factor, 1 = untouched)"
-
-
-def _figure(grids: list[Family], label: str) -> Figure:
+def _figure(grids: list[Family], score: str) -> Figure:
     """One row of panels per policy (and what else is perturbed), one column per attack condition."""
     rows = list(dict.fromkeys(_row(grid) for grid in grids))
     columns = list(dict.fromkeys(attack_name(grid.cells.iloc[0]) for grid in grids))
@@ -68,7 +63,7 @@ def _figure(grids: list[Family], label: str) -> Figure:
             _draw(axes, grid, scale)
             told = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
             axes.set_title("\n".join(filter(None, [*told, attack])), fontsize="medium")
-        figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {label}")
+        figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {score}")
     return figure
 
 
@@ -88,8 +83,8 @@ def _draw(axes: Axes, grid: Family, scale: Normalize) -> None:
         shown = range(0, len(values), -(-len(values) // WRITTEN))
         axis.set_ticks([place + 0.5 for place in shown], [short(values[place]) for place in shown])
     down, across = grid.axes or grid.names[-2:]
-    axes.set_xlabel(axis_label(across))
-    axes.set_ylabel(axis_label(down))
+    axes.set_xlabel(label(across, grid.nominal[across], grid.units[across]))
+    axes.set_ylabel(label(down, grid.nominal[down], grid.units[down]))
     if max(means.shape) <= WRITTEN:
         _write(axes, grid, scale)
     _outline(axes, grid)

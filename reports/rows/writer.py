@@ -10,8 +10,8 @@ import pandas as pd
 
 from reports.rows import files
 from reports.rows.fields import names_of
-from reports.rows.parsing import header, lines, parse
 from reports.rows.identity import keys_of
+from reports.rows.parsing import header, lines, parse
 from reports.rows.schema import KEY, OPTIONAL, SCHEMA, check
 
 EVERY = 0.5  # seconds between two writes when rows come faster

@@ -14,7 +14,7 @@ import reports
 from microbench.commands.eps50 import halved, sentence
 from microbench.commands.stages import Stage, Stages, at_once
 from microbench.commands.worst import worst_of
-from microbench.plan import CLEAN, Cell, Episode, plan_episodes
+from microbench.plan import CLEAN, Cell, Episode, held_out, plan_episodes
 from reports.numbers.worst import WORST
 from tests.microbench.small_run import Shell
 from tests.microbench.test_resume import run_killed_at
@@ -180,4 +180,4 @@ def test_bare_it_is_that_of_the_worst(runs: Path, shell: Shell, monkeypatch: pyt
     table = reports.read(runs / RUN / "results.csv")
     assert set(table["attack"]) == {"none", "fgsm", "action-diff", WORST}
     assert table.loc[table["attack"] == WORST, "eps"].nunique() == 3
-    assert set(table.loc[table["attack"] == WORST, "episode"]) == {2, 3}
+    assert set(table.loc[table["attack"] == WORST, "eval_seed"]) == {held_out(0), held_out(0) + 1}
