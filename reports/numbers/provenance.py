@@ -52,6 +52,47 @@ def commands(runs: Iterable[Mapping[str, Any]]) -> list[str]:
     return [line for line in dict.fromkeys(typed) if line]
 
 
+def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The command lines, each once and with the policy file that it was about, ready to be typed.
+
+    A command may take the newest run, so its words alone do not say which policy that was.
+    """
+    lines = {}
+    for run in runs:
+        for line in commands([run]):
+            about = [str(run.get(name) or "") for name in ("checkpoint_path", "checkpoint")]
+            path, sha = about[0], about[1] and f"SHA-256 {about[1][:12]}"
+            lines[line + ("  # policy " + ", ".join(filter(None, [path, sha])) if path or sha else "")] = None
+    return list(lines)
+
+
+def machines(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Where and when the rows were measured, as far as it is told: processor, threads, commit, first and last date."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        where = tuple(str(run[name]) if run.get(name) else "" for name in ("processor", "threads", "commit"))
+        date = run.get("date")
+        if any(where) or date:
+            found.setdefault(where, []).append(str(date or ""))
+    shown = []
+    for (processor, threads, commit), dates in found.items():
+        ends = dict.fromkeys((min(dates), max(dates)))
+        one = {"date (UTC)": " to ".join(filter(None, ends)), "processor": processor, "threads": threads}
+        shown.append({name: value for name, value in (one | {"commit": commit}).items() if value})
+    return shown
+
+
+def named_files(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The files that attacks and perturbations name, each content once, with its SHA-256."""
+    groups = [run.get(kind) for run in runs for kind in ("attacks", "perturbations")]
+    descriptions = [about for group in groups if isinstance(group, dict) for about in group.values()]
+    known = [about.get("files") for about in descriptions if isinstance(about, dict)]
+    pairs = dict.fromkeys(
+        (str(file), str(sha)) for files in known if isinstance(files, dict) for file, sha in files.items()
+    )
+    return [{"file": file, "SHA-256": sha} for file, sha in pairs]
+
+
 def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The different sets of versions that made the rows; more than one is worth knowing."""
     sets: list[dict[str, str]] = []

@@ -104,12 +104,13 @@ def test_rows_hold_the_hashes_of_the_files_that_their_attack_and_perturbation_na
     assert said.code == 0, said.err
     found = rows()
     own, weights = sha256(module), sha256(tmp_path / "weights.pt")
-    assert (
-        found.groupby(["attack", "perturbation"])[["attack_files", "perturbation_files"]]
-        .first()
-        .to_dict("split")["data"]
-        == [[f"{own};{weights}", own], [f"{own};{weights}", ""], ["", own], ["", ""]][:4]
-    )
+    columns = ["attack", "perturbation", "attack_files", "perturbation_files"]
+    both, world = f"{own};{weights}", f"mass=1.5,{module.stem}:sway"
+    assert set(found[columns].itertuples(index=False, name=None)) == {
+        ("none", "none", "", ""),
+        ("none", world, "", own),
+        (attack, world, both, own),
+    }
     about = last_run()
     assert about["attacks"] == {
         attack: {
