@@ -17,6 +17,7 @@ from reports.words.remarks import notes
 FORMATS = ("png", "svg")
 ENDINGS = ("png", "svg", "pdf")
 FILES = ("index.html", "table.md", "table.csv", "table.tex")
+EVERY_CELL = ("effects", "attacks", "perturbations")
 PLOTS = ("degradation_eps", "degradation_factor", "sensors", "distribution", "ladder", "profile", "heatmap_*_*")
 """Plots without their endings; there is one heat map for every two perturbations that form a grid."""
 
@@ -85,11 +86,11 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
 
 
 def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
-    """Without the effects of every cell, which the page lists and a reader of Markdown would have to scroll past."""
+    """Without what is told of every cell, which the page lists and a reader of Markdown would have to scroll past."""
     runs = sidecar.get("runs")
     if not isinstance(runs, list):
         return dict(sidecar)
-    return {**sidecar, "runs": [{name: told for name, told in run.items() if name != "effects"} for run in runs]}
+    return {**sidecar, "runs": [{name: value for name, value in run.items() if name not in EVERY_CELL} for run in runs]}
 
 
 def latex(results: Results) -> str:

@@ -42,8 +42,9 @@ def _part(about: object) -> Part | None:
     if not isinstance(about, dict):
         return None
     nominal, unit, in_obs_units = (about.get(name) for name in ("nominal", "unit", "in_obs_units"))
-    is_number = isinstance(nominal, int | float) and not isinstance(nominal, bool) and math.isfinite(nominal)
-    if not is_number or not isinstance(unit, str) or not isinstance(in_obs_units, bool):
+    if not isinstance(nominal, int | float) or isinstance(nominal, bool) or not math.isfinite(nominal):
+        return None
+    if not isinstance(unit, str) or not isinstance(in_obs_units, bool):
         return None
     return Part(nominal=float(nominal), unit=unit, in_obs_units=in_obs_units)
 

@@ -57,13 +57,12 @@ def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
     A command may take the newest run, so its words alone do not say which policy that was.
     """
-    lines = {}
+    lines: list[str] = []
     for run in runs:
-        for line in commands([run]):
-            about = [str(run.get(name) or "") for name in ("checkpoint_path", "checkpoint")]
-            path, sha = about[0], about[1] and f"SHA-256 {about[1][:12]}"
-            lines[line + ("  # policy " + ", ".join(filter(None, [path, sha])) if path or sha else "")] = None
-    return list(lines)
+        path, sha = (str(run.get(name) or "") for name in ("checkpoint_path", "checkpoint"))
+        policy = ", ".join(filter(None, [path, sha and f"SHA-256 {sha[:12]}"]))
+        lines += [f"{line}  # policy {policy}" if policy else line for line in commands([run])]
+    return list(dict.fromkeys(lines))
 
 
 def machines(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -1,5 +1,7 @@
 """Units and nominal factors of perturbations: as the JSON beside results tells them, and wherever they are read."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
@@ -41,7 +43,7 @@ def noisy(name: str = "sensor-noise", factor: float = 0.1) -> pd.DataFrame:
     return table(episodes(CLEAN), *worlds)
 
 
-def crossed(down: str, across: str, nominals: tuple[float, float], about: dict[str, object] | None = None) -> Study:
+def crossed(down: str, across: str, nominals: tuple[float, float], about: Mapping[str, object] | None = None) -> Study:
     """A grid of two perturbations around the point at which neither changes anything."""
     values = [(a + nominals[0], b + nominals[1]) for a in (0.0, 0.5) for b in (0.0, 0.5)]
     blocks = [composed({down: a, across: b}, 10 * (a + b), nominal=nominals[1]) for a, b in values]

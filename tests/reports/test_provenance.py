@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_machines_and_days_are_told_as_far_as_they_are_known() -> None:
 
 def test_every_content_of_a_named_file_is_told_once() -> None:
     files = {"c.safetensors": "1" * 64}
-    runs = [
+    runs: list[dict[str, Any]] = [
         {"attacks": {"min-q": {"files": files}, "fgsm": {"files": {}}}},
         {"perturbations": {"m:f": {"files": files}}},
     ]
