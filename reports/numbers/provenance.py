@@ -126,7 +126,7 @@ def settings(runs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str
 
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:
     """One record per policy file: what it is, how many episodes it has and of which evaluation seeds, its SHA-256."""
-    known = ["policy", "task", "dataset", "train_seed", "checkpoint"]
+    known = ["policy", "task", "dataset", "train_seed", "recipe", "checkpoint"]
     return [_checkpoint(rows) for _, rows in episodes.groupby(known, dropna=False)]
 
 
@@ -138,6 +138,7 @@ def _checkpoint(episodes: pd.DataFrame) -> dict[str, str]:
         "dataset": str(one["dataset"] or "unknown"),
         "training seed": "unknown" if pd.isna(one["train_seed"]) else str(one["train_seed"]),
         "episodes": str(len(episodes)),
+        **({"recipe": str(one["recipe"])} if one["recipe"] else {}),
         "evaluation seeds": f"{episodes['eval_seed'].min()}–{episodes['eval_seed'].max()}",
         "SHA-256": str(one["checkpoint"]),
     }

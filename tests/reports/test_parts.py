@@ -62,6 +62,20 @@ def test_what_is_known_without_json_is_what_its_owner_says() -> None:
     assert set(attacks.UNITS) <= set(curves.UNITS)
 
 
+def test_the_json_tells_which_sensors_are_several_readings() -> None:
+    names = ["velocities", "arm", "2+5", "hand"]
+    rows = [episodes([50.0, 51.0], attack=f"pgd@{name}", eps=0.1) for name in names]
+    about = {"runs": [{"attacks": {"pgd@arm": {"readings": 3}, "pgd@velocities": {"readings": 1}, "pgd@hand": 7}}]}
+    frame = table(episodes([60.0, 61.0]), *rows)
+    told, guessed = reports.sensor_numbers(Study(frame, about=about)), reports.sensor_numbers(frame)
+    assert dict(zip(told["sensor"], told["is_group"], strict=True)) == {
+        **{"velocities": False, "arm": True, "2+5": True, "hand": False},
+    }
+    assert dict(zip(guessed["sensor"], guessed["is_group"], strict=True)) == {
+        **{"velocities": True, "arm": False, "2+5": True, "hand": False},
+    }
+
+
 def test_texts_of_attacks_are_taken_apart_as_their_owner_does() -> None:
     texts = [*attacks.ATTACKS, *attacks.REFERENCES, "mine:attack", "mine:attack(file='a@b(c).pt')", "pgd(steps=50)"]
     for text in texts:
