@@ -207,7 +207,7 @@ def test_policies_of_two_recipes_are_compared_each_with_its_own() -> None:
         )
         for gain in (0.0, -5.0)
     ]
-    comparison = reports.compare_results(*sides)
+    comparison = reports.compare_results(sides[0], sides[1])
     assert dict(zip(comparison.table["condition"], comparison.table["difference"], strict=True)) == {
         "micro (recipe 11111111), clean": 0.0,
         "micro (recipe 22222222), clean": -5.0,
