@@ -2,18 +2,22 @@
 
 A study is one policy (G training runs of m episodes). Episodes are normal, skewed as the time until a fall is, or
 a mixture of whole episodes and falls; runs differ normally, by as much as episodes do or by half of that. Compared are
-the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap. A second
-table is of runs with unequal numbers of episodes.
+the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap.
+
+A second table is of runs with unequal numbers of episodes, a third of studies in several commands with neighbouring
+seeds, which share most of their episodes.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from reports.numbers.means import Floats, Integers, mean_intervals
 from reports.numbers.scores import bootstrap_interval
+from reports.numbers.summary import summarize
 
 SHAPES = ("normal", "skewed", "falls 30 %", "falls 10 %")
 STUDIES = (
@@ -26,6 +30,7 @@ STUDIES = (
     (5, 10, 1.0),
     (10, 10, 0.5),
 )
+NEIGHBOURS = ((2, 10), (5, 10), (2, 50), (5, 50))
 
 UNEQUAL = ((50, 10, 10), (100, 10, 10, 10, 10))
 """Episodes of the runs of a study in which these differ."""
@@ -100,6 +105,53 @@ def print_unequal(n: int) -> None:
             print(f"| {', '.join(map(str, sizes))} | {apart:g} | " + " | ".join(shares) + " |", flush=True)
 
 
+def neighbours(shape: str, commands: int, each: int, n: int, generator: np.random.Generator) -> pd.DataFrame:
+    """Rows of n studies, each measured in so many commands `--seed 0`, `--seed 1`, … of so many episodes.
+
+    What a seed scores is drawn once, so commands that share a seed share the row but for its number.
+    """
+    scores = episodes(shape, (n, commands + each - 1), generator)
+    study, command, number = (place.ravel() for place in np.indices((n, commands, each)))
+    seed = command + number
+    names = np.array([f"{place:064x}" for place in range(n)], object)
+    return pd.DataFrame(
+        {
+            **{
+                "algorithm": names[study],
+                "dataset": "",
+                "train_seed": 0,
+                "checkpoint": names[study],
+                "task": "made up",
+            },
+            **{
+                "attack": "none",
+                "eps": 0.0,
+                "unit": "",
+                "norm": "",
+                "perturbation": "none",
+                "factor": 1.0,
+                "nominal": 1.0,
+            },
+            **{"episode": number, "eval_seed": seed, "return": scores[study, seed], "length": 1},
+            **{"score": scores[study, seed], "flags": ""},
+        }
+    )
+
+
+def neighbouring_commands(n: int) -> None:
+    """Print how often the intervals of a study hold the truth where its commands share episodes."""
+    print("\n| commands × episodes | distinct | scores | every episode once | every row |")
+    print("|---|---|---|---|---|")
+    for commands, each in NEIGHBOURS:
+        for shape in SHAPES:
+            rows = neighbours(shape, commands, each, n, np.random.default_rng(0))
+            once = summarize(rows)
+            x = rows["score"].to_numpy().reshape(n, 1, commands * each)
+            ends = [(once["low"].to_numpy(), once["high"].to_numpy()), ours(x)]
+            shares = [f"{100 * np.mean((low <= 0) & (high >= 0)):.1f}" for low, high in ends]
+            print(f"| {commands} × {each} | {once['n'].iloc[0]} | {shape} | {shares[0]} | {shares[1]} |", flush=True)
+
+
 METHODS: dict[str, Callable[[Floats], tuple[Floats, Floats]]] = {
     "tables": ours,
     "pooled t": pooled,
@@ -121,6 +173,7 @@ def main() -> None:
             cells = [f"{100 * np.mean((low <= 0) & (high >= 0)):.1f} ({np.mean(high - low):.2f})" for low, high in ends]
             print(f"| {runs} × {each} | {apart:g} | {shape} | " + " | ".join(cells) + " |", flush=True)
     print_unequal(10 * n)
+    neighbouring_commands(n)
 
 
 if __name__ == "__main__":

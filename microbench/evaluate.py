@@ -13,11 +13,12 @@ from microbench.environment import registered
 from microbench.episodes import run_episodes
 from microbench.errors import UserError
 from microbench.lookahead import lookahead
-from microbench.plan import Chunk
+from microbench.named_files import with_files
+from microbench.plan import Chunk, Episode
 from microbench.simulate import Simulator, make_simulator
 from microbench.strict_products import use_strict_products
 from microbench.tasks import Task, find_task, normalized_score
-from microbench.worlds import signals, world
+from microbench.worlds import in_obs_units, signals, world
 from reports.rows.results import SCHEMA
 
 CLAIM_TOLERANCE = 0.05  # of a claimed return: what other versions of MuJoCo change
@@ -52,26 +53,14 @@ def evaluate_chunk(
         look = lookahead(under.attack, under.target, untouched, noticed)
         outcome = run_episodes(under.target, simulator, seeds, under.attack, under.threat, Disturbances(noticed), look)
     rows = []
-    for number, (episode, cell, at) in enumerate(zip(chunk, cells, worlds, strict=True)):
+    for number, (episode, at) in enumerate(zip(chunk, worlds, strict=True)):
         unchanged = not (at.is_nominal or at.effect or outcome.disturbed[number])
         flags = (*outcome.flags[number], *(("no-op-cell",) if unchanged else ()))
         flags = (*flags, *(("poor-critic",) if under.poor_critic else ()))
         rows.append(
-            {
-                "algorithm": checkpoint.algorithm,
-                "dataset": checkpoint.dataset,
-                "train_seed": checkpoint.train_seed,
-                "checkpoint": checkpoint.sha256,
-                "task": task.env_id,
-                "attack": cell.shown,
-                "eps": cell.eps,
-                "unit": conditions.unit,
-                "norm": conditions.norm,
-                "perturbation": cell.perturbation,
-                "factor": cell.factor,
+            row_of(checkpoint, conditions, episode)
+            | {
                 "nominal": at.nominal,
-                "episode": episode.number,
-                "eval_seed": episode.seed,
                 "return": outcome.returns[number],
                 "length": outcome.lengths[number],
                 "score": float(normalized_score(task, outcome.returns[number])),
@@ -79,6 +68,35 @@ def evaluate_chunk(
             }
         )
     return pd.DataFrame(rows, columns=list(SCHEMA))
+
+
+def row_of(checkpoint: Checkpoint, conditions: Conditions, episode: Episode) -> dict[str, object]:
+    """What is known of an episode's row before it is run: everything but its outcome and the nominal factor.
+
+    There is a unit only where something is measured in it, and a norm only where something is attacked.
+    """
+    cell = episode.cell
+    attacked = cell.attack != "none"
+    files = with_files(cell).files if cell.files is None else cell.files
+    attack_files, perturbation_files = files or ("", "")
+    return {
+        "algorithm": checkpoint.algorithm,
+        "dataset": checkpoint.dataset,
+        "train_seed": checkpoint.train_seed,
+        "checkpoint": checkpoint.sha256,
+        "task": conditions.env_id,
+        "attack": cell.shown,
+        "eps": cell.eps,
+        "unit": conditions.unit if attacked or in_obs_units(cell.perturbation) else "",
+        "norm": conditions.norm if attacked else "",
+        "perturbation": cell.perturbation,
+        "factor": cell.factor,
+        "episode": episode.number,
+        "eval_seed": episode.seed,
+        "recipe": checkpoint.recipe,
+        "attack_files": attack_files,
+        "perturbation_files": perturbation_files,
+    }
 
 
 def check_task(checkpoint: Checkpoint, task: Task) -> None:

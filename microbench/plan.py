@@ -2,17 +2,29 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Rows per chunk: enough for the physics to be the bottleneck, few enough for a frequent progress report.
 FEWEST_EPISODES, MOST_EPISODES = 10, 100
+
+HELD_OUT = 10**12
+"""From this seed on episodes only measure what others chose."""
+
+HELD_OUT_BLOCK = 10**6
+"""Seeds that every `--seed` has for itself among those."""
+
+
+def held_out(seed: int) -> int:
+    """The seed of the first episode that measures what the command with this `--seed` chooses."""
+    return HELD_OUT + HELD_OUT_BLOCK * seed
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Cell:
     """One condition of an evaluation; eps 0 without attack and factor 1 without perturbation are the clean one.
 
-    `alias` is what results call the attack where that is not its own name.
+    `alias` is what results call the attack where that is not its own name. `files` are the hashes of the files that
+    attack and perturbation name (`named_files`), None where nobody has looked.
     """
 
     attack: str = "none"
@@ -20,6 +32,7 @@ class Cell:
     perturbation: str = "none"
     factor: float = 1.0
     alias: str = ""
+    files: tuple[str, str] | None = field(default=None, compare=False)
 
     @property
     def shown(self) -> str:

@@ -58,6 +58,12 @@ def world(task: Task, perturbation: str, factor: float) -> World:
     )
 
 
+@functools.lru_cache(maxsize=1024)
+def in_obs_units(perturbation: str) -> bool:
+    """Whether a factor of this perturbation is measured in the unit in which observations are."""
+    return perturbation != "none" and any(record.in_obs_units for record in perturbations.records(perturbation))
+
+
 def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str, seed: int) -> list[Signals]:
     """The signals of one episode: each draws from its own stream of the episode's seed, the same at every factor.
 

@@ -14,7 +14,7 @@ from perturbations.disturbance import Disturbance, Setting, Signals
 from perturbations.effect import is_no_op, physics_difference
 from perturbations.geometry import limb_size, limb_size_density
 from perturbations.joints import armature, damping, frictionloss, stiffness
-from perturbations.language import IN_UNITS, build, canonical, join, needs_scale, nominal_of, parse, split
+from perturbations.language import build, canonical, join, needs_scale, nominal_of, parse, records, split
 from perturbations.pairs import contact_friction
 from perturbations.parameter import Change, Parameter
 from perturbations.pushes import push
@@ -25,7 +25,6 @@ from perturbations.table import PERTURBATIONS, resolve
 from perturbations.world import gravity, wind
 
 __all__ = [
-    "IN_UNITS",
     "PERTURBATIONS",
     "Change",
     "Disturbance",
@@ -55,6 +54,7 @@ __all__ = [
     "parse",
     "physics_difference",
     "push",
+    "records",
     "resolve",
     "sensor_bias",
     "sensor_dropout",

@@ -4,12 +4,10 @@ In results a text is cut before its last factor, so that a sweep of that factor 
 is the perturbation `"mass=1.2,friction"` at the factor 0.8.
 """
 
-from perturbations.parameter import Change, spelled, together
+from perturbations.parameter import Change, Parameter, spelled, together
 from perturbations.table import resolve
 
 _Part = tuple[str, tuple[str, ...] | None, float]
-IN_UNITS = "sensor-"
-"""How the names of disturbances begin that are measured in units of the sensors."""
 
 _FORM = "write them as mass=1.2,friction=0.8 or mass@torso=2"
 
@@ -59,17 +57,21 @@ def nominal_of(perturbation: str) -> float:
 
 
 def needs_scale(perturbation: str) -> bool:
-    """Whether something in it is measured in units of the sensors (`Setting.obs_scale`), for all that is known.
-
-    That is what begins with `sensor-`, and whatever else of others disturbs signals.
+    """Whether a factor in it is in units of the sensors (`Setting.obs_scale`), or may be, as of others' disturbances.
 
     Raises:
         ValueError: an unknown perturbation, or no such text.
     """
-    if perturbation == "none":
-        return False
-    names = [name for name, _, _ in _parts(f"{perturbation}=0")]
-    return any(resolve(name).disturbs and (name.startswith(IN_UNITS) or ":" in name) for name in names)
+    return perturbation != "none" and any(record.in_obs_units for record in records(perturbation))
+
+
+def records(perturbation: str) -> list[Parameter]:
+    """What is known of every part of a perturbation without its last factor, in order.
+
+    Raises:
+        ValueError: an unknown name, or no such text.
+    """
+    return [resolve(name) for name, _, _ in _parts(f"{perturbation}=0")]
 
 
 def _parts(text: str) -> list[_Part]:

@@ -41,6 +41,15 @@ class Parameter:
     """What the names after @ mean (body, geom, joint, actuator); None for what has no parts."""
     disturbs: bool = False
     """Whether `make` gives a disturbance of the signals and not a perturbation of the physics."""
+    unit: str = ""
+    """What the factor is measured in, as an axis says it; empty for a multiple, and for the unit of observations."""
+    scales_with_obs: bool | None = None
+    """Whether the factor is in units of `Setting.obs_scale`; None means that it may be, if it disturbs signals."""
+
+    @property
+    def in_obs_units(self) -> bool:
+        """Whether equal factors are different experiments where observations are measured in different units."""
+        return self.disturbs if self.scales_with_obs is None else self.scales_with_obs
 
     def __call__(self, factor: float, names: Names = None) -> Change:
         """The change of all of it, or of the named parts, by a factor.

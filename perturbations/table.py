@@ -38,7 +38,9 @@ _PHYSICS = (
         parts="geom",
         about="size of geoms, density kept so that mass follows, times the factor",
     ),
-    Parameter(name="wind", make=wind, nominal=0.0, about="wind against +x in air or the model's medium, in m/s"),
+    Parameter(
+        name="wind", make=wind, nominal=0.0, unit="m/s", about="wind against +x in air or the model's medium, in m/s"
+    ),
 )
 
 _COMPAT = (
@@ -49,17 +51,21 @@ _COMPAT = (
 )
 
 
-def _signal(name: str, make: Callable[[float], Disturbance], about: str) -> Parameter:
-    return Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True)
+def _signal(
+    name: str, make: Callable[[float], Disturbance], about: str, unit: str = "", *, of_obs: bool = False
+) -> Parameter:
+    return Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True, unit=unit, scales_with_obs=of_obs)
 
 
 _SIGNALS = (
-    _signal("latency", latency, "actions arrive late, by control steps"),
-    _signal("action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges"),
-    _signal("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor"),
-    _signal("sensor-bias", sensor_bias, "an offset per episode, uniform within ± units of each sensor"),
-    _signal("sensor-dropout", sensor_dropout, "readings lost and the last one held, as a probability"),
-    _signal("push", push, "pushes of 0.1 s in every 2 s, in weights of the robot"),
+    _signal("latency", latency, "actions arrive late, by control steps", "control steps"),
+    _signal(
+        "action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges", "× half actuator range"
+    ),
+    _signal("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor", of_obs=True),
+    _signal("sensor-bias", sensor_bias, "an offset per episode, uniform within ± units of each sensor", of_obs=True),
+    _signal("sensor-dropout", sensor_dropout, "readings lost and the last one held, as a probability", "probability"),
+    _signal("push", push, "pushes of 0.1 s in every 2 s, in weights of the robot", "× weight"),
 )
 
 PERTURBATIONS: dict[str, Parameter] = {record.name: record for record in (*_PHYSICS, *_SIGNALS, *_COMPAT)}

@@ -27,7 +27,7 @@ MOST = 1000
 FLIPS = 9999
 """Sign patterns drawn for a permutation test; all of them are tried where there are no more than that."""
 
-POLICY = ["algorithm", "dataset"]
+POLICY = ["algorithm", "dataset", "recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,8 @@ def compare_results(
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.
 
-    Where both tables hold one policy only, whatever it is called, these two are compared; else equal algorithm and
-    dataset. A pair agrees in eval_seed and, with several training runs, in train_seed. The interval is
+    Where both tables hold one policy only, whatever it is called, these two are compared; else equal algorithm,
+    dataset and recipe. A pair agrees in eval_seed and, with several training runs, in train_seed. The interval is
     that of `paired_difference`, p is from a two-sided sign-flip permutation test of the mean difference (Fisher 1935;
     episodes are flipped, so training runs count as given, and their spread is in the interval), p_holm is corrected
     for all common conditions (Holm 1979). A loss needs both: p_holm below .05 and an interval below 0.
@@ -209,7 +209,8 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
 
 def _name(rows: pd.DataFrame, *, several: bool) -> str:
     first = rows.iloc[0]
-    return f"{first['algorithm']}, {condition_name(first)}" if several else condition_name(first)
+    recipe = f" (recipe {str(first['recipe'])[:8]})" if first["recipe"] else ""
+    return f"{first['algorithm']}{recipe}, {condition_name(first)}" if several else condition_name(first)
 
 
 def _changes(a: Mapping[str, list[str]], b: Mapping[str, list[str]]) -> list[str]:

@@ -22,6 +22,7 @@ MOST_LINES = 2000
 FORMATS = ("png", "svg")
 ENDINGS = ("png", "svg", "pdf")
 FILES = ("index.html", "table.md", "table.csv", "table.tex")
+EVERY_CELL = ("effects", "attacks", "perturbations")
 PLOTS = ("degradation_eps", "degradation_factor", "sensors", "distribution", "ladder", "profile", "heatmap_*_*")
 """Plots without their endings; there is one heat map for every two perturbations that form a grid."""
 
@@ -98,11 +99,11 @@ def _written(sidecar: Mapping[str, object]) -> str:
 
 
 def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
-    """Without the effects of every cell, which the page lists and a reader of Markdown would have to scroll past."""
-    runs = sidecar.get("runs")
-    if not isinstance(runs, list):
+    """Without what is told of every cell, which the page lists and a reader of Markdown would have to scroll past."""
+    if not isinstance(sidecar.get("runs"), list):
         return dict(sidecar)
-    return {**sidecar, "runs": [{name: run[name] for name in run if name != "effects"} for run in runs_of(sidecar)]}
+    runs = [{name: value for name, value in run.items() if name not in EVERY_CELL} for run in runs_of(sidecar)]
+    return {**sidecar, "runs": runs}
 
 
 def latex(results: Results) -> str:

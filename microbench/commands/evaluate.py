@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 import reports
+from microbench import descriptions
 from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.own import FAMILY as OWN
@@ -16,14 +17,14 @@ from microbench.checkpoints.record import NONE
 from microbench.commands import opening, units, worst
 from microbench.commands.eps50 import halved
 from microbench.commands.measuring import Measuring, measure
-from microbench.commands.rows import finish, flag_claim, past_runs, planned_rows
+from microbench.commands.rows import check_same_files, finish, flag_claim, past_runs, planned_rows
 from microbench.commands.stages import Stages, at_once
 from microbench.errors import UserError
 from microbench.evaluate import check_task
 from microbench.plan import Cell, plan_episodes
+from microbench.provenance import provenance
 from microbench.seeds import met
 from microbench.tasks import find_task
-from microbench.versions import versions
 from microbench.worlds import effects
 from reports.numbers.summary import Study, study
 from reports.numbers.worst import WORST
@@ -123,10 +124,17 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
-    opening.check_same_critics(past_runs(folder / RESULTS), critics)
     past = past_runs(folder / RESULTS)
+    opening.check_same_critics(past, critics)
+    described = {
+        "attacks": descriptions.of_attacks(task, [*(cell.attack for cell in cells), *suite]),
+        "perturbations": descriptions.of_perturbations(cell.perturbation for cell in cells),
+    }
+    opening.check_same_named_files(past, {**described["attacks"], **described["perturbations"]})
+    check_same_files(folder / RESULTS, cells)
     conditions = units.measured(checkpoint, conditions, asked=options.unit, past=past, quiet=options.quiet)
-    about = _this_run(checkpoint, conditions) | {"effects": changed, "claim": options.claim, "critics": critics}
+    about = _this_run(checkpoint, conditions, options) | described
+    about |= {"effects": changed, "claim": options.claim, "critics": critics}
     keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
         flag_claim(folder / RESULTS, checkpoint, options.claim)
@@ -212,9 +220,16 @@ def _check_size(cells: int, episodes: int) -> None:
         )
 
 
-def _this_run(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
-    """How these rows were made."""
+def _this_run(checkpoint: Checkpoint, conditions: Conditions, options: EvaluateOptions) -> dict[str, Any]:
+    """How these rows were made; the policy is named as it was typed, or as it was found below the folder of runs."""
     command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
-    common = {name: getattr(conditions, name) for name in ("env_id", "unit", "norm")}
-    told = {"command": command, "versions": versions(), "conditions": common} | units.record(checkpoint, conditions)
-    return told | {"checkpoint": checkpoint.sha256, "inferred": checkpoint.inferred}
+    policy = options.checkpoint or Path(options.runs, *checkpoint.path.parts[-2:])
+    return {
+        "command": command,
+        **provenance(),
+        "conditions": {name: getattr(conditions, name) for name in ("env_id", "unit", "norm")},
+        **units.record(checkpoint, conditions),
+        "checkpoint": checkpoint.sha256,
+        "checkpoint_path": str(policy),
+        "inferred": checkpoint.inferred,
+    }

@@ -12,10 +12,12 @@ import pandas as pd
 
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
+from microbench.commands.opening import say
 from microbench.commands.progress import Estimate, track
-from microbench.commands.rows import identify, missing_episodes, past_runs, planned_rows
+from microbench.commands.rows import identify, measured_before, missing_episodes, past_runs, planned_rows
 from microbench.commands.stages import Record, Stage, Stages
 from microbench.commands.worst import is_current
+from microbench.named_files import with_files
 from microbench.plan import Episode
 from microbench.workers import evaluate_episodes
 from reports.numbers.worst import WORST
@@ -55,14 +57,23 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
         except StopIteration as ended:
             record.tell({**about, **ended.value, "seconds": _since(began)})
             return pd.concat(keys, ignore_index=True), ended.value
+        stage = _with_files(stage)
         keys.append(identify(how.checkpoint, how.conditions, stage.episodes))
         left = _left(stage, how, keys[-1])  # in any case: damage is told before the work
+        if rows is None and (before := measured_before(how.results, keys[-1])):
+            say(f"{before}; they are {'kept' if how.resume else 'measured again'}.", quiet=how.quiet)
         if stage.told:  # from here on rows of these names are those of what is told
             remove(identify(how.checkpoint, how.conditions, left), how.results)
         if stage.told or "scale" in about:  # a unit that was measured is recorded before the first row in it
             record.tell({**about, **stage.told, "seconds": _since(began), "unfinished": True})
         _run(replace(stage, episodes=left), how)
         rows = planned_rows(read(how.results), keys[-1])
+
+
+def _with_files(stage: Stage) -> Stage:
+    """The stage with the content of the files that its cells name, looked at here and not by a worker elsewhere."""
+    cells = {cell: with_files(cell) for cell in {episode.cell for episode in stage.episodes}}
+    return replace(stage, episodes=[replace(episode, cell=cells[episode.cell]) for episode in stage.episodes])
 
 
 def _left(stage: Stage, how: Measuring, keys: pd.DataFrame) -> list[Episode]:

@@ -150,6 +150,20 @@ def check_same_critics(past: Sequence[Mapping[str, Any]], critics: Mapping[str, 
                 )
 
 
+def check_same_named_files(past: Sequence[Mapping[str, Any]], named: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserError if a file that an attack or perturbation of earlier runs named has another content now."""
+    now = {file: sha for about in named.values() for file, sha in about["files"].items()}
+    groups = [run.get(kind) for run in past for kind in ("attacks", "perturbations")]
+    descriptions = [about for group in groups if isinstance(group, dict) for about in group.values()]
+    known = [about.get("files") for about in descriptions if isinstance(about, dict)]
+    for file, sha in ((file, sha) for files in known if isinstance(files, dict) for file, sha in files.items()):
+        if now.get(file, sha) != sha:
+            raise UserError(
+                f"{file} has another content than the one that earlier rows here were measured with; give it another "
+                f"name, or choose another --out."
+            )
+
+
 def _about(judge: Judge, checkpoint: Checkpoint) -> dict[str, Any]:
     about: dict[str, Any] = {"sha256": judge.sha256, "victim": judge.victim, "own": judge.victim == checkpoint.sha256}
     if judge.origin is not None:

@@ -24,8 +24,8 @@ from microbench.tasks import Task, find_task
 from microbench.video import beside, captioned, check_kind, save
 from reports.numbers.names import condition_name
 from reports.numbers.worst import WORST
+from reports.rows.identity import keys_of
 from reports.rows.results import RESULTS, read
-from reports.rows.schema import KEY
 
 SIZE = 360
 """Pixels of a picture, in width and height."""
@@ -145,8 +145,8 @@ def _stored(folder: Path, row: pd.Series) -> str:
     if not results.exists():
         return ""
     table = read(results)
-    same = [name for name in KEY if name not in ("episode", "train_seed")]
-    found = table[(table[same] == row[same]).all(axis=1)]
+    key = keys_of(pd.DataFrame([row])).iloc[0]
+    found = table[(keys_of(table) == key).all(axis=1)]
     if found.empty:
         return ""
     if (found["return"] == row["return"]).all():

@@ -1,5 +1,6 @@
 """The rows of an evaluation in results.csv: which are planned, which are there, and the order they end in."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,33 +8,23 @@ import pandas as pd
 
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
-from microbench.evaluate import flag_mismatch
-from microbench.plan import Episode
+from microbench.errors import UserError
+from microbench.evaluate import flag_mismatch, row_of
+from microbench.named_files import with_files
+from microbench.plan import HELD_OUT, Cell, Episode
 from reports.numbers.provenance import read_sidecars
+from reports.rows.identity import LABELS, keys_of, once
 from reports.rows.results import read
-from reports.rows.schema import KEY
+from reports.rows.schema import KEY, SCHEMA
 from reports.rows.writer import Writer, move_last
+
+TEXTS = tuple(name for name in KEY if SCHEMA[name] == "str")
 
 
 def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
-    """The identifying columns (reports.rows.schema.KEY) of every planned row, in order."""
-    common = {
-        "algorithm": checkpoint.algorithm,
-        "dataset": checkpoint.dataset,
-        "train_seed": checkpoint.train_seed,
-        "checkpoint": checkpoint.sha256,
-        "task": conditions.env_id,
-        "unit": conditions.unit,
-        "norm": conditions.norm,
-    }
-    rows = [
-        common
-        | {"attack": episode.cell.shown, "eps": episode.cell.eps}
-        | {"perturbation": episode.cell.perturbation, "factor": episode.cell.factor}
-        | {"episode": episode.number, "eval_seed": episode.seed}
-        for episode in planned
-    ]
-    return pd.DataFrame(rows, columns=list(KEY)).astype({"train_seed": "Int64"})
+    """What identifies every planned row (`reports.rows.identity.keys_of`), in order."""
+    rows = [row_of(checkpoint, conditions, episode) for episode in planned]
+    return keys_of(pd.DataFrame(rows, columns=[*KEY, *LABELS]))
 
 
 def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) -> list[Episode]:
@@ -47,6 +38,43 @@ def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) 
         return planned
     there = _index(keys).isin(_index(read(results)))
     return [episode for episode, found in zip(planned, there, strict=True) if not found]
+
+
+def measured_before(results: Path, keys: pd.DataFrame) -> str:
+    """How many of the planned episodes the table holds, and the next `--seed` that shares none; empty if none are.
+
+    Raises:
+        ValueError: the table is damaged.
+
+    """
+    table = keys_of(read(results)) if results.exists() else keys.iloc[:0]
+    count = int(_index(keys).isin(_index(table)).sum())
+    own = table["checkpoint"].isin(keys["checkpoint"]) & table["task"].isin(keys["task"])
+    chosen = table.loc[own & (table["eval_seed"] < HELD_OUT), "eval_seed"]
+    if not count or chosen.empty:
+        return ""
+    free = int(chosen.max()) + 1
+    return f"{count} of {len(keys)} episodes were measured before (--seed {free} is the next that shares none)"
+
+
+def check_same_files(results: Path, cells: Iterable[Cell]) -> None:
+    """Raise UserError where earlier rows name the files of these cells and had other contents of them.
+
+    Raises:
+        ValueError: the table is damaged.
+
+    """
+    table = read(results) if results.exists() else None
+    for cell in map(with_files, dict.fromkeys(cells)) if table is not None else ():
+        names = {"attack": (cell.shown, "attack_files"), "perturbation": (cell.perturbation, "perturbation_files")}
+        for (name, (text, column)), now in zip(names.items(), cell.files or ("", ""), strict=True):
+            assert table is not None
+            before = set(table.loc[table[name] == text, column]) - {""}
+            if now and before - {now}:
+                raise UserError(
+                    f"a file that {text} names has another content than the one that earlier rows here were measured "
+                    "with; give it another name, or choose another --out."
+                )
 
 
 def finish(results: Path, keys: pd.DataFrame) -> pd.DataFrame:
@@ -80,8 +108,17 @@ def flag_claim(results: Path, checkpoint: Checkpoint, claim: float) -> None:
 
 
 def planned_rows(frame: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a finished table that `keys` identify, in their order."""
-    return frame.iloc[_index(frame).get_indexer(_index(keys))].reset_index(drop=True)
+    """The rows of a finished table that `keys` identify, in their order.
+
+    Raises:
+        ValueError: the table lacks one of them.
+
+    """
+    rows, _ = once(frame)
+    places = _index(rows).get_indexer(_index(keys))
+    if (places < 0).any():
+        raise ValueError("results.csv lost rows while others were added, so somebody else changed it; use --resume.")
+    return rows.iloc[places].reset_index(drop=True)
 
 
 def past_runs(results: Path) -> list[dict[str, Any]]:
@@ -96,4 +133,4 @@ def past_runs(results: Path) -> list[dict[str, Any]]:
 
 def _index(rows: pd.DataFrame) -> pd.MultiIndex:
     """What identifies each row."""
-    return pd.MultiIndex.from_frame(rows[list(KEY)].astype({"train_seed": str}))
+    return pd.MultiIndex.from_frame(keys_of(rows).astype(dict.fromkeys(TEXTS, object)))

@@ -1,7 +1,8 @@
 """`--attack worst`: every attack of the suite on some episodes, and the strongest of each cell on fresh ones.
 
 The minimum over several attacks is too low by what their means owe to chance. So one set of episodes, equal for all
-attacks, chooses, and another set, which had no say, measures; the clean policy is run on both.
+attacks, chooses, and another set, which had no say, measures; the clean policy is run on both. The other set is far
+from the first of every command, so that it has no say in neighbouring commands either.
 """
 
 import math
@@ -14,7 +15,7 @@ import pandas as pd
 
 from microbench.commands.stages import Stage, Stages
 from microbench.errors import UserError
-from microbench.plan import CLEAN, Cell, Episode, plan_episodes
+from microbench.plan import CLEAN, HELD_OUT, HELD_OUT_BLOCK, Cell, Episode, held_out, plan_episodes
 from reports.numbers.scores import paired_difference
 from reports.numbers.worst import CELL, WORST, choices, stands_apart
 from reports.rows.schema import EXCUSES
@@ -59,17 +60,27 @@ def suite_of(cells: Iterable[Cell], suite: Sequence[str]) -> list[str]:
 
 
 def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> Stages:
-    """Episodes 0 … n - 1 of every attack, then n … 2n - 1 of the strongest of each cell; clean ones of both.
+    """Every attack on n episodes from `seed` on, then the strongest of each cell on n from `held_out(seed)` on.
+
+    The clean policy is run on both.
 
     Raises:
-        UserError: no attack is left to choose from.
+        UserError: no attack is left to choose from, or the episodes that choose would reach those that measure.
     """
     worst = list(dict.fromkeys(cell for cell in cells if cell.attack == WORST))
     if not suite:
         raise UserError("worst has no attack to choose from; name one that this policy can serve beside it.")
+    if seed + n > HELD_OUT or n > HELD_OUT_BLOCK:
+        raise UserError(
+            f"worst chooses on episodes below seed {HELD_OUT:,} and measures on at most {HELD_OUT_BLOCK:,} above it; "
+            "give a smaller --seed, or fewer --episodes."
+        )
     both = {replace(cell, attack="none", eps=0.0) for cell in worst} | {CLEAN}
     planned = [
-        episode for cell in searched(cells, suite) for episode in plan_episodes([cell], n * (1 + (cell in both)), seed)
+        episode
+        for cell in searched(cells, suite)
+        for first in (seed, *([held_out(seed)] if cell in both else []))
+        for episode in plan_episodes([cell], n, first)
     ]
     rows = yield Stage(episodes=planned, later=n * len(worst))
     found = choose(rows, worst, suite, n, seed)
@@ -79,8 +90,8 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
 
 
 def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
-    """Episodes n … 2n - 1 of what was chosen."""
-    return plan_episodes([choice.measured for choice in found], n, seed, first=n)
+    """The episodes that measure what was chosen on those from `seed`."""
+    return plan_episodes([choice.measured for choice in found], n, held_out(seed))
 
 
 def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> list[Choice]:
@@ -101,10 +112,9 @@ def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: i
 
 
 def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, seed: int) -> Choice:
-    numbers = [(number, seed + number) for number in range(n)]
+    seeds = [seed + number for number in range(n)]
     for name, rows in measured.items():
-        there = [] if rows is None else sorted(zip(rows["episode"], rows["eval_seed"], strict=True))
-        if there != numbers:
+        if rows is None or sorted(rows["eval_seed"]) != seeds:
             raise ValueError(f"{name} was not measured on the {n} episodes of the others, so no attack can be chosen.")
     known = {name: rows for name, rows in measured.items() if rows is not None}
     means = {name: math.fsum(rows["return"]) / n for name, rows in known.items()}
@@ -114,7 +124,7 @@ def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, see
     told: dict[str, Any] = {"attack": first, "mean_returns": {name: _finite(mean) for name, mean in means.items()}}
     told |= {"passed_over": [name for name in known if name not in whole]}
     told |= {"runner_up": others[0], "margin": _margin(known[others[0]], known[first])} if others else {}
-    return Choice(cell=cell, about=about | told | {"seed": seed, "episodes": n})
+    return Choice(cell=cell, about=about | told | {"seed": seed, "episodes": n, "held_out": held_out(seed)})
 
 
 def _broke_off(flags: str) -> bool:
@@ -141,4 +151,4 @@ def is_current(about: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> b
     Otherwise rows called `worst` may be those of another attack.
     """
     same = [one for one in choices(runs) if all(one[name] == about[name] for name in CELL)]
-    return bool(same) and all(same[-1].get(name) == about[name] for name in ("attack", "seed", "episodes"))
+    return bool(same) and all(same[-1].get(name) == about[name] for name in ("attack", "seed", "episodes", "held_out"))

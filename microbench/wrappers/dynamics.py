@@ -124,7 +124,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
                 f"the observations of {self.env} are a dictionary, in which {disturbed[0]} disturbs nothing; put "
                 f"gymnasium.wrappers.FlattenObservation around it first."
             )
-        if not any(name.startswith(perturbations.IN_UNITS) for name in names):
+        if not any(perturbations.needs_scale(name) and ":" not in name for name in names):
             return
         if not isinstance(space, Box) or self._obs_scale is None or self._obs_scale.shape != space.shape:
             raise UserError(

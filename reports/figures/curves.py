@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.labels import first, label, say
-from reports.numbers.grids import ADDED, is_composition
-from reports.numbers.names import number
+from reports.numbers import parts
+from reports.numbers.grids import SEPARATOR, is_composition
+from reports.numbers.names import attack_name, number, perturbation_name
 from reports.numbers.sensors import elsewhere
 from reports.numbers.summary import Results, study, summarize
 from reports.numbers.worst import WORST
@@ -142,8 +143,9 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
     lines = []
     for _, points in chosen.groupby(["policy", *varied, *fixed], sort=False):
         row = points.iloc[0]
-        beside = f", {row[fixed[0]]} {'' if kind == 'eps' else 'eps '}{number(row[fixed[1]])}"
-        name = row[varied[0]] + ("" if row[fixed[0]] == "none" else beside)
+        beside = f"{row['perturbation']} {number(row['factor'])}" if kind == "eps" else attack_name(row)
+        own = row["attack"] if kind == "eps" else perturbation_name(row)
+        name = own if row[fixed[0]] == "none" else f"{own}, {beside}"
         adversaries += [name] if name not in adversaries else []
         shared = ["policy", *fixed]
         if kind == "factor" and row["attack"] == "none":  # then a unit is that of disturbed sensors, if any
@@ -171,22 +173,21 @@ def _colour(place: int, attack: str) -> dict[str, Any]:
 def _scale(row: pd.Series, kind: Kind) -> str:
     if kind == "eps":
         return f"eps ({label(UNITS.get(row['unit'], row['unit']))}, {label(row['norm'])})"
-    if row["nominal"] == 1:
+    unit = str(row["measured_in"]).split(SEPARATOR)[-1]
+    if row["nominal"] == 1 and not unit:
         return "factor (1 = untouched)"
-    name = row["perturbation"].split(",")[-1].partition("@")[0]
-    unit = f"{ADDED[name]}, " if name in ADDED else ""
-    return f"{label(name)} ({unit}{number(row['nominal'])} = untouched)"
+    return parts.label(label(row["perturbation"].split(",")[-1].partition("@")[0]), row["nominal"], label(unit))
 
 
 def _draw(axes: Axes, lines: list[_Line], kind: Kind) -> None:
-    title = lines[0].scale
+    scale = lines[0].scale
     values = {float(value) for line in lines for value in line.points[kind]}
     if len(values) == 1:
         _draw_points(axes, lines)
-        title = title.replace(" (", f" = {number(*values)} (", 1)
+        scale = scale.replace(" (", f" = {number(*values)} (", 1)
     else:
         _draw_curves(axes, lines, kind)
-    axes.set_xlabel(title)
+    axes.set_xlabel(scale)
 
 
 def _draw_curves(axes: Axes, lines: list[_Line], kind: Kind) -> None:

@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 
 from reports.figures.curves import STYLE, score_label
 from reports.figures.labels import first, label, say
-from reports.numbers.grids import ADDED, Family, families
+from reports.numbers import parts
+from reports.numbers.grids import Family, families
 from reports.numbers.names import attack_name, point_name, short
 from reports.numbers.summary import Results, study, summarize
 from reports.rows.printable import cut
@@ -44,12 +45,6 @@ def heat_maps(results: Results) -> dict[str, Figure]:
         "_".join(["heatmap", *(quote(cut(name, 40), safe="@+")[:100] for name in pair)]): _figure(grids, measure)
         for pair, grids in first(list(pairs.items()), FIGURES)
     }
-
-
-def axis_label(name: str) -> str:
-    """For example `friction (factor, 1 = untouched)` or `latency (control steps, 0 = untouched)`."""
-    unit = ADDED.get(name.partition("@")[0])
-    return f"{label(name)} ({unit}, 0 = untouched)" if unit else f"{label(name)} (factor, 1 = untouched)"
 
 
 def _figure(grids: list[Family], measure: str) -> Figure:
@@ -97,8 +92,8 @@ def _draw(axes: Axes, grid: Family, scale: Normalize) -> None:
         shown = range(0, len(values), -(-len(values) // WRITTEN))
         axis.set_ticks([place + 0.5 for place in shown], [short(values[place]) for place in shown])
     down, across = grid.axes or grid.names[-2:]
-    axes.set_xlabel(axis_label(across))
-    axes.set_ylabel(axis_label(down))
+    axes.set_xlabel(parts.label(label(across), grid.nominal[across], label(grid.units[across])))
+    axes.set_ylabel(parts.label(label(down), grid.nominal[down], label(grid.units[down])))
     if max(means.shape) <= WRITTEN:
         _write(axes, grid, scale)
     _outline(axes, grid)

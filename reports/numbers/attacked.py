@@ -1,6 +1,8 @@
 """What the text of an attack says: `pgd(steps=50)@2+5` is `pgd(steps=50)` on the sensors `2+5` alone."""
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +17,14 @@ def parted(attack: str) -> tuple[str, str]:
     """The attack without its sensors, and these as they are written; no sensors where it may touch all."""
     found = _ON_SENSORS.fullmatch(attack)
     return (found["name"], found["sensors"]) if found else (attack, "")
+
+
+def readings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many readings each attack may touch, as far as the JSON beside results describes it."""
+    groups = (run.get("attacks") for run in runs)
+    attacks = [item for group in groups if isinstance(group, dict) for item in group.items()]
+    counts = {text: about.get("readings") for text, about in attacks if isinstance(about, dict)}
+    return {text: count for text, count in counts.items() if isinstance(count, int)}
 
 
 def is_oracle(attack: str) -> bool:

@@ -4,11 +4,14 @@ A composition is stored as all its parts but the last with their values, then th
 with factor 0.75 is the point (friction 0.5, gravity 0.75).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from reports.numbers.parts import Part, measured_in, part_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,15 +20,8 @@ FAMILY = ["policy", "metric", "attack", "eps", "unit", "norm"]
 SAMPLE = 10
 """So many compositions that form no grid are summed up as a sample; fewer stay rows of the table."""
 
-ADDED = {
-    "latency": "control steps",
-    "push": "× weight",
-    "sensor-bias": "× sensor scale",
-    "sensor-dropout": "probability",
-    "sensor-noise": "× sensor scale",
-    "wind": "m/s",
-}
-"""What is added rather than scaled, with its unit: 0 leaves the simulation untouched, not 1."""
+SEPARATOR = ";"
+"""Between what the table says of the parts of a composition, in its columns `nominals` and `measured_in`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +62,14 @@ class Family:
 
     @property
     def nominal(self) -> dict[str, float]:
-        """The factor of each name at which it changes nothing; of the last one the table says it."""
-        return {name: nominal(name) for name in self.names} | {self.names[-1]: float(self.cells["nominal"].iloc[0])}
+        """The factor of each name at which it changes nothing."""
+        texts = str(self.cells["nominals"].iloc[0]).split(SEPARATOR)
+        return {name: _number(value) for name, value in zip(self.names, texts, strict=True)}
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What the factors of each name are measured in; empty for multiples."""
+        return dict(zip(self.names, str(self.cells["measured_in"].iloc[0]).split(SEPARATOR), strict=True))
 
     @property
     def untouched(self) -> pd.Series:
@@ -107,9 +109,19 @@ def parts(perturbation: str, factor: float) -> list[tuple[str, float]]:
     return [*((name, _number(value)) for name, value in pairs), (last, float(factor))]
 
 
-def nominal(name: str) -> float:
-    """The factor at which a perturbation changes nothing, as far as its name tells: 0 for what is added, else 1."""
-    return 0.0 if name.partition("@")[0] in ADDED else 1.0
+def descriptions(heads: pd.DataFrame, known: Mapping[str, Part]) -> dict[str, list[str]]:
+    """Columns `nominals` and `measured_in` of conditions: what holds for each part of their perturbations, in order.
+
+    Of the last part the table itself says the nominal factor.
+    """
+    nominals, units = [], []
+    rows = zip(heads["perturbation"], heads["factor"], heads["nominal"], heads["unit"], strict=True)
+    for perturbation, factor, nominal, unit in rows:
+        own = [part_of(name, known) for name, _ in parts(perturbation, factor)]
+        numbers = [*(part.nominal for part in own[:-1]), nominal]
+        nominals.append(SEPARATOR.join(f"{number:.12g}" for number in numbers))
+        units.append(SEPARATOR.join(measured_in(part, unit) for part in own))
+    return {"nominals": nominals, "measured_in": units}
 
 
 def in_families(summary: pd.DataFrame) -> pd.Series:

@@ -9,15 +9,27 @@ def condition_name(condition: pd.Series) -> str:
     """For example `fgsm eps 0.1`, `mass 0.5 + gravity 0.8`, `fgsm eps 0.1 raw l2 with mass 0.5` or `clean`."""
     names = [attack_name(condition)] if condition["attack"] != "none" else []
     if condition["perturbation"] != "none":
-        name, factor = condition["perturbation"], condition["factor"]
-        names.append(point_name(dict(parts(name, factor))) if "," in name else f"{name} {number(factor)}")
+        name, factor, unit = condition["perturbation"], condition["factor"], _sensor_unit(condition)
+        point = point_name(dict(parts(name, factor))) if "," in name else f"{name} {number(factor)}"
+        names.append(point + unit)
     return " with ".join(names) or "clean"
 
 
+def perturbation_name(condition: pd.Series) -> str:
+    """The perturbation without its factor, and the unit if one is measured in it: `sensor-noise (dataset-std)`."""
+    return str(condition["perturbation"]) + _sensor_unit(condition)
+
+
+def _sensor_unit(condition: pd.Series) -> str:
+    """The unit of disturbed sensors; where observations are attacked too, it is that of eps and stands there."""
+    alone = condition["attack"] == "none" and condition["perturbation"] != "none"
+    return f" ({condition['unit']})" if alone and condition["unit"] else ""
+
+
 def attack_name(condition: pd.Series) -> str:
-    """For example `fgsm eps 0.1`, `fgsm eps 0.1 raw l2` or `clean observations`."""
+    """For example `fgsm eps 0.1`, `fgsm eps 0.1 raw l2`, `clean observations` or `…, sensors disturbed in raw`."""
     if condition["attack"] == "none":
-        return "clean observations"
+        return "clean observations" + (f", sensors disturbed in {condition['unit']}" if condition["unit"] else "")
     unusual = [name for name in (condition["unit"], condition["norm"]) if name not in ("dataset-std", "linf", "")]
     return " ".join([f"{condition['attack']} eps {number(condition['eps'])}", *unusual])
 

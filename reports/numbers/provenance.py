@@ -43,6 +43,46 @@ def commands(runs: Iterable[Mapping[str, Any]]) -> list[str]:
     return [cut(printable(line), COMMAND) for line in dict.fromkeys(typed) if line]
 
 
+def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The command lines, each once and with the policy file that it was about, ready to be typed.
+
+    A command may take the newest run, so its words alone do not say which policy that was.
+    """
+    lines: list[str] = []
+    for run in runs:
+        path, sha = (str(run.get(name) or "") for name in ("checkpoint_path", "checkpoint"))
+        policy = ", ".join(filter(None, [path, sha and f"SHA-256 {sha[:12]}"]))
+        lines += [f"{line}  # policy {policy}" if policy else line for line in commands([run])]
+    return list(dict.fromkeys(lines))
+
+
+def machines(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Where and when the rows were measured, as far as it is told: processor, threads, commit, first and last date."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        where = tuple(str(run[name]) if run.get(name) else "" for name in ("processor", "threads", "commit"))
+        date = run.get("date")
+        if any(where) or date:
+            found.setdefault(where, []).append(str(date or ""))
+    shown = []
+    for (processor, threads, commit), dates in found.items():
+        ends = dict.fromkeys((min(dates), max(dates)))
+        one = {"date (UTC)": " to ".join(filter(None, ends)), "processor": processor, "threads": threads}
+        shown.append({name: value for name, value in (one | {"commit": commit}).items() if value})
+    return shown
+
+
+def named_files(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The files that attacks and perturbations name, each content once, with its SHA-256."""
+    groups = [run.get(kind) for run in runs for kind in ("attacks", "perturbations")]
+    descriptions = [about for group in groups if isinstance(group, dict) for about in group.values()]
+    known = [about.get("files") for about in descriptions if isinstance(about, dict)]
+    pairs = dict.fromkeys(
+        (str(file), str(sha)) for files in known if isinstance(files, dict) for file, sha in files.items()
+    )
+    return [{"file": file, "SHA-256": sha} for file, sha in pairs]
+
+
 def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The different sets of versions that made the rows; more than one is worth knowing."""
     sets: list[dict[str, str]] = []
@@ -81,7 +121,7 @@ def _fit(value: object) -> str:
 
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:
     """One record per policy file: what it is, how many episodes it has and of which evaluation seeds, its SHA-256."""
-    known = ["policy", "task", "dataset", "train_seed", "checkpoint"]
+    known = ["policy", "task", "dataset", "train_seed", "recipe", "checkpoint"]
     return [_checkpoint(rows) for _, rows in episodes.groupby(known, dropna=False)]
 
 
@@ -93,6 +133,7 @@ def _checkpoint(episodes: pd.DataFrame) -> dict[str, str]:
         "dataset": str(one["dataset"] or "unknown"),
         "training seed": "unknown" if pd.isna(one["train_seed"]) else str(one["train_seed"]),
         "episodes": str(len(episodes)),
+        **({"recipe": str(one["recipe"])} if one["recipe"] else {}),
         "evaluation seeds": f"{episodes['eval_seed'].min()}–{episodes['eval_seed'].max()}",
         "SHA-256": str(one["checkpoint"]),
     }

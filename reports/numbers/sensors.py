@@ -5,9 +5,10 @@ A sensor is what stands behind the @ of an attack's text: `thigh_joint`, a group
 
 import pandas as pd
 
-from reports.numbers.attacked import names_of, sensors_of
+from reports.numbers.attacked import names_of, readings, sensors_of
 from reports.numbers.grids import in_families
 from reports.numbers.names import number
+from reports.numbers.provenance import runs_of
 from reports.numbers.summary import Results, study, summarize
 
 NO_CELL = "–"
@@ -21,6 +22,7 @@ MOST_ROWS = 40
 """Sensors of one threat that a table shows, those with the largest drops; table.csv has them all."""
 
 GROUPS = ("positions", "velocities")
+"""Sensors that are several readings, where no JSON beside the results says of how many."""
 
 CAPTION = (
     "Sensors: what the attack costs where it may touch these sensors alone: drop of the score below clean over common "
@@ -49,12 +51,16 @@ def sensor_numbers(results: Results) -> pd.DataFrame:
     not evaluated) with low and high, n, flags. Largest drop first within a threat; no rows where none are compared.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(study(results))
+    given = study(results)
+    summary, known = summarize(given), readings(runs_of(given.about))
     named = summary.assign(name=names_of(summary["attack"]), sensor=sensors_of(summary["attack"]))
     own = _dropped(named[in_sensors(summary)], "drop")
     whole = _dropped(named[(named["block"] == "attack") & (named["sensor"] == "")], "whole")
     own = own.merge(whole[[*THREAT, "whole", "whole_low", "whole_high"]], on=THREAT, how="left")
-    own["is_group"] = own["sensor"].isin(GROUPS) | own["sensor"].str.contains("+", regex=False)
+    guessed = own["sensor"].isin(GROUPS) | own["sensor"].str.contains("+", regex=False)
+    own["is_group"] = [
+        known[text] > 1 if text in known else bool(guess) for text, guess in zip(own["attack"], guessed, strict=True)
+    ]
     own["percent"] = -own["change_percent"]
     order = own.groupby(THREAT, sort=False).ngroup()
     own = own.assign(order=order, rank=own["drop"].fillna(-float("inf"))).sort_values(

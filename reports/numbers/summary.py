@@ -19,7 +19,9 @@ import pandas as pd
 
 from reports.numbers.columns import statistics_of
 from reports.numbers.excerpt import excerpt
+from reports.numbers.grids import descriptions
 from reports.numbers.means import Floats, Integers, mean_intervals
+from reports.numbers.parts import described
 from reports.numbers.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
 from reports.numbers.provenance import runs_of
 from reports.numbers.runs import shared_runs
@@ -72,8 +74,9 @@ class Study:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """What `summarize` returns."""
-        summary = _summarized(self.episodes)
-        return summary.assign(chosen=chosen(self.episodes, len(summary), runs_of(self.about)))
+        summary, runs = _summarized(self.episodes), runs_of(self.about)
+        described_parts = descriptions(summary, described(runs))
+        return summary.assign(chosen=chosen(self.episodes, len(summary), runs), **described_parts)
 
     @cached_property
     def shown(self) -> Study:
@@ -159,8 +162,9 @@ def summarize(results: Results) -> pd.DataFrame:
     Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
     runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
     only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
-    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), and what `shared_runs`
-    says of training runs that not every condition has: common_seeds, clean_seeds and aligned.
+    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), what `shared_runs`
+    says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and measured_in (of
+    every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
     """
     return study(results).summary
 

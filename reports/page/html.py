@@ -75,7 +75,8 @@ def html_page(
             "checkpoints": provenance.checkpoints(episodes),
             "effects": provenance.effects(runs),
             "versions": provenance.version_sets(runs),
-            "commands": provenance.commands(runs),
+            "machines": [*provenance.machines(runs), *provenance.named_files(runs)],
+            "commands": provenance.again(runs),
             "duration": _duration(provenance.seconds(runs)),
         }
     )

@@ -44,7 +44,7 @@ def table(content: bytes) -> pd.DataFrame | None:
         found = _split(content, names)
         if not _accounts_for(found, content):
             return None
-        empty = pd.Series(pd.Categorical.from_codes(np.zeros(len(found), np.int8), categories=[""]))
+        empty = pd.Series("", found.index, dtype="category")
         return pd.DataFrame({name: _values(found[name], name) if name in names else empty for name in SCHEMA})
     except (ValueError, OverflowError, ParserWarning):
         return None

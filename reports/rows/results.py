@@ -56,7 +56,7 @@ def load_packed(paths: Iterable[Path | str]) -> pd.DataFrame:
 
 
 def _check_agreement(tables: Sequence[pd.DataFrame]) -> None:
-    """Raise ValueError where two files give an episode two outcomes; a file that disagrees with itself is told later."""
+    """Raise ValueError where two files give an episode two outcomes; of one that disagrees with itself a note tells."""
     rows = joined([once(table)[0] for table in tables])
     keys = keys_of(rows)
     several = keys.duplicated(keep=False).to_numpy()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.numbers.names import number
+from reports.numbers.names import number, perturbation_name
 from reports.numbers.summary import BLOCKS
 from reports.numbers.worst import by
 from reports.tables.robustness import count
@@ -89,7 +89,7 @@ def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
     if name in ("eps", "factor"):
         absent = cell["attack" if name == "eps" else "perturbation"] == "none"
         return ("–", number(value)) if absent else (number(value), number(value))
-    text = "–" if value in ("none", "") else str(value)
+    text = "–" if value in ("none", "") else perturbation_name(cell) if name == "perturbation" else str(value)
     return (text + by(cell) if name == "attack" else text, text)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from reports.numbers.names import condition_name, number
+from reports.numbers.names import condition_name, number, perturbation_name
 from reports.numbers.ranking import CAPTION, leaders
 from reports.numbers.scores import LEVEL
 from reports.numbers.sensors import elsewhere
@@ -73,7 +73,7 @@ def _heading(condition: pd.Series) -> dict[str, str]:
         "eps": number(condition["eps"]),
         "unit": condition["unit"] if attacked else NO_CELL,
         "norm": condition["norm"] if attacked else NO_CELL,
-        "perturbation": condition["perturbation"],
+        "perturbation": perturbation_name(condition),
         "factor": number(condition["factor"]),
     }
 

@@ -117,8 +117,8 @@ def _repeated(repeats: Repeats) -> list[str]:
     said = []
     if repeats.rows:
         said.append(
-            f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and eval_seed): "
-            "every episode is counted once."
+            f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and "
+            "eval_seed): every episode is counted once."
         )
     if repeats.disagreeing:
         said.append(

@@ -14,7 +14,7 @@ import reports
 from microbench.commands.eps50 import halved, sentence
 from microbench.commands.stages import Stage, Stages, at_once
 from microbench.commands.worst import worst_of
-from microbench.plan import CLEAN, Cell, Episode, plan_episodes
+from microbench.plan import CLEAN, HELD_OUT, Cell, Episode, held_out, plan_episodes
 from reports.numbers.worst import WORST
 from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
@@ -90,7 +90,7 @@ def test_the_worst_is_searched_by_its_fresh_episodes_and_all_choices_are_told() 
     assert budgets[:3] == [0.1, 0.2, 0.4]
     assert [stage.title for stage in stages[:4]] == ["episodes", WORST, "episodes", WORST]
     assert [one["eps"] for one in stages[5].told["worst"]] == budgets[:3]  # an interrupted search is told whole
-    assert all(episode.number >= 10 for stage in stages[1::2] for episode in stage.episodes)
+    assert all(episode.seed >= HELD_OUT for stage in stages[1::2] for episode in stage.episodes)
 
 
 def test_what_is_found_is_what_the_report_of_the_rows_says() -> None:
@@ -180,4 +180,4 @@ def test_bare_it_is_that_of_the_worst(runs: Path, shell: Shell, monkeypatch: pyt
     table = reports.read(runs / RUN / "results.csv")
     assert set(table["attack"]) == {"none", "fgsm", "action-diff", WORST}
     assert table.loc[table["attack"] == WORST, "eps"].nunique() == 3
-    assert set(table.loc[table["attack"] == WORST, "episode"]) == {2, 3}
+    assert set(table.loc[table["attack"] == WORST, "eval_seed"]) == {held_out(0), held_out(0) + 1}

@@ -102,6 +102,9 @@ def test_a_row_says_all_that_made_it(checkpoint: Checkpoint) -> None:
         "episode": 0,
         "eval_seed": 0,
         "flags": "",
+        "recipe": "",
+        "attack_files": "",
+        "perturbation_files": "",
     }
     assert rows["score"].to_numpy() == pytest.approx((rows["return"].to_numpy() + 20.272305) / 32.545724)
 

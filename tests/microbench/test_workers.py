@@ -13,7 +13,7 @@ from microbench import workers as module
 from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source, reload
 from microbench.errors import UserError
-from microbench.plan import CLEAN, Chunk, plan_episodes
+from microbench.plan import CLEAN, Cell, Chunk, Episode, plan_episodes
 from microbench.workers import evaluate_episodes, processes
 from microbench.workers.rounds import Chunks, Done, WorkersLost, until_all
 from tests.microbench.small_run import policy_bytes, write_policy

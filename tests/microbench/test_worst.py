@@ -1,5 +1,6 @@
 """The worst of a suite: what is chosen on which episodes, what is measured, and what a minimum would have claimed."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -8,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import attacks
 import reports
 from microbench.attacking import Conditions
 from microbench.checkpoints import load
 from microbench.commands import worst
+from microbench.errors import UserError
 from microbench.evaluate import evaluate_chunk
-from microbench.plan import CLEAN, Cell, plan_episodes
+from microbench.plan import CLEAN, HELD_OUT, HELD_OUT_BLOCK, Cell, held_out, plan_episodes
 from reports.numbers.worst import WORST
 from tests.microbench.forked import run_killed_at
 from tests.microbench.small_run import Shell
@@ -67,11 +71,31 @@ def test_the_winner_is_measured_on_held_out_episodes_and_all_attacks_on_equally_
         for name in ("none", "pgd", "fgsm")
     }
     choosing = [(0, 100), (1, 101), (2, 102)]
-    fresh = [(3, 103), (4, 104), (5, 105)]
+    fresh = [(number, held_out(100) + number) for number in range(3)]
     assert numbers == {"none": [*choosing, *fresh], "pgd": choosing, "fgsm": choosing}
     second = stages.send(measured({"pgd": [700.0, 800.0, 900.0], "fgsm": [600.0, 700.0, 800.0]}))
     assert [(episode.number, episode.seed) for episode in second.episodes] == fresh
     assert {(episode.cell.attack, episode.cell.shown) for episode in second.episodes} == {("fgsm", WORST)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2 * 10**6), st.integers(1, 1000)), min_size=1, max_size=5))
+def test_episodes_that_measure_are_never_ones_that_choose_whatever_seeds_the_commands_have(
+    commands: list[tuple[int, int]],
+) -> None:
+    """Nor do the commands share episodes that measure, unless their seeds are equal."""
+    choosing, measuring = list[range](), dict[int, range]()
+    for seed, n in commands:
+        choosing.append(range(seed, seed + n))
+        measuring[seed] = range(held_out(seed), held_out(seed) + n)
+    assert max(block.stop for block in choosing) <= min(block.start for block in measuring.values())
+    blocks = sorted(measuring.values(), key=lambda block: block.start)
+    assert all(one.stop <= other.start for one, other in itertools.pairwise(blocks))
+
+
+@pytest.mark.parametrize(("n", "seed"), [(1, HELD_OUT), (2, HELD_OUT - 1), (HELD_OUT_BLOCK + 1, 0)])
+def test_seeds_at_which_choosing_would_meet_measuring_are_refused(n: int, seed: int) -> None:
+    with pytest.raises(UserError, match="give a smaller --seed"):
+        next(worst.worst_of([CLEAN, CELL], ["pgd"], n, seed))
 
 
 def test_attacks_with_unequal_episodes_are_not_compared() -> None:
@@ -157,12 +181,13 @@ def test_the_worst_rows_are_those_of_the_chosen_attack_on_fresh_episodes(runs: P
     assert choice["mean_returns"] == pytest.approx(means.to_dict())
     assert sorted(choice["mean_returns"]) == sorted([*SUITE, "random"])
     again = found[found["attack"] == WORST]
-    assert (again["episode"].tolist(), again["eval_seed"].tolist()) == ([3, 4, 5], [10, 11, 12])
-    planned = plan_episodes([Cell(attack=choice["attack"], eps=0.2)], 3, 7, first=3)
+    fresh = [held_out(7) + number for number in range(3)]
+    assert (again["episode"].tolist(), again["eval_seed"].tolist()) == ([0, 1, 2], fresh)
+    planned = plan_episodes([Cell(attack=choice["attack"], eps=0.2)], 3, held_out(7))
     same = evaluate_chunk(load(folder / "policy.safetensors"), Conditions(env_id="Hopper-v4"), tuple(planned))
     assert again["return"].tolist() == same["return"].tolist()
     clean = found.loc[found["attack"] == "none", "eval_seed"]
-    assert clean.tolist() == [7, 8, 9, 10, 11, 12]
+    assert clean.tolist() == [7, 8, 9, *fresh]
 
 
 def test_every_perturbed_cell_has_its_own_worst_and_clean_partners(runs: Path, shell: Shell) -> None:

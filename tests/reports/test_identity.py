@@ -196,3 +196,19 @@ def test_missing_returns_of_one_episode_agree() -> None:
     lost = {"return": np.nan, "score": np.nan, "flags": "nan-action"}
     frame = table([row(**lost), row(**lost | {"episode": 1})])
     assert study(frame).repeats.disagreeing == 0
+
+
+def test_policies_of_two_recipes_are_compared_each_with_its_own() -> None:
+    """Beta 0.1 and beta 5 are no two runs of one policy: a gain of one must not hide a loss of the other."""
+    sides = [
+        table(
+            episodes([50.0 + k for k in range(10)], recipe="1" * 16),
+            episodes([50.0 + k + gain for k in range(10)], recipe="2" * 16, train_seed=1),
+        )
+        for gain in (0.0, -5.0)
+    ]
+    comparison = reports.compare_results(sides[0], sides[1])
+    assert dict(zip(comparison.table["condition"], comparison.table["difference"], strict=True)) == {
+        "micro (recipe 11111111), clean": 0.0,
+        "micro (recipe 22222222), clean": -5.0,
+    }

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,40 @@ def test_commands_can_be_typed_again() -> None:
     assert provenance.commands([*RUNS, RUNS[0]]) == [
         "microbench attack runs/latest --eps 0.1 --attack 'my attacks:fgsm'",
         "microbench perturb runs/latest",
+    ]
+
+
+def test_commands_name_the_policy_file_that_they_took() -> None:
+    run = {"command": ["microbench", "attack", "--eps", "0.1"], "checkpoint": "0f3a92c1b5" + "0" * 54}
+    other = run | {"checkpoint_path": "runs/hopper-micro-s1/policy.safetensors"}
+    assert provenance.again([run, other, other, {"command": "python evaluate.py"}]) == [
+        "microbench attack --eps 0.1  # policy SHA-256 0f3a92c1b500",
+        "microbench attack --eps 0.1  # policy runs/hopper-micro-s1/policy.safetensors, SHA-256 0f3a92c1b500",
+        "python evaluate.py",
+    ]
+
+
+def test_machines_and_days_are_told_as_far_as_they_are_known() -> None:
+    here = {"processor": "Xeon", "threads": 2, "commit": "1" * 40}
+    days = [here | {"date": f"2026-11-{day}T10:00:00+00:00"} for day in (28, 27)]
+    assert provenance.machines([*days, {}, {"processor": "M5", "commit": None}]) == [
+        {
+            "date (UTC)": "2026-11-27T10:00:00+00:00 to 2026-11-28T10:00:00+00:00",
+            **{"processor": "Xeon", "threads": "2", "commit": "1" * 40},
+        },
+        {"processor": "M5"},
+    ]
+    assert provenance.machines(RUNS) == []
+
+
+def test_every_content_of_a_named_file_is_told_once() -> None:
+    files = {"c.safetensors": "1" * 64}
+    runs: list[dict[str, Any]] = [
+        {"attacks": {"min-q": {"files": files}, "fgsm": {"files": {}}}},
+        {"perturbations": {"m:f": {"files": files}}},
+    ]
+    assert provenance.named_files([*runs, {"attacks": [1]}, {"attacks": {"a": 1}}]) == [
+        {"file": "c.safetensors", "SHA-256": "1" * 64}
     ]
 
 
