@@ -32,12 +32,12 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         UserError: the file says that it was trained with one, and there is none or more than one beside it; or that it
             was trained without one, and there is one.
     """
-    given = choices.overrides.obs_stats
-    if given is not None and str(given) == UNNORMALISED:
+    file = choices.overrides.obs_stats
+    if file is not None and str(file) == UNNORMALISED:
         choices.inferred["observations"] = "as they are: said on the command line"
         return None
-    if given is not None and (stats := read_statistics(given)).policy:
-        choices.inferred["observations"] = f"normalised with the statistics of {given.name}"
+    if file is not None and (stats := read_statistics(file)).policy:
+        choices.inferred["observations"] = f"normalised with the statistics of {file.name}"
         return stats
     trained = was_normalised(data, config_beside(content.path))
     files = beside(content.path, further=trained is True)
@@ -47,8 +47,8 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         return None
     if trained is False and near:
         raise UserError(
-            f"{content.path} was trained on observations as they are, by what it stores, and {near[0].name} lies beside "
-            f"it; say with --obs-stats {near[0]} or --obs-stats {UNNORMALISED} which is right."
+            f"{content.path} was trained on observations as they are, by what it stores, and {near[0].name} lies "
+            f"beside it; say with --obs-stats {near[0]} or --obs-stats {UNNORMALISED} which is right."
         )
     if len({path.read_bytes() for path in near}) > 1:
         raise UserError(
@@ -59,7 +59,7 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         choices.inferred["observations"] = f"normalised with the statistics of {near[0].name}"
         return read_statistics(near[0])
     if trained:
-        raise UserError(_lost(content.path, given))
+        raise UserError(_lost(content.path, file))
     choices.inferred["observations"] = (
         "as they are: it was trained without VecNormalize, by what it stores"
         if trained is False
@@ -86,16 +86,17 @@ def was_normalised(data: Data, config: str = "") -> bool | None:
 
 def _by_config(config: str) -> bool | None:
     """rl_zoo3's `normalize`: true, or a dictionary that may say that observations are left out."""
-    found = NORMALIZES.search(config)
-    if found is None:
+    line = NORMALIZES.search(config)
+    if line is None:
         return None
-    said = found[1].lower()
-    return "false" not in said.partition("norm_obs")[2].partition(",")[0] if "norm_obs" in said else "false" not in said
+    value = line[1].lower()
+    of_observations = value.partition("norm_obs")[2].partition(",")[0] if "norm_obs" in value else value
+    return "false" not in of_observations
 
 
 def config_beside(path: Path) -> str:
     """The text of rl_zoo3's config.yml for this file; empty if there is none."""
-    return next((found.read_text("utf-8", "replace")[:MOST_CONFIG] for found in configs(path)), "")
+    return next((file.read_text("utf-8", "replace")[:MOST_CONFIG] for file in configs(path)), "")
 
 
 def configs(path: Path) -> list[Path]:
@@ -139,7 +140,7 @@ def _named(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
     return sorted(path for path in paths if fits(path.name) and path.is_file())
 
 
-def _lost(path: Path, given: Path | None) -> str:
+def _lost(path: Path, unit_file: Path | None) -> str:
     near = [*path.parent.glob("*.pkl"), *path.parent.glob("*/*.pkl"), *path.parent.parent.glob("*/*.pkl")]
     near += path.parent.parent.glob("*.pkl")
     names = sorted({file for file in near if "norm" in file.name.lower()})[:3]

@@ -215,14 +215,14 @@ PARTS: tuple[tuple[tuple[str, ...], str], ...] = (
 
 def tensors_of(tree: object, depth: int = 3) -> dict[str, Tensor]:
     """Every named tensor in a stored dict, its entries joined by points."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     if not isinstance(tree, dict) or depth < 0:
-        return found
+        return tensors
     for name, value in tree.items():
         if isinstance(value, Tensor):
-            found[str(name)] = value
-        found |= {f"{name}.{inner}": leaf for inner, leaf in tensors_of(value, depth - 1).items()}
-    return found
+            tensors[str(name)] = value
+        tensors |= {f"{name}.{inner}": leaf for inner, leaf in tensors_of(value, depth - 1).items()}
+    return tensors
 
 
 def _of_archive(members: list[str]) -> str:

@@ -32,6 +32,7 @@ NORMALISATION = re.compile(
 )
 """Names of what may stand between the sensors and a policy."""
 
+PREFERRED = re.compile("actor|policy|pi", re.IGNORECASE)
 MOST_DEPTH = 4
 
 
@@ -60,9 +61,7 @@ def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tupl
         inner = replace(content, tree=dict(entry.tensors), tensors=dict(entry.tensors))
         if family(inner) is not None and not any(_same(entry, other) for _, other in fitting):
             fitting.append((inner, entry))
-    named = [
-        pair for pair in fitting if pair[1].place and re.match("actor|policy|pi", pair[1].place[-1], re.IGNORECASE)
-    ]
+    named = [pair for pair in fitting if pair[1].place and PREFERRED.match(pair[1].place[-1])]
     fitting = named if len(fitting) > 1 and len(named) == 1 else fitting
     if len(fitting) > 1:
         places = ", ".join(entry.shown for _, entry in fitting)[:200]
