@@ -183,7 +183,8 @@ def find_policy(given: Path | None, out: Path) -> Path:
 def _no_policy(folder: Path) -> str:
     """What a folder holds in place of a policy of ours: files of others, which are then named, or an early run."""
     if not (folder / "config.json").is_file():
-        others = sorted(path for path in folder.rglob("*") if path.suffix in FOREIGN and path.is_file())[:SHOWN]
+        near = (*folder.glob("*"), *folder.glob("*/*"))
+        others = sorted(path for path in near if path.suffix in FOREIGN and path.is_file())[:SHOWN]
         if others:
             return f"{folder} is no run folder; give one of the files in it: {', '.join(map(str, others))}."
         if folder.name != "latest":

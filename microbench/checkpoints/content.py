@@ -136,6 +136,7 @@ def telling(path: Path) -> Iterator[None]:
             raise  # the disk's; h5py's about what is in a file have no number
         told = " ".join(str(error).split())[:160] or type(error).__name__
         told = f"it has no {told}" if isinstance(error, KeyError) else told
-        raise UserError(
-            f"{path} cannot be read as a policy file ({told}); it is damaged or foreign, so give another file."
-        ) from error
+        way_out = "it is damaged or foreign, so give another file"
+        if isinstance(error, pickle.UnpicklingError) and told.endswith("no policy needs"):
+            way_out = "nothing that a file names is run here, so store the state_dict() of the policy alone"
+        raise UserError(f"{path} cannot be read as a policy file ({told}); {way_out}.") from error

@@ -145,7 +145,7 @@ def _lost(path: Path, unit_file: Path | None) -> str:
     near += path.parent.parent.glob("*.pkl")
     names = sorted({file for file in near if "norm" in file.name.lower()})[:3]
     hint = f" (perhaps {', '.join(map(str, names))})" if names else ""
-    unit = "" if given is None else f'; {given.name} is a unit, and part of the policy only with "policy": true in it'
+    unit = "" if unit_file is None else f'; {unit_file.name} is a unit, and part of it only with "policy": true'
     return (
         f"{path} was trained with VecNormalize and its statistics are not in the file; give them with --obs-stats "
         f"FILE{hint}, or --obs-stats {UNNORMALISED} if only rewards were normalised{unit}."
