@@ -4,6 +4,7 @@ SB3's zip does not hold them. What it does hold are the last observations, as th
 them; and rl_zoo3 writes a config.yml that says so, too.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -137,14 +138,19 @@ def _tiers(path: Path, name: str) -> list[list[Path]]:
 
 
 def _named(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
-    return sorted(path for path in paths if fits(path.name) and path.is_file())
+    return sorted(
+        path for path in paths if fits(path.name) and os.path.isfile(path)
+    )  # without an error where it is not allowed to look
+
+
+def _fits(name: str) -> bool:
+    """Whether a file is called like the statistics of a VecNormalize, or like those of some checkpoint."""
+    return re.fullmatch(rf"(?:.+[-_.])?{NAME}", name, re.IGNORECASE) is not None
 
 
 def _lost(path: Path, unit_file: Path | None) -> str:
-    near = [*path.parent.glob("*.pkl"), *path.parent.glob("*/*.pkl"), *path.parent.parent.glob("*/*.pkl")]
-    near += path.parent.parent.glob("*.pkl")
-    names = sorted({file for file in near if "norm" in file.name.lower()})[:3]
-    hint = f" (perhaps {', '.join(map(str, names))})" if names else ""
+    near = _named((*path.parent.glob("*"), *path.parent.glob("*/*"), *path.parent.parent.glob("*/*")), _fits)
+    hint = f" (perhaps {near[0]})" if len(near) == 1 else ""
     unit = "" if unit_file is None else f'; {unit_file.name} is a unit, and part of it only with "policy": true'
     return (
         f"{path} was trained with VecNormalize and its statistics are not in the file; give them with --obs-stats "

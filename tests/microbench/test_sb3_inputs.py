@@ -92,7 +92,7 @@ def test_statistics_are_found_where_their_writers_put_them(tmp_path: Path, zip_n
 
 def test_statistics_that_are_lost_are_asked_for(tmp_path: Path) -> None:
     path = model(tmp_path / "a" / "model.zip", **WITH)
-    elsewhere = statistics(tmp_path / "env" / "vecnorm.pkl")
+    elsewhere = statistics(tmp_path / "e" / "vecnorm.pkl")
     words = refusal(path)
     assert "was trained with VecNormalize" in words
     assert f"--obs-stats FILE (perhaps {elsewhere})" in words
