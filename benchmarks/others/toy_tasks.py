@@ -80,7 +80,7 @@ def extractor() -> Any:
     """A features extractor without parameters: the weights do not show it."""
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-    class Halved(BaseFeaturesExtractor):
+    class Halved(BaseFeaturesExtractor):  # type: ignore[misc]  # the package may be absent
         def __init__(self, observation_space: spaces.Box) -> None:
             super().__init__(observation_space, int(np.prod(observation_space.shape)))
 

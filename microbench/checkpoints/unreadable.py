@@ -173,10 +173,11 @@ def why(content: Content) -> str:
             return f"{form.about}; {form.way_out}"
     if content.kind == "zip" and content.archive is not None:
         return _of_archive(list(content.archive.sizes))
-    if isinstance(content.tree, Stub):
+    whole = _first_stub(content.tree)
+    if whole is not None:
         return (
-            f"holds a whole pickled object ({content.tree.origin[:80]}), whose class decides what its weights mean; "
-            f"store its state_dict() instead, or {WRAP}"
+            f"holds a whole pickled object ({whole.origin[:80]}), whose class decides what its weights mean; store its "
+            f"state_dict() instead, or {WRAP}"
         )
     if content.kind == "hdf5":
         return "is an HDF5 file without a policy; a dataset belongs to --dataset or --obs-stats, so give a policy file"
@@ -223,6 +224,14 @@ def tensors_of(tree: object, depth: int = 3) -> dict[str, Tensor]:
             tensors[str(name)] = value
         tensors |= {f"{name}.{inner}": leaf for inner, leaf in tensors_of(value, depth - 1).items()}
     return tensors
+
+
+def _first_stub(tree: object) -> Stub | None:
+    """The object itself, or the first among the entries of a stored dict or list."""
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    entries = tree if isinstance(tree, (list, tuple)) else [tree]
+    return next((entry for entry in entries if isinstance(entry, Stub)), None)
 
 
 def _of_archive(members: list[str]) -> str:

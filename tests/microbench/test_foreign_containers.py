@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from microbench.checkpoints import Overrides, load
@@ -127,6 +128,8 @@ NOT_POLICIES: dict[str, tuple[bytes, str]] = {
     "VecNormalize": (VEC_NORMALIZE, "holds the statistics of a VecNormalize and no policy; give the zip"),
     "a replay buffer": (BUFFER, "holds a replay buffer and no policy"),
     "a whole module": (MODULE, "holds a whole pickled object (my_project.Actor), whose class decides"),
+    "whole modules in a dict": (files.saved({"actor": files.module(ACTOR, "rl.Actor")}), "pickled object (rl.Actor)"),
+    "safetensors of others": (save({"w": torch.ones(3)}), "is a safetensors file that another program wrote"),
     "batch normalisation": (files.torch_bytes(NORMED), "has batch normalisation"),
     "a Decision Transformer": (files.torch_bytes(TRANSFORMER), "is a Decision Transformer"),
     "a Q-network": (files.torch_bytes(prefixed("q_net.", ACTOR)), "holds a Q-network, which chooses among discrete"),

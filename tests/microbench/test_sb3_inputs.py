@@ -22,8 +22,11 @@ SEEN = 3 * waves(5, OBS)
 MEAN, VAR = np.linspace(-1, 1, OBS), np.linspace(0.5, 4, OBS)
 SENSED = files.stored_array(np.zeros((1, OBS)))
 NORMALISED = files.stored_array(np.zeros((1, OBS), np.float32))
-WITH = {"_last_obs": NORMALISED, "_last_original_obs": SENSED}  # what a file says of observations that were normalised
-WITHOUT = {"_last_obs": SENSED, "_last_original_obs": None}
+WITH: dict[str, Any] = {
+    "_last_obs": NORMALISED,
+    "_last_original_obs": SENSED,
+}  # what a file says of observations that were normalised
+WITHOUT: dict[str, Any] = {"_last_obs": SENSED, "_last_original_obs": None}
 
 
 def refusal(path: Path, **said: Any) -> str:
