@@ -62,7 +62,7 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
     if trained:
         raise UserError(_lost(content.path, file))
     choices.inferred["observations"] = (
-        "as they are: it was trained without VecNormalize, by what it stores"
+        "as they are: it was trained without VecNormalize, by what it stores; --obs-stats if another wrapper normalised"
         if trained is False
         else "as they are: no vecnormalize.pkl beside the file; if it was trained with VecNormalize, give --obs-stats"
     )

@@ -1,6 +1,7 @@
 """What a file is that is no policy, or one that cannot be read: one true sentence each, with the way out."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -85,6 +86,12 @@ def _is_optimizer(content: Content) -> bool:
     return isinstance(content.tree, dict) and {"state", "param_groups"} == set(content.tree)
 
 
+def _has_critics_alone(content: Content) -> bool:
+    names = list(tensors_of(content.tree))
+    return bool(names) and all(CRITIC.match(name) for name in names)
+
+
+CRITIC = re.compile(r"(critic|qf?_?\d|vf?\d|value|q_?func)", re.IGNORECASE)
 AGAIN = "download or copy the file itself"
 FORMS: tuple[Form, ...] = (
     Form(looks=lambda content: not content.raw, about="is empty", way_out=AGAIN),
@@ -147,6 +154,11 @@ FORMS: tuple[Form, ...] = (
         way_out=WRAP,
     ),
     Form(looks=_has_conv, about="has convolutions, so it observes images, which is not read here", way_out=WRAP),
+    Form(
+        looks=_has_critics_alone,
+        about="holds critics and no actor",
+        way_out="give the file with the actor",
+    ),
     Form(
         looks=_names("q_net.", "quantile_net."),
         about="holds a Q-network, which chooses among discrete actions",

@@ -21,7 +21,7 @@ from microbench.tasks import Task, find_task
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
-CHOICES = ("task", "clock", "container")  # what was inferred and decides what is evaluated
+CHOICES = ("task", "clock", "container", "action-box")  # what was inferred and decides what is evaluated
 UNITS_BY_DEFAULT = ("dataset-std", "policy-norm")  # never raw: it must be asked for
 
 

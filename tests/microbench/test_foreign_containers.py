@@ -105,7 +105,9 @@ def test_weights_of_sb3_alone_are_those_of_the_zip(tmp_path: Path, algorithm: st
 
 
 VEC_NORMALIZE = files.vec_normalize(MEAN, MEAN + 1)
-BUFFER = files.pickled(files.Foreign("stable_baselines3.common.buffers.ReplayBuffer", pos=3))
+BUFFER = files.pickled(
+    files.Foreign("stable_baselines3.common.buffers.ReplayBuffer", pos=3, device=torch.device("cpu"))
+)
 MODULE = files.saved(files.module(ACTOR, "my_project.Actor"))
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 19332096\n"
 NORMED = ACTOR | {"bn.running_mean": torch.zeros(WIDTH)}
@@ -130,6 +132,7 @@ NOT_POLICIES: dict[str, tuple[bytes, str]] = {
     "a whole module": (MODULE, "holds a whole pickled object (my_project.Actor), whose class decides"),
     "whole modules in a dict": (files.saved({"actor": files.module(ACTOR, "rl.Actor")}), "pickled object (rl.Actor)"),
     "safetensors of others": (save({"w": torch.ones(3)}), "is a safetensors file that another program wrote"),
+    "critics": (files.torch_bytes(prefixed("qf0.", CRITIC)), "holds critics and no actor"),
     "batch normalisation": (files.torch_bytes(NORMED), "has batch normalisation"),
     "a Decision Transformer": (files.torch_bytes(TRANSFORMER), "is a Decision Transformer"),
     "a Q-network": (files.torch_bytes(prefixed("q_net.", ACTOR)), "holds a Q-network, which chooses among discrete"),

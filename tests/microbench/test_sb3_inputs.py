@@ -272,6 +272,12 @@ def test_ddpg_is_told_from_td3(tmp_path: Path) -> None:
     assert load(model(tmp_path / "p.zip", "td3", policy_delay=2, target_noise_clip=0.5)).algorithm == "td3"
 
 
+def test_another_action_box_than_the_tasks_is_noted(tmp_path: Path) -> None:
+    assert "action-box" not in load(model(tmp_path / "p.zip")).inferred
+    note = load(model(tmp_path / "q.zip", box=0.4)).inferred["action-box"]
+    assert note.startswith("up to 0.4, the actuators of Hopper-v4 take 1: if a wrapper rescaled actions")
+
+
 def test_parts_in_torchs_older_format_are_the_same_policy(tmp_path: Path) -> None:
     new, old = (load(model(tmp_path / f"{legacy}.zip", legacy=legacy)) for legacy in (False, True))
     assert new.target.policy(SEEN).equal(old.target.policy(SEEN))
