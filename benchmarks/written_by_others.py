@@ -21,7 +21,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.others import cleanrl, corl, d3rlpy_files, offlinerl_kit, programs, stable_baselines
+from benchmarks.others import (
+    cleanrl,
+    corl,
+    d3rlpy_files,
+    d3rlpy_trained,
+    offlinerl_kit,
+    programs,
+    stable_baselines,
+    stable_baselines_trained,
+)
 from benchmarks.others.written import Written
 from microbench.checkpoints import Checkpoint, load
 from microbench.errors import UserError
@@ -29,6 +38,8 @@ from microbench.errors import UserError
 WRITERS: dict[str, tuple[Callable[[Path, Path | None], Iterator[Written]], tuple[str, ...], str]] = {
     "Stable-Baselines3": (stable_baselines.written, stable_baselines.PACKAGES, ""),
     "d3rlpy": (d3rlpy_files.written, d3rlpy_files.PACKAGES, ""),
+    "Stable-Baselines3, trained": (stable_baselines_trained.written, stable_baselines.PACKAGES, ""),
+    "d3rlpy, trained": (d3rlpy_trained.written, d3rlpy_files.PACKAGES, ""),
     "CORL": (corl.written, (), "CORL"),
     "OfflineRL-Kit": (offlinerl_kit.written, offlinerl_kit.PACKAGES, "OfflineRL-Kit"),
     "CleanRL": (cleanrl.written, (), "cleanrl"),
@@ -100,9 +111,11 @@ def differences(checkpoint: Checkpoint, written: Written) -> list[float | None]:
     obs = rng.normal(0, 1.5, (ROWS, len(target.scale("raw")))).astype(np.float32)
     theirs = np.asarray(written.policy(obs), np.float32).clip(-written.box, written.box)
     action = rng.uniform(-written.box, written.box, theirs.shape).astype(np.float32)
-    seen = torch.from_numpy(obs)
+    seen = torch.cat([torch.from_numpy(obs), torch.tensor(written.memory).expand(len(obs), -1)], 1)
     with torch.no_grad():
         made: list[float | None] = [difference(target.policy(seen).clamp(-written.box, written.box).numpy(), theirs)]
+        if written.actions_alone:
+            return [*made, None, None, None]
         value = None if target.critic is None else target.critic(seen, torch.from_numpy(action)).numpy()
         made.append(both(value, None if written.critic is None else written.critic(obs, action)))
         state = None if target.state_value is None or written.state is None else target.state_value(seen).numpy()

@@ -135,8 +135,8 @@ def _actions_of(checkpoint: Checkpoint) -> tuple[int, ...]:
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"{checkpoint.path} cannot be called with one row of {target.blank.shape[1]} numbers ({reason}); expected a policy "
-            f"(B, S) → (B, A)."
+            f"{checkpoint.path} cannot be called with one row of {target.blank.shape[1]} numbers ({reason}); expected "
+            f"a policy (B, S) → (B, A)."
         ) from error
 
 

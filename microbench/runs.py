@@ -28,6 +28,8 @@ CONFIG = "config.json"
 TRAINED = "train.json"
 NEXT = "next"
 UNCOMPARED = ("recipe", "options")  # a recipe differs because something else does
+FOREIGN = (".zip", ".pt", ".pth", ".d3", ".model", ".cleanrl_model", ".onnx", ".h5", ".safetensors")
+SHOWN = 5  # files of a folder that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,10 +239,22 @@ def find_policy(given: Path | None, out: Path) -> Path:
     path = given if given is not None else out / "latest"
     if path.is_dir():
         if not (path / POLICY).is_file():
-            raise UserError(f"{path} holds no {POLICY}: its training has not stored a policy yet; wait or --resume it.")
+            raise UserError(_no_policy(path))
         return path.resolve() / POLICY
     if given is None:
         raise UserError(f"there is no run below {out}; train one with `microbench train`, or give a checkpoint.")
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}; give a run folder or a policy file.")
     return path
+
+
+def _no_policy(folder: Path) -> str:
+    """What a folder holds in place of a policy of ours: files of others, which are then named, or an early run."""
+    if not (folder / "config.json").is_file():
+        near = (*folder.glob("*"), *folder.glob("*/*"))
+        others = sorted(path for path in near if path.suffix in FOREIGN and path.is_file())[:SHOWN]
+        if others:
+            return f"{folder} is no run folder; give one of the files in it: {', '.join(map(str, others))}."
+        if folder.name != "latest":
+            return f"{folder} is no run folder and holds no policy file; give a run folder or a policy file."
+    return f"{folder} holds no {POLICY}: its training has not stored a policy yet; wait or --resume it."

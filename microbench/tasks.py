@@ -98,7 +98,9 @@ def _unknown(env_id: str) -> UserError:
     if known is None:
         return unknown_name("task", env_id, _known_ids())
     contact = " (AntContactForces-v4 for a policy of 111 sensors)" if known == "Ant-v4" else ""
-    return UserError(f"there is no task '{env_id}': did you mean '{known}'?{contact}")
+    return UserError(
+        f"there is no task '{env_id}': did you mean '{known}'{contact}? All are listed by `microbench list`."
+    )
 
 
 def _known_ids() -> list[str]:

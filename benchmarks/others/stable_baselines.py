@@ -50,7 +50,7 @@ def one(folder: Path, kind: str, env_id: str, box: float, settings: dict[str, An
     path = folder / f"{kind.replace(' ', '-').replace(',', '')}-{env_id}.zip"
     model.save(path)
     if kind == "RecurrentPPO":
-        return Written(name=name, path=path, refusal="a recurrent or an image policy")
+        return Written(name=name, path=path, refusal="a recurrent policy")
 
     def act(obs: Rows) -> Any:
         return model.predict(obs, deterministic=True)[0]

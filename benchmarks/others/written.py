@@ -24,6 +24,8 @@ class Written:
     state   obs → value of the state (B,), None where there is none
     spread  obs → standard deviation (B, A), None where there is none
     refusal  words that the file must be refused with, empty if it must be read
+    actions_alone  whether nothing but actions is compared
+    memory   what the policy remembers beside the observations: the step, of a policy with a clock
     """
 
     name: str
@@ -35,6 +37,8 @@ class Written:
     said: Overrides = NONE
     box: float = 1.0
     refusal: str = ""
+    memory: tuple[float, ...] = ()
+    actions_alone: bool = False
 
 
 def disturbed(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:

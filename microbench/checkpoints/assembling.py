@@ -22,6 +22,7 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     said = choices.overrides
     env_id, choices.inferred["task"] = _task(found, choices, need_task=need_task)
     center, half = _box(found, choices)
+    _compare_boxes(family, found, choices, env_id)
     stats = _given_statistics(choices)
     others = found.beside if stats is None or stats.raw in found.beside else (*found.beside, stats.raw)
     whole = identity(content.sha256, said, *others)
@@ -103,6 +104,19 @@ def _action_box(found: Found, center: Tensor, half: Tensor, env_id: str) -> tupl
     if found.squash != "none":
         return center - half, center + half
     return found.box if found.box is not None or not env_id else actuator_box(env_id)
+
+
+def _compare_boxes(family: str, found: Found, choices: Choices, env_id: str) -> None:
+    """Note that a model of Stable-Baselines3 has another action box than its task: a wrapper may have rescaled."""
+    task = actuator_box(env_id) if env_id and family == "sb3" and found.box is not None else None
+    if task is None or found.box is None or task[0].shape != found.box[0].shape:
+        return
+    if not all(torch.allclose(own, other, atol=1e-4) for own, other in zip(found.box, task, strict=True)):
+        low, high = (f"{float(end.abs().max()):g}" for end in (found.box[1], task[1]))
+        choices.inferred["action-box"] = (
+            f"up to {low}, the actuators of {env_id} take {high}: if a wrapper rescaled actions, wrap it and "
+            f"the policy as a module:callable"
+        )
 
 
 def _given_statistics(choices: Choices) -> Statistics | None:

@@ -154,4 +154,7 @@ def telling(path: Path, what: str = "a policy file", way_out: str = "give anothe
             raise  # the disk's; h5py's about what is in a file have no number
         why = " ".join(shown(error, 160).split()) or type(error).__name__
         why = f"it has no {why}" if isinstance(error, KeyError) else why
-        raise UserError(f"{path} cannot be read as {what} ({why}); it is damaged or foreign, so {way_out}.") from error
+        what_to_do = f"it is damaged or foreign, so {way_out}"
+        if isinstance(error, pickle.UnpicklingError) and why.endswith("no policy needs"):
+            what_to_do = "nothing that a file names is run here, so store the state_dict() of the policy alone"
+        raise UserError(f"{path} cannot be read as {what} ({why}); {what_to_do}.") from error

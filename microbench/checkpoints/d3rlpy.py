@@ -28,6 +28,8 @@ USUAL = (-20.0, 2.0)
 REFUSED = {
     **{kind: "chooses among sampled actions" for kind in ("bear", "bcq", "crr")},
     **{kind: "decodes its actions with another network" for kind in ("plas", "plas_with_perturbation")},
+    **{kind: "chooses among discrete actions" for kind in ("dqn", "double_dqn", "nfq", "qr_dqn", "iqn")},
+    "decision_transformer": "is a Decision Transformer and acts on a history of returns, observations and actions",
 }
 """Algorithms whose action is not what their policy network gives."""
 
@@ -42,8 +44,9 @@ def read(content: Content, choices: Choices) -> Found:
     told = read_json(content.tree["config"])
     config = told.get("config", told)
     kind, params = str(config.get("type", "d3rlpy")), config.get("params", {})
-    if kind in REFUSED:
-        raise UserError(f"{content.path} is of {kind}, which {REFUSED[kind]}; wrap it as a module:callable.")
+    refused = "chooses among discrete actions" if kind.startswith("discrete_") else REFUSED.get(kind)
+    if refused is not None:
+        raise UserError(f"{content.path} is of {kind}, which {refused}; wrap it as a module:callable.")
     stored = read_zip(Archive(content.tree["torch"]))
     policy = next((part for key in ("policy", "_policy", "imitator") if (part := state_dict(stored.get(key)))), {})
     only(policy, lambda name: PARTS.fullmatch(name) is not None, "the policy")

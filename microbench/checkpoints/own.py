@@ -120,6 +120,11 @@ def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Ten
         family, version = about.get("family"), about.get("format")
     except (SafetensorError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read as a policy file ({error}); it is damaged or foreign.") from error
+    if family is None:
+        raise UserError(
+            f"{path} is a safetensors file that another program wrote, which does not say what network it is of; store "
+            f"the state dict with torch.save, or wrap it as a module:callable."
+        )
     if (family, version) != (FAMILY, FORMAT):
         raise UserError(
             f"{path} is of family {family!r}, format {version!r}; expected {FAMILY!r}, format {FORMAT}: update the "

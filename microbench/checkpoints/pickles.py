@@ -40,6 +40,7 @@ INERT_FUNCTIONS = frozenset(
     {
         *(f"numpy.random._pickle.__{kind}_ctor" for kind in ("randomstate", "bit_generator", "generator")),
         "numpy.random.__RandomState_ctor",
+        "torch.device",
         *(f"numpy.random.bit_generator.__pyx_unpickle_{kind}" for kind in ("SeedSequence", "SeedlessSeedSequence")),
         *(f"torch.nn.functional.{name}" for name in ("relu", "tanh", "elu", "gelu", "leaky_relu", "silu", "sigmoid")),
         "lifelong_rl.models.networks.identity",

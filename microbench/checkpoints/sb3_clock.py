@@ -65,7 +65,7 @@ def _by_bounds(data: Data) -> tuple[Clock | None, str]:
         return COUNT, f"its bounds are 0 and {bounds[1]:g}"
     if stored_dtype(data) == "float32":  # the other wrapper keeps the double precision of MuJoCo's observations
         return REMAINING, "its bounds are 0 and 1"
-    seen = next((found for name in OBSERVED if (found := stored_array(data, name)) is not None), None)
+    seen = next((row for name in OBSERVED if (row := stored_array(data, name)) is not None), None)
     return _by_rounding(seen)
 
 

@@ -65,7 +65,7 @@ def _settings(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         return {}
     spaces = {
-        name: _space(data[name]) for name in ("action_space", "observation_space") if isinstance(data[name], Stub)
+        name: _space(data[name]) for name in ("action_space", "observation_space") if isinstance(data.get(name), Stub)
     }
     kwargs: dict[str, Any] = {name: value for name, value in data.items() if isinstance(value, (bool, int, float))}
     for name in ("activation_fn", "features_extractor_class"):
@@ -75,15 +75,15 @@ def _settings(data: Any) -> dict[str, Any]:
 
 
 def _space(space: Stub) -> dict[str, Any]:
-    told: dict[str, Any] = {":type:": f"<class '{space.origin}'>"}
+    readable: dict[str, Any] = {":type:": f"<class '{space.origin}'>"}
     shape = space.get("_shape", space.get("shape"))
     if isinstance(shape, tuple):
-        told["_shape"] = list(shape)
+        readable["_shape"] = list(shape)
     for end in ("low", "high"):
         values = space.get(end)
         if isinstance(values, Array) and values.values is not None:
-            told[end] = " ".join(map(str, values.values.reshape(-1).tolist()))
-    return told
+            readable[end] = " ".join(map(str, values.values.reshape(-1).tolist()))
+    return readable
 
 
 def _readable(value: Any) -> str:

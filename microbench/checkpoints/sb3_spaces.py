@@ -103,8 +103,8 @@ def stored_array(data: Data, name: str) -> NDArray[Any] | None:
     encoded = entry.get(":serialized:") if isinstance(entry, dict) else None
     if not isinstance(encoded, str) or len(encoded) > MOST_ENCODED:
         return None
-    found = read_pickle(base64.b64decode(encoded))
-    return found.values if isinstance(found, Array) and isinstance(found.values, np.ndarray) else None
+    array = read_pickle(base64.b64decode(encoded))
+    return array.values if isinstance(array, Array) and isinstance(array.values, np.ndarray) else None
 
 
 def _space(data: Data, name: str) -> Data | None:
@@ -134,8 +134,8 @@ def check_stack(path: Path, sizes: Sequence[int], config: str, env_id: str | Non
     count = int(named[1]) if named is not None else next(_stacks(sizes, env_id), 1)
     if count > 1:
         raise UserError(
-            f"{path} takes {sizes[0]} numbers, {count} × {sizes[0] // count}: it observes {count} stacked frames, which "
-            f"is not read here; wrap it as a module:callable."
+            f"{path} takes {sizes[0]} numbers, {count} × {sizes[0] // count}: it observes {count} stacked frames, "
+            f"which is not read here; wrap it as a module:callable."
         )
 
 

@@ -4,6 +4,7 @@ SB3's zip does not hold them. What it does hold are the last observations, as th
 them; and rl_zoo3 writes a config.yml that says so, too.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,12 +33,12 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         UserError: the file says that it was trained with one, and there is none or more than one beside it; or that it
             was trained without one, and there is one.
     """
-    given = choices.overrides.obs_stats
-    if given is not None and str(given) == UNNORMALISED:
+    file = choices.overrides.obs_stats
+    if file is not None and str(file) == UNNORMALISED:
         choices.inferred["observations"] = "as they are: said on the command line"
         return None
-    if given is not None and (stats := read_statistics(given)).policy:
-        choices.inferred["observations"] = f"normalised with the statistics of {given.name}"
+    if file is not None and (stats := read_statistics(file)).policy:
+        choices.inferred["observations"] = f"normalised with the statistics of {file.name}"
         return stats
     trained = was_normalised(data, config_beside(content.path))
     files = beside(content.path, further=trained is True)
@@ -47,8 +48,8 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         return None
     if trained is False and near:
         raise UserError(
-            f"{content.path} was trained on observations as they are, by what it stores, and {near[0].name} lies beside "
-            f"it; say with --obs-stats {near[0]} or --obs-stats {UNNORMALISED} which is right."
+            f"{content.path} was trained on observations as they are, by what it stores, and {near[0].name} lies "
+            f"beside it; say with --obs-stats {near[0]} or --obs-stats {UNNORMALISED} which is right."
         )
     if len({path.read_bytes() for path in near}) > 1:
         raise UserError(
@@ -59,9 +60,9 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
         choices.inferred["observations"] = f"normalised with the statistics of {near[0].name}"
         return read_statistics(near[0])
     if trained:
-        raise UserError(_lost(content.path, given))
+        raise UserError(_lost(content.path, file))
     choices.inferred["observations"] = (
-        "as they are: it was trained without VecNormalize, by what it stores"
+        "as they are: it was trained without VecNormalize, by what it stores; --obs-stats if another wrapper normalised"
         if trained is False
         else "as they are: no vecnormalize.pkl beside the file; if it was trained with VecNormalize, give --obs-stats"
     )
@@ -86,16 +87,17 @@ def was_normalised(data: Data, config: str = "") -> bool | None:
 
 def _by_config(config: str) -> bool | None:
     """rl_zoo3's `normalize`: true, or a dictionary that may say that observations are left out."""
-    found = NORMALIZES.search(config)
-    if found is None:
+    line = NORMALIZES.search(config)
+    if line is None:
         return None
-    said = found[1].lower()
-    return "false" not in said.partition("norm_obs")[2].partition(",")[0] if "norm_obs" in said else "false" not in said
+    value = line[1].lower()
+    of_observations = value.partition("norm_obs")[2].partition(",")[0] if "norm_obs" in value else value
+    return "false" not in of_observations
 
 
 def config_beside(path: Path) -> str:
     """The text of rl_zoo3's config.yml for this file; empty if there is none."""
-    return next((found.read_text("utf-8", "replace")[:MOST_CONFIG] for found in configs(path)), "")
+    return next((file.read_text("utf-8", "replace")[:MOST_CONFIG] for file in configs(path)), "")
 
 
 def configs(path: Path) -> list[Path]:
@@ -136,15 +138,20 @@ def _tiers(path: Path, name: str) -> list[list[Path]]:
 
 
 def _named(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
-    return sorted(path for path in paths if fits(path.name) and path.is_file())
+    return sorted(
+        path for path in paths if fits(path.name) and os.path.isfile(path)
+    )  # without an error where it is not allowed to look
 
 
-def _lost(path: Path, given: Path | None) -> str:
-    near = [*path.parent.glob("*.pkl"), *path.parent.glob("*/*.pkl"), *path.parent.parent.glob("*/*.pkl")]
-    near += path.parent.parent.glob("*.pkl")
-    names = sorted({file for file in near if "norm" in file.name.lower()})[:3]
-    hint = f" (perhaps {', '.join(map(str, names))})" if names else ""
-    unit = "" if given is None else f'; {given.name} is a unit, and part of the policy only with "policy": true in it'
+def _fits(name: str) -> bool:
+    """Whether a file is called like the statistics of a VecNormalize, or like those of some checkpoint."""
+    return re.fullmatch(rf"(?:.+[-_.])?{NAME}", name, re.IGNORECASE) is not None
+
+
+def _lost(path: Path, unit_file: Path | None) -> str:
+    near = _named((*path.parent.glob("*"), *path.parent.glob("*/*"), *path.parent.parent.glob("*/*")), _fits)
+    hint = f" (perhaps {near[0]})" if len(near) == 1 else ""
+    unit = "" if unit_file is None else f'; {unit_file.name} is a unit, and part of it only with "policy": true'
     return (
         f"{path} was trained with VecNormalize and its statistics are not in the file; give them with --obs-stats "
         f"FILE{hint}, or --obs-stats {UNNORMALISED} if only rewards were normalised{unit}."

@@ -49,9 +49,8 @@ def sizes_of(env_id: str) -> tuple[int, int] | None:
 
 
 def others_of(obs_size: int, action_size: int) -> list[str]:
-    """Gymnasium's tasks of these sizes that have no record here, -v4 in place of its successor."""
-    fitting = [env_id for env_id, sizes in OTHERS.items() if sizes == (obs_size, action_size)]
-    return [env_id for env_id in fitting if not env_id.endswith("-v5") or f"{robot_of(env_id)}-v4" not in fitting]
+    """Gymnasium's tasks of these sizes that have no record here."""
+    return [env_id for env_id, sizes in OTHERS.items() if sizes == (obs_size, action_size)]
 
 
 def named_tasks(path: Path) -> list[str]:

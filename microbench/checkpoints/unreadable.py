@@ -1,6 +1,7 @@
 """What a file is that is no policy, or one that cannot be read: one true sentence each, with the way out."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -85,6 +86,12 @@ def _is_optimizer(content: Content) -> bool:
     return isinstance(content.tree, dict) and {"state", "param_groups"} == set(content.tree)
 
 
+def _has_critics_alone(content: Content) -> bool:
+    names = list(tensors_of(content.tree))
+    return bool(names) and all(CRITIC.match(name) for name in names)
+
+
+CRITIC = re.compile(r"(critic|qf?_?\d|vf?\d|value|q_?func)", re.IGNORECASE)
 AGAIN = "download or copy the file itself"
 FORMS: tuple[Form, ...] = (
     Form(looks=lambda content: not content.raw, about="is empty", way_out=AGAIN),
@@ -148,6 +155,11 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(looks=_has_conv, about="has convolutions, so it observes images, which is not read here", way_out=WRAP),
     Form(
+        looks=_has_critics_alone,
+        about="holds critics and no actor",
+        way_out="give the file with the actor",
+    ),
+    Form(
         looks=_names("q_net.", "quantile_net."),
         about="holds a Q-network, which chooses among discrete actions",
         way_out="give a policy of a continuous-control task",
@@ -173,10 +185,11 @@ def why(content: Content) -> str:
             return f"{form.about}; {form.way_out}"
     if content.kind == "zip" and content.archive is not None:
         return _of_archive(list(content.archive.sizes))
-    if isinstance(content.tree, Stub):
+    whole = _first_stub(content.tree)
+    if whole is not None:
         return (
-            f"holds a whole pickled object ({content.tree.origin[:80]}), whose class decides what its weights mean; "
-            f"store its state_dict() instead, or {WRAP}"
+            f"holds a whole pickled object ({whole.origin[:80]}), whose class decides what its weights mean; store its "
+            f"state_dict() instead, or {WRAP}"
         )
     if content.kind == "hdf5":
         return "is an HDF5 file without a policy; a dataset belongs to --dataset or --obs-stats, so give a policy file"
@@ -215,14 +228,22 @@ PARTS: tuple[tuple[tuple[str, ...], str], ...] = (
 
 def tensors_of(tree: object, depth: int = 3) -> dict[str, Tensor]:
     """Every named tensor in a stored dict, its entries joined by points."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     if not isinstance(tree, dict) or depth < 0:
-        return found
+        return tensors
     for name, value in tree.items():
         if isinstance(value, Tensor):
-            found[str(name)] = value
-        found |= {f"{name}.{inner}": leaf for inner, leaf in tensors_of(value, depth - 1).items()}
-    return found
+            tensors[str(name)] = value
+        tensors |= {f"{name}.{inner}": leaf for inner, leaf in tensors_of(value, depth - 1).items()}
+    return tensors
+
+
+def _first_stub(tree: object) -> Stub | None:
+    """The object itself, or the first among the entries of a stored dict or list."""
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    entries = tree if isinstance(tree, (list, tuple)) else [tree]
+    return next((entry for entry in entries if isinstance(entry, Stub)), None)
 
 
 def _of_archive(members: list[str]) -> str:

@@ -32,6 +32,7 @@ NORMALISATION = re.compile(
 )
 """Names of what may stand between the sensors and a policy."""
 
+PREFERRED = re.compile("actor|policy|pi", re.IGNORECASE)
 MOST_DEPTH = 4
 
 
@@ -58,11 +59,9 @@ def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tupl
     fitting: list[tuple[Content, Entry]] = []
     for entry in _entries(content.tree, (), (), MOST_DEPTH):
         inner = replace(content, tree=dict(entry.tensors), tensors=dict(entry.tensors))
-        if family(inner) is not None and not any(_same(entry, other) for _, other in fitting):
+        if not any(_covers(other, entry) for _, other in fitting) and family(inner) is not None:
             fitting.append((inner, entry))
-    named = [
-        pair for pair in fitting if pair[1].place and re.match("actor|policy|pi", pair[1].place[-1], re.IGNORECASE)
-    ]
+    named = [pair for pair in fitting if pair[1].place and PREFERRED.match(pair[1].place[-1])]
     fitting = named if len(fitting) > 1 and len(named) == 1 else fitting
     if len(fitting) > 1:
         places = ", ".join(entry.shown for _, entry in fitting)[:200]
@@ -123,8 +122,7 @@ def _of_tensors(tensors: Mapping[str, Tensor], place: tuple[str, ...], beside: t
             yield from _of_tensors(parts[name], (*place, name), known)
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    return [*one.tensors.values()] == [] or (
-        len(one.tensors) == len(other.tensors)
-        and all(a is b for a, b in zip(one.tensors.values(), other.tensors.values(), strict=True))
-    )
+def _covers(outer: Entry, inner: Entry) -> bool:
+    """Whether one is a part of the other, or has the very same tensors."""
+    tensors = {id(value) for value in outer.tensors.values()}
+    return inner.place[: len(outer.place)] == outer.place or {id(value) for value in inner.tensors.values()} == tensors

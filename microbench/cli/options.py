@@ -64,7 +64,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; err
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table, also if quiet.")]
 Family = Annotated[str | None, typer.Option(help="Family of the file, in place of what its content says.")]
 Activation = Annotated[
-    str | None, typer.Option(help="Hidden activation, where the file does not say it: relu, tanh, …")
+    str | None, typer.Option(help="Hidden activation, where the file does not say it: relu, leaky_relu(0.2), …")
 ]
 Squash = Annotated[str | None, typer.Option(help="How the output becomes an action: tanh, or none (cut to the box).")]
 MaxAction = Annotated[float | None, typer.Option(max=1e6, help="Half-width of the action box of a squashed policy.")]

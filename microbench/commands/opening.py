@@ -23,7 +23,7 @@ from reports.numbers.provenance import runs_of
 from reports.numbers.worst import WORST
 
 PROBE_EPISODES = 3
-CHOICES = ("task", "clock", "container")  # what was inferred and decides what is evaluated
+CHOICES = ("task", "clock", "container", "action-box")  # what was inferred and decides what is evaluated
 
 
 def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:

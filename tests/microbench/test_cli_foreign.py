@@ -158,3 +158,43 @@ def test_statistics_that_are_given_are_the_unit(here: Path, shell: Shell) -> Non
     common = ("--attack", "random", "--obs-stats", "s.json", *FEW)
     assert shell("attack", "p.pth", "--eps", "0.1", *common).code == 0
     assert set(rows()["unit"]) == {"dataset-std"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("attack", "--unit", "raw", "--eps", "0.1", "--attack", "random"),
+        ("perturb", "--unit", "raw", "--mass", "0.9"),
+        ("render", "--unit", "raw", "--eps", "0.1", "--attack", "random"),
+        ("critic",),
+        ("adversary", "--unit", "raw", "--eps", "0.1"),
+        ("inspect",),
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize(("actions", "shown"), [(1, "gives 1 actions"), (2, "gives 2 actions")])
+def test_as_many_actions_as_the_task_has_are_asked_for_before_any_episode(
+    here: Path, shell: Shell, command: tuple[str, ...], actions: int, shown: str
+) -> None:
+    write(here / "p.pth", files.torch_bytes(files.mlp(actions=actions, names=("l1", "l2", "l3"))))
+    refused = shell(command[0], "p.pth", "--env", "Hopper-v4", *command[1:])
+    assert refused.is_one_sentence
+    assert f"{shown} for one observation, Hopper-v4 takes 3; give --env" in refused.err
+    assert not list(here.rglob("*.csv"))
+
+
+def test_what_was_chosen_for_a_file_is_said_when_it_is_evaluated(here: Path, shell: Shell) -> None:
+    write(here / "p.pth", files.torch_bytes({"model_state_dict": files.mlp(names=("l1", "l2", "l3"))}))
+    ran = shell("attack", "p.pth", "--unit", "raw", "--eps", "0.1", "--attack", "random", *FEW)
+    assert ran.code == 0, ran.err
+    assert "p.pth: task Hopper-v4: by its sizes" in ran.err
+    assert "p.pth: container the network in 'model_state_dict' is read" in ran.err
+    quiet = shell("attack", "p.pth", "--unit", "raw", "--eps", "0.1", "--attack", "random", "--quiet", *FEW)
+    assert "by its sizes" not in quiet.err
+
+
+def test_a_stack_of_frames_is_called_so(here: Path, shell: Shell) -> None:
+    write(here / "p.pth", files.torch_bytes(files.mlp(obs=4 * 11, names=("l1", "l2", "l3"))))
+    refused = shell("inspect", "p.pth", "--env", "Hopper-v4")
+    assert refused.is_one_sentence
+    assert "4 × the 11 of Hopper-v4: a stack of 4 frames" in refused.err
