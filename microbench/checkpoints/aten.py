@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints.budget import pay
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.programs import WORK, pieces, product
+from microbench.damage import Strange
 
 Operator = Callable[..., Any]
 FLOATS = (5, 6, 7, 15)  # TorchScript's numbers of float16, float32, float64 and bfloat16

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.budget import Exhausted, accounted, pay
-from microbench.checkpoints.content import DAMAGE, Strange, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Norm, after
 from microbench.checkpoints.statistics import read_statistics
+from microbench.damage import DAMAGE, Strange, telling
 from microbench.errors import UserError
 from microbench.tasks import TASKS
 
@@ -29,7 +29,7 @@ MOST_INTEGERS = 1024  # shapes, axes and indices are few
 MOST_TOGETHER = 2**20  # what several of them, spread over one another, may give
 MOST_PIECES = 1024  # of a tensor that is split
 WORK = 256  # products of two numbers that are paid for as one step
-CALL = 40  # steps of an operator
+CALL, STORED, WITHOUT_NUMBERS = 20, 50, 400  # steps of an operator, and what it costs more without numbers
 MOST_SIZES = 50
 ROWS = (3, 5)
 
@@ -108,7 +108,7 @@ class _Shapes:
         self._total += 0 if stored else value.numel()
         if (not stored and value.numel() > MOST_NUMBERS) or self._total > MOST_IN_ALL:
             raise ValueError("a program whose results are larger than those of a policy")
-        pay(steps=value.numel() // 1000)
+        pay(steps=(STORED if stored else WITHOUT_NUMBERS) + value.numel() // 1000)
         if value.is_floating_point() or value.dtype == torch.bool:
             return value.to("meta")
         if value.numel() > MOST_INTEGERS:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, read_content, read_json, telling
+from microbench.checkpoints.content import Content, read_content, read_json
 from microbench.checkpoints.hdf5_files import read_hdf5
 from microbench.checkpoints.layers import Norm
 from microbench.checkpoints.pickles import Stub
+from microbench.damage import telling
 from microbench.errors import UserError
 
 
