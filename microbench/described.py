@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-MOST_HEADER = 2**23
+MOST_HEADER = 2**22
 MOST_TENSORS, MOST_LAYERS, MOST_WIDTH = 1000, 100, 2**16
 
 

@@ -72,14 +72,11 @@ def parse_adversary(path: Path, content: bytes) -> Stored:
     with telling(path, "an adversary", "train it again"):
         about, tensors = read_described(content)
         family, version = about.get("family"), about.get("format")
+        named, numbered = shown(repr(family), 40), shown(repr(version), 40)
         if family != FAMILY:
-            raise UserError(
-                f"{path} is no adversary but of family {shown(repr(family), 40)}; give a file of `microbench adversary`."
-            )
+            raise UserError(f"{path} is no adversary but of family {named}; give a file of `microbench adversary`.")
         if version != FORMAT:
-            raise UserError(
-                f"{path} has format {shown(repr(version), 40)}, expected {FORMAT}; update the package or train it again."
-            )
+            raise UserError(f"{path} has format {numbered}, expected {FORMAT}; update the package or train it again.")
         stored = Stored(
             origin=_origin(about),
             settings=Settings(**{**about["settings"], "hidden": widths(about["settings"]["hidden"])}),

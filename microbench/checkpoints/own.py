@@ -115,9 +115,10 @@ def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor
     with telling(path):
         about, tensors = read_described(content)
         family, version = about.get("family"), about.get("format")
+        named, numbered = shown(repr(family), 40), shown(repr(version), 40)
     if (family, version) != (FAMILY, FORMAT):
         raise UserError(
-            f"{path} is of family {shown(repr(family), 40)}, format {shown(repr(version), 40)}; expected {FAMILY!r}, format "
+            f"{path} is of family {named}, format {numbered}; expected {FAMILY!r}, format "
             f"{FORMAT}: update the package or train the policy again."
         )
     wrong = [name for name, kind in KINDS.items() if name not in about or not isinstance(about[name], kind)]

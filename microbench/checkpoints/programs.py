@@ -29,7 +29,7 @@ MOST_INTEGERS = 1024  # shapes, axes and indices are few
 MOST_TOGETHER = 2**20  # what several of them, spread over one another, may give
 MOST_PIECES = 1024  # of a tensor that is split
 WORK = 256  # products of two numbers that are paid for as one step
-CALL, STORED, WITHOUT_NUMBERS = 20, 50, 400  # steps of an operator, and what it costs more without numbers
+CALL, STORED, WITHOUT_NUMBERS = 20, 50, 800  # steps of an operator, and what it costs more without numbers
 MOST_SIZES = 50
 ROWS = (3, 5)
 
