@@ -82,7 +82,7 @@ def _addmm(bias: Tensor, x: Tensor, y: Tensor, *, beta: float = 1, alpha: float 
 
 def _split(x: Tensor, sizes: Any, dim: int = 0) -> Any:
     pieces(len(sizes) if isinstance(sizes, (list, tuple)) else -(-x.shape[dim] // sizes))
-    return torch.split(x, sizes, dim)  # type: ignore[no-untyped-call]  # it has none
+    return torch.split(x, sizes, dim)
 
 
 def _chunk(x: Tensor, chunks: int, dim: int = 0) -> Any:

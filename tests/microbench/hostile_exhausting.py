@@ -150,10 +150,11 @@ def texts() -> Iterator[tuple[str, str]]:
     yield "small-product", small + "_2 = torch.matmul(_0, _1)\n" * 3000 + "return x"
     yield "one-statement", "_0 = [" + "x, " * 60_000 + "]\n" + "_1 = torch.len(_0)\n" * 100 + "return x"
     yield "default", "return x"
+    many = "_0 = torch.mul(torch.reshape(x, [-1, 11, 1]), torch.ones([1, 1, 100000]))\n"
+    yield "wide-rows", many + "_1 = torch.relu(_0)\nreturn torch.linear(x, self.weight)"
     yield "integer-stack", "_0 = torch.stack([" + "self.index, " * 60_000 + "])\nreturn x"
     cube = "_0 = torch.reshape(self.index, [1000, 1, 1])\n_1 = torch.reshape(self.index, [1, 1000, 1])\n"
     yield "integer-cube", cube + "_2 = torch.where(torch.eq(_0, _1), self.index, _0)\nreturn x"
-    yield "divided", "_0 = torch.div(self.index, 0)\nreturn torch.linear(x, self.weight)"
 
 
 def scripts() -> Iterator[tuple[str, bytes]]:
@@ -261,13 +262,7 @@ def hdf5() -> Iterator[tuple[str, bytes]]:
         )
         h5py.Dataset(place)[:] = 1.0
 
-    def number(made: Any) -> None:
-        for name, shape in (("fc0", (8, 11)), ("last_fc", (3, 8))):
-            made[f"metadata/policy/{name}/weight"] = np.zeros(shape)
-            made[f"metadata/policy/{name}/bias"] = np.zeros(shape[0])
-        made["metadata/policy/nonlinearity"] = np.int64(10**10)
-
-    for fill in (linked, looped, chunk, many, bomb, twice, number):
+    for fill in (linked, looped, chunk, many, bomb, twice):
         yield f"{fill.__name__}.hdf5", file(fill)
 
 
