@@ -27,7 +27,7 @@ def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]]) -> dict[str,
         ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
         OSError: without a number, if the file is damaged.
     """
-    with accounted(0), h5py.File(io.BytesIO(raw), "r") as file:
+    with accounted(len(raw)), h5py.File(io.BytesIO(raw), "r") as file:
         paths: list[str] = []
         _walk(file, "", paths, set(), 0)
         return {path: _array(file[path], len(raw)) for path in wanted(paths)}
