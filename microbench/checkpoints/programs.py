@@ -100,6 +100,10 @@ def _chosen(program: Program, number: int) -> Function:
     return run
 
 
+class Large(ValueError):
+    """Results that would fill the memory."""
+
+
 class _Shapes:
     """Tensors without numbers; integers, which decide shapes, stay what they are. ValueError for too many."""
 
@@ -109,7 +113,7 @@ class _Shapes:
     def __call__(self, value: Tensor, *, stored: bool = False) -> Tensor:
         self.total += 0 if stored else value.numel()
         if (not stored and value.numel() > MOST_NUMBERS) or self.total > MOST_IN_ALL:
-            raise ValueError("a program whose results are larger than those of a policy")
+            raise Large("a program whose results are larger than those of a policy")
         pay(steps=(STORED if stored else WITHOUT_NUMBERS) + value.numel() // 1000)
         if value.is_floating_point() or value.dtype == torch.bool:
             return value.to("meta")
@@ -197,13 +201,13 @@ def _check_growth(program: Program, size: int) -> None:
         shapes = _Shapes()
         try:
             program.run(torch.zeros(rows, size, device="meta"), shapes)
-        except Exhausted:
+        except (Exhausted, Large):
             raise
         except DAMAGE:
             return  # written for one row, so never more than one is given
         totals.append(shapes.total)
     if totals[1] - totals[0] > 2 * MOST_PER_ROW:
-        raise ValueError("a program whose results are larger than those of a policy")
+        raise Large("a program whose results are larger than those of a policy")
 
 
 def _by_rows(run: Function, size: int, actions: int, path: Path) -> Function:
