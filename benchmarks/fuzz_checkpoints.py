@@ -3,15 +3,19 @@
     python -m benchmarks.fuzz_checkpoints --mutations 10000
 
 The files are those that the tests write, one or more of each family; the hostile corpus of the tests is read as well.
-A mutation flips bits, overwrites, cuts, repeats or inserts bytes, or splices two files; in every second one the
-members of a zip file are changed instead and packed again, so that no checksum gives it away. Printed are the counts
-and whatever was raised that is no sentence; every command in a file would leave a canary behind.
+A mutation flips bits, overwrites, cuts, repeats or inserts bytes; some insert opcodes of pickles that call, nest,
+repeat or refer back, numbers at the edge of 64 bits, or a piece many times over. In every second one the members of a
+zip file are changed instead and packed again, so that no checksum gives it away. Printed are the counts, the slowest
+file, the memory at its peak, and whatever was raised that is no sentence; every command in a file would leave a canary
+behind.
 """
 
 import argparse
 import collections
 import io
 import random
+import resource
+import struct
 import sys
 import tempfile
 import time
@@ -21,6 +25,10 @@ from pathlib import Path
 
 from microbench.checkpoints import load
 from microbench.errors import UserError
+
+OPCODES = (b"\x85", b"\x86", b"R", b"b", b"h\x00", b"h\x01", b"q\x05", b"0", b"2", b"(", b"e", b"u", b"]", b"}", b")")
+"""Of pickles: tuples, calls, states, references, repetition, marks and containers."""
+EDGES = (-(2**63), -1, 0, 1, 2**31 - 1, 2**31, 2**32, 2**61 - 1, 2**62, 2**63 - 1)
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
@@ -45,7 +53,7 @@ def _change(content: bytearray, rng: random.Random) -> None:
     """One change in place. Half of them lie in the first 400 bytes, where headers are."""
     reach = len(content) if rng.random() < 0.5 else min(len(content), 400)
     place = rng.randrange(reach + 1)
-    kind = rng.randrange(5)
+    kind = rng.randrange(8)
     if kind == 0 and place < len(content):
         content[place] ^= 1 << rng.randrange(8)
     elif kind == 1:
@@ -54,9 +62,16 @@ def _change(content: bytearray, rng: random.Random) -> None:
         del content[place : place + rng.choice((1, 3, 100, len(content)))]
     elif kind == 3:
         content[place:place] = rng.randbytes(rng.choice((1, 2, 16)))
-    else:
+    elif kind == 4:
         start = rng.randrange(reach + 1)
         content[place:place] = content[start : start + rng.choice((1, 8, 64))]
+    elif kind == 5:
+        content[place:place] = rng.choice(OPCODES) * rng.choice((1, 2, 50))
+    elif kind == 6:
+        start = rng.randrange(reach + 1)
+        content[place:place] = content[start : start + rng.choice((2, 16, 200))] * rng.choice((20, 500))
+    else:
+        content[place : place + 8] = struct.pack(rng.choice("<>") + "q", rng.choice(EDGES))
 
 
 def outcome(path: Path) -> str:
@@ -75,6 +90,7 @@ def main() -> None:
     """Print the counts; exit code 1 if there is anything but policies and refusals."""
     from tests.microbench.foreign_table import FILES
     from tests.microbench.hostile_corpus import corpus
+    from tests.microbench.hostile_exhausting import exhausting
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, default=10_000)
@@ -84,7 +100,7 @@ def main() -> None:
     contents = {name: make() for name, make in FILES.items()}
     with tempfile.TemporaryDirectory() as folder:
         canary, path = Path(folder) / "canary", Path(folder) / "policy"
-        hostile = corpus(canary)
+        hostile = corpus(canary) | exhausting()
         for content in hostile.values():
             path.write_bytes(content)
             counts[f"hostile, {outcome(path)}"] += 1
@@ -96,9 +112,10 @@ def main() -> None:
             slowest = max(slowest, time.perf_counter() - began)
         ran = int(canary.exists())
     print(f"{len(hostile)} hostile files, {arguments.mutations} mutations of {len(contents)} files")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     for what, count in counts.most_common():
         print(f"{count:6d}  {what}")
-    print(f"commands executed: {ran}; slowest mutation: {slowest:.2f} s")
+    print(f"commands executed: {ran}; slowest mutation: {slowest:.2f} s; peak memory: {peak} MB")
     wrong = any(not what.endswith((", refused", ", read")) for what in counts)
     sys.exit(1 if ran or wrong or counts["hostile, read"] else 0)
 

@@ -30,13 +30,13 @@ def draw(model: bytes, positions: npt.NDArray[np.float64], *, width: int, height
     reasons = []
     for way in [given] if given else WAYS:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context, initializer=_choose, initargs=(way,)) as pool:
-            try:
+        try:
+            with ProcessPoolExecutor(1, mp_context=context, initializer=_choose, initargs=(way,)) as pool:
                 return pool.submit(_draw, model, positions, width, height).result()
-            except BrokenProcessPool:
-                reasons.append(f"{way}: the driver ended the process")
-            except Exception as error:  # whatever a driver raises: the next way is tried, and all reasons are told
-                reasons.append(f"{way}: {error}".splitlines()[0])
+        except BrokenProcessPool:
+            reasons.append(f"{way}: the driver ended the process")
+        except Exception as error:  # whatever a driver raises: the next way is tried, and all reasons are told
+            reasons.append(f"{way}: {error}".splitlines()[0])
     raise UserError(
         f"nothing can be drawn without a screen ({'; '.join(reasons)}); install EGL or OSMesa (Debian: libegl1 or "
         "libosmesa6), or choose a working one with MUJOCO_GL."

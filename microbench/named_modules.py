@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FrameType, ModuleType
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """Tells the Pythons that are started from here to leave the working directory out as well."""
@@ -39,9 +39,9 @@ class NamedModules(MetaPathFinder):
 
     def _asked_from_here(self) -> bool:
         """Whether the import stands in a module of the folder that was found here."""
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None and str(frame.f_globals.get("__name__")).startswith("importlib"):
-            frame = frame.f_back  # type: ignore[assignment]  # ends at None
+            frame = frame.f_back
         if frame is None:
             return False
         spec = frame.f_globals.get("__spec__")

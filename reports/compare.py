@@ -89,8 +89,8 @@ def compare_results(
     common = [key for key in sides_a if key in sides_b]
     if len(common) > MOST:
         raise ValueError(
-            f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at most): "
-            "corrected for so many, no loss could be shown; compare parts of them."
+            f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at "
+            "most): corrected for so many, no loss could be shown; compare parts of them."
         )
     for key in common:
         row = _row(sides_a[key], sides_b[key], several="algorithm" in fixed)

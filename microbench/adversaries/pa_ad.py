@@ -24,6 +24,8 @@ def misdirection(actions: int) -> Objective:
     def objective(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
         with torch.no_grad():
             clean = target.policy(obs[:, :-actions])
+            if clean.shape[1] != actions:
+                raise ValueError(f"The adversary wants {actions} actions changed; this policy has {clean.shape[1]}.")
         change = target.policy(seen[:, :-actions]) - clean
         gained: Tensor = cosine_similarity(change, obs[:, -actions:], -1) + torch.linalg.vector_norm(change, dim=-1)
         return -gained

@@ -5,14 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from microbench.adversaries import METHODS
 from microbench.adversaries.ppo import Settings
+from microbench.damage import telling
+from microbench.described import check_numbers, is_finite, read_described, widths
 from microbench.errors import UserError
+from microbench.shown import shown
 
 FAMILY = "microbench-adversary"
 FORMAT = 1
@@ -68,38 +69,41 @@ def parse_adversary(path: Path, content: bytes) -> Stored:
     Raises:
         UserError: the content is damaged, of another family or of a newer format.
     """
-    try:
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about = json.loads(header.get("__metadata__", {}).get("microbench", "{}"))
+    with telling(path, "an adversary", "train it again"):
+        about, tensors = read_described(content)
         family, version = about.get("family"), about.get("format")
+        named, numbered = shown(repr(family), 40), shown(repr(version), 40)
         if family != FAMILY:
-            raise UserError(f"{path} is no adversary but of family {family!r}; give a file of `microbench adversary`.")
+            raise UserError(f"{path} is no adversary but of family {named}; give a file of `microbench adversary`.")
         if version != FORMAT:
-            raise UserError(f"{path} has format {version!r}, expected {FORMAT}; update the package or train it again.")
+            raise UserError(f"{path} has format {numbered}, expected {FORMAT}; update the package or train it again.")
         stored = Stored(
             origin=_origin(about),
-            settings=Settings(**{**about["settings"], "hidden": tuple(about["settings"]["hidden"])}),
+            settings=Settings(**{**about["settings"], "hidden": widths(about["settings"]["hidden"])}),
             layers=_layers(tensors),
             mean=tensors["mean"],
             std=tensors["std"],
-            curve=list(about["curve"]),
+            curve=_curve(about["curve"]),
         )
+        check_numbers(tensors, positive=("std",))
         _check(stored)
-    except UserError:
-        raise
-    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
-        told = " ".join(str(error).split())[:160] or type(error).__name__
-        raise UserError(f"{path} cannot be read as an adversary ({told}); it is damaged, so train it again.") from error
-    return stored
+        return stored
 
 
 def _origin(about: dict[str, Any]) -> Origin:
     kinds = {"method": str, "victim": str, "env_id": str, "unit": str, "norm": str, "steps": int, "seed": int}
     wrong = [name for name, kind in kinds.items() if not isinstance(about[name], kind)]
-    if wrong or not isinstance(about["eps"], (int, float)) or about["method"] not in METHODS:
+    if wrong or not is_finite(about["eps"]) or about["eps"] < 0 or about["method"] not in METHODS:
         raise ValueError("its description is incomplete or of an unknown method")
     return Origin(eps=float(about["eps"]), **{name: about[name] for name in kinds})
+
+
+def _curve(rows: Any) -> list[dict[str, float | None]]:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a learning curve that is none")
+    if not all(value is None or is_finite(value) for row in rows for value in row.values()):
+        raise ValueError("a learning curve of something else than numbers")
+    return rows
 
 
 def _layers(tensors: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
@@ -111,14 +115,15 @@ def _layers(tensors: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
 
 
 def _check(stored: Stored) -> None:
-    """ValueError unless the sizes fit and every number is finite."""
+    """ValueError unless the sizes fit one another, and what the method decides."""
+    if stored.mean.ndim != 1 or stored.std.shape != stored.mean.shape:
+        raise ValueError("statistics that do not fit")
     size = stored.mean.shape
     for weight, bias in stored.layers:
         if weight.ndim != 2 or weight.shape[1:] != size or bias.shape != weight.shape[:1]:
             raise ValueError("layers whose sizes do not fit")
         size = bias.shape
-    tensors = [stored.mean, stored.std, *(tensor for layer in stored.layers for tensor in layer)]
-    if stored.std.shape != stored.mean.shape or not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
-        raise ValueError("statistics that do not fit, or numbers that are not finite")
-    if any(tensor.dtype != torch.float32 for tensor in tensors) or not bool((stored.std > 0).all()):
-        raise ValueError("numbers of another kind")
+    sensors, decisions = len(stored.mean), size[0]
+    expected = METHODS[stored.origin.method].decides(sensors, decisions)
+    if decisions != expected or not decisions:
+        raise ValueError(f"it decides {decisions} numbers for {sensors} sensors, expected {expected}")

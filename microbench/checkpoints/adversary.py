@@ -15,9 +15,10 @@ from torch import Tensor
 from attacks import Memory, Noise, Target, Threat
 from microbench.adversaries.learned import Learned
 from microbench.adversaries.storing import parse_adversary
-from microbench.checkpoints.content import Content, read_content, state_dict, telling
+from microbench.checkpoints.content import Content, read_content, state_dict
 from microbench.checkpoints.layers import Function
 from microbench.checkpoints.sa_ppo import first_environment, network, z_filter
+from microbench.damage import telling
 from microbench.errors import UserError
 
 PREFIX = "adversary:"

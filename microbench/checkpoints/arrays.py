@@ -83,7 +83,7 @@ def numbers(value: Any) -> NDArray[np.float64]:
     Raises:
         ValueError: there are none, or one is not finite.
     """
-    stored = value.values if isinstance(value, Array) else value
+    stored: Any = value.values if isinstance(value, Array) else value
     if not isinstance(stored, (np.ndarray, np.generic)):
         _check_listed(stored)
     pay(size=8 * np.size(stored))

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints.budget import pay
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.programs import WORK, pieces, product
+from microbench.damage import Strange
 
 Operator = Callable[..., Any]
 FLOATS = (5, 6, 7, 15)  # TorchScript's numbers of float16, float32, float64 and bfloat16
@@ -82,7 +82,7 @@ def _addmm(bias: Tensor, x: Tensor, y: Tensor, *, beta: float = 1, alpha: float 
 
 def _split(x: Tensor, sizes: Any, dim: int = 0) -> Any:
     pieces(len(sizes) if isinstance(sizes, (list, tuple)) else -(-x.shape[dim] // sizes))
-    return torch.split(x, sizes, dim)  # type: ignore[no-untyped-call]  # it has none
+    return torch.split(x, sizes, dim)
 
 
 def _chunk(x: Tensor, chunks: int, dim: int = 0) -> Any:

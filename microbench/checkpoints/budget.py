@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 FREE_BYTES = 2**28
-GROWTH = 8  # bytes that are made for a byte of the file: it is read, cut, copied and converted
+GROWTH = 12  # bytes that are made for a byte of the file: it is read, cut, copied and converted
 MOST_STEPS = 4_000_000  # of about a microsecond
 
 

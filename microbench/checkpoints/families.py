@@ -25,11 +25,12 @@ from microbench.checkpoints import (
 )
 from microbench.checkpoints.assembling import assemble
 from microbench.checkpoints.budget import accounted
-from microbench.checkpoints.content import Content, read_content, telling
+from microbench.checkpoints.content import Content, read_content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import UnknownPart
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
 from microbench.checkpoints.wrapped import explain, unwrapped
+from microbench.damage import telling
 from microbench.errors import UserError, unknown_name
 from microbench.strict_products import use_strict_products
 

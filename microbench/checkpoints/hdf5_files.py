@@ -22,7 +22,7 @@ def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]], *, views: bo
         ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
         OSError: without a number, if the file is damaged.
     """
-    with accounted(0), h5py.File(io.BytesIO(raw), "r") as file:
+    with accounted(len(raw)), h5py.File(io.BytesIO(raw), "r") as file:
         paths: list[str] = []
         _walk(file, "", paths, set(), 0)
         allowance = Allowance.of(min(len(raw), MOST_BYTES // MOST_GROWTH), free=FREE_BYTES, growth=MOST_GROWTH)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from microbench.checkpoints.budget import pay
-from microbench.checkpoints.content import Content, Strange
+from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.onnx_graph import Graph, Node, evaluate, needed
 from microbench.checkpoints.programs import Program, Settle
 from microbench.checkpoints.programs import found as program_found
 from microbench.checkpoints.protobuf import Reader, Table
+from microbench.damage import Strange
 
 MOST_NODES, MOST_DIMENSIONS = 5000, 8
 MOST_SETTING = 2**14  # numbers of an attribute

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.onnx_operators import OPERATORS
 from microbench.checkpoints.programs import Settle, called
+from microbench.damage import Strange
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

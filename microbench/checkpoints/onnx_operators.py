@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.programs import MOST_INTEGERS, MOST_TOGETHER, pieces, product
+from microbench.damage import Strange
 
 Settings = Mapping[str, Any]
 Operator = Callable[..., Any]

@@ -1,6 +1,7 @@
 """Our own policy files: safetensors with a JSON description, nothing that could run."""
 
 import hashlib
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -8,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 from torch.distributions import Normal
 
 from attacks import Target
 from microbench.agent import Agent
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
+from microbench.damage import DAMAGE, telling
 from microbench.data.dataset import Dataset
+from microbench.described import check_numbers, read_described, widths
 from microbench.errors import UserError
 from microbench.networks import Actor, Critics
+from microbench.shown import shown
 
 FAMILY = "microbench"
 FORMAT = 1
@@ -112,14 +115,15 @@ def own_bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
 
 
 def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the tensors of a safetensors file: 8 bytes of length, a JSON header, data."""
-    try:
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about = json.loads(header.get("__metadata__", {}).get("microbench", "{}"))
+    """The description and the tensors.
+
+    Raises:
+        UserError: a file of another family or format, an incomplete or a damaged one.
+    """
+    with telling(path):
+        about, tensors = read_described(content)
         family, version = about.get("family"), about.get("format")
-    except (SafetensorError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read as a policy file ({error}); it is damaged or foreign.") from error
+        named, numbered = shown(repr(family), 40), shown(repr(version), 40)
     if family is None:
         raise UserError(
             f"{path} is a safetensors file that another program wrote, which does not say what network it is of; store "
@@ -127,8 +131,8 @@ def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Ten
         )
     if (family, version) != (FAMILY, FORMAT):
         raise UserError(
-            f"{path} is of family {family!r}, format {version!r}; expected {FAMILY!r}, format {FORMAT}: update the "
-            f"package or train the policy again."
+            f"{path} is of family {named}, format {numbered}; expected {FAMILY!r}, format "
+            f"{FORMAT}: update the package or train the policy again."
         )
     wrong = [name for name, kind in KINDS.items() if name not in about or not isinstance(about[name], kind)]
     recipe = about.get("recipe", "")
@@ -141,10 +145,12 @@ def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Ten
 def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Actor, Critics]:
     """Actor and critics with the stored weights; every tensor must be there in its shape, and no other."""
     try:
+        hidden = widths(about.get("hidden"))
         obs_size, action_size = tensors["obs_std"].numel(), tensors["actor.action_scale"].numel()
-        actor = Actor(obs_size, action_size, about["hidden"], generator=torch.Generator())
-        critics = Critics(obs_size, action_size, about["hidden"], generator=torch.Generator())
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        _check_sizes(tensors, (obs_size, *hidden), action_size)
+        actor = Actor(obs_size, action_size, hidden, generator=torch.Generator())
+        critics = Critics(obs_size, action_size, hidden, generator=torch.Generator())
+    except DAMAGE as error:
         raise UserError(f"{path} does not describe a policy ({error!r}); it is damaged or foreign.") from error
     expected = {name: tensor.shape for name, tensor in _named(actor, critics).items()}
     known = [name for name in STATISTICS if name in tensors or name not in LATER]
@@ -153,13 +159,26 @@ def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> 
     for name in sorted(expected.keys() | stored.keys()):
         shapes = [tuple(have[name]) if name in have else "no such tensor" for have in (stored, expected)]
         if shapes[0] != shapes[1]:
-            raise UserError(f"{path} is damaged: '{name}' has {shapes[0]}, expected {shapes[1]}.")
+            raise UserError(f"{path} is damaged: '{shown(name, 60)}' has {shapes[0]}, expected {shapes[1]}.")
+    with telling(path, way_out="train the policy again"):
+        check_numbers(tensors, positive=("actor.action_scale",))
+        if not all(bool((tensors[name] >= 0).all()) for name in ("obs_std", "obs_range")):
+            raise ValueError("a spread of observations is below 0")
     for prefix, network in (("actor.", actor), ("critics.", critics)):
         network.load_state_dict(
             {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
         )
         network.requires_grad_(False)
     return actor, critics
+
+
+def _check_sizes(tensors: dict[str, Tensor], sizes: tuple[int, ...], actions: int) -> None:
+    """ValueError unless the actor's layers are stored in these sizes: nothing is built that the file does not hold."""
+    wanted = {f"actor.layers.{place}.weight": (b, a) for place, (a, b) in enumerate(itertools.pairwise(sizes))}
+    wanted |= dict.fromkeys(("actor.mean.weight", "actor.log_std.weight"), (actions, sizes[-1]))
+    for name, shape in wanted.items():
+        if 0 in shape or (stored := tuple(tensors[name].shape)) != shape:
+            raise ValueError(f"'{name}' has {stored}, expected {shape}" if 0 not in shape else "a layer of no size")
 
 
 def _named(actor: Actor, critics: Critics) -> dict[str, Tensor]:

@@ -17,19 +17,20 @@ from torch import Tensor
 
 from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.budget import Exhausted, accounted, pay
-from microbench.checkpoints.content import DAMAGE, Strange, telling
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Norm, after
 from microbench.checkpoints.statistics import read_statistics
+from microbench.damage import DAMAGE, Strange, telling
 from microbench.errors import UserError
 from microbench.tasks import TASKS
 
 MOST_NUMBERS, MOST_IN_ALL = 2**22, 2**25  # in one result of a program and in all, for two rows
+MOST_PER_ROW = 2**19  # numbers that one observation more may add
 MOST_INTEGERS = 1024  # shapes, axes and indices are few
 MOST_TOGETHER = 2**20  # what several of them, spread over one another, may give
 MOST_PIECES = 1024  # of a tensor that is split
 WORK = 256  # products of two numbers that are paid for as one step
-CALL = 40  # steps of an operator
+CALL, STORED, WITHOUT_NUMBERS = 20, 50, 800  # steps of an operator, and what it costs more without numbers
 MOST_SIZES = 50
 ROWS = (3, 5)
 
@@ -69,6 +70,7 @@ def found(family: str, program: Program, choices: Choices) -> Found:
         raise UserError(f"{choices.path} says its own activation; leave --activation out.")
     with accounted(0):
         size, number, actions = _sizes(program, choices)
+        _check_growth(program, size)
     task = TASKS.get(choices.overrides.env_id or "")
     if task is not None and actions != task.action_size:
         raise UserError(
@@ -98,17 +100,21 @@ def _chosen(program: Program, number: int) -> Function:
     return run
 
 
+class Large(ValueError):
+    """Results that would fill the memory."""
+
+
 class _Shapes:
     """Tensors without numbers; integers, which decide shapes, stay what they are. ValueError for too many."""
 
     def __init__(self) -> None:
-        self._total = 0
+        self.total = 0
 
     def __call__(self, value: Tensor, *, stored: bool = False) -> Tensor:
-        self._total += 0 if stored else value.numel()
-        if (not stored and value.numel() > MOST_NUMBERS) or self._total > MOST_IN_ALL:
-            raise ValueError("a program whose results are larger than those of a policy")
-        pay(steps=value.numel() // 1000)
+        self.total += 0 if stored else value.numel()
+        if (not stored and value.numel() > MOST_NUMBERS) or self.total > MOST_IN_ALL:
+            raise Large("a program whose results are larger than those of a policy")
+        pay(steps=(STORED if stored else WITHOUT_NUMBERS) + value.numel() // 1000)
         if value.is_floating_point() or value.dtype == torch.bool:
             return value.to("meta")
         if value.numel() > MOST_INTEGERS:
@@ -186,6 +192,22 @@ def _fits(program: Program, size: int, why: list[str]) -> tuple[int, int] | None
             if isinstance(value, Tensor) and value.ndim == 2 and len(value) == rows and value.shape[1] > 0:
                 return (number, value.shape[1]) if value.is_meta and value.is_floating_point() else None
     return None
+
+
+def _check_growth(program: Program, size: int) -> None:
+    """Raise ValueError if every observation adds more numbers than a policy computes: many come at a time."""
+    totals = []
+    for rows in (2, 4):
+        shapes = _Shapes()
+        try:
+            program.run(torch.zeros(rows, size, device="meta"), shapes)
+        except (Exhausted, Large):
+            raise
+        except DAMAGE:
+            return  # written for one row, so never more than one is given
+        totals.append(shapes.total)
+    if totals[1] - totals[0] > 2 * MOST_PER_ROW:
+        raise Large("a program whose results are larger than those of a policy")
 
 
 def _by_rows(run: Function, size: int, actions: int, path: Path) -> Function:

@@ -12,7 +12,7 @@ from microbench.errors import UserError
 from microbench.shown import shown
 from microbench.tasks import check_stored
 
-MOST_SEED = 2**63
+MOST_SEED, MOST_NAME = 2**63, 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,10 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         """Raise UserError for what no file may say, whoever wrote it."""
+        for name in ("env_id", "algorithm", "dataset"):  # they become names in tables
+            text = getattr(self, name)
+            if len(text) > MOST_NAME or not text.isprintable():
+                raise UserError(f"{self.path} says {name} {shown(text, 40)!r}; expected a name, so give another file.")
         check_stored(self.env_id, self.path, self.source.overrides.env_id)
         if self.train_seed is not None and not 0 <= self.train_seed < MOST_SEED:
             raise UserError(f"{self.path} says the seed {shown(self.train_seed, 40)}; expected a number of 63 bits.")

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from microbench.checkpoints import unreadable
 from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, read_content, read_json, telling
+from microbench.checkpoints.content import Content, read_content, read_json
 from microbench.checkpoints.hdf5_files import read_hdf5
 from microbench.checkpoints.layers import Norm
 from microbench.checkpoints.own import STATISTICS, own_bounds, parse_own
 from microbench.checkpoints.pickles import Stub
+from microbench.damage import telling
 from microbench.data.sources import BUNDLED, bundled_file
 from microbench.errors import UserError
 from microbench.runs import find_policy

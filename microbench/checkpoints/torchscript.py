@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from microbench.checkpoints.archives import Archive
-from microbench.checkpoints.content import Content, Strange
+from microbench.checkpoints.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.pickles import Stub
 from microbench.checkpoints.programs import Program, Settle
@@ -18,6 +18,7 @@ from microbench.checkpoints.programs import found as program_found
 from microbench.checkpoints.torch_files import read_zip
 from microbench.checkpoints.torchscript_code import Machine
 from microbench.checkpoints.torchscript_text import Texts
+from microbench.damage import Strange
 
 MOST_PARTS = 10_000
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from microbench.checkpoints.aten import ELEMENTWISE, OPERATORS, Operator
 from microbench.checkpoints.budget import pay
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.pickles import Stub
 from microbench.checkpoints.programs import Settle, called
 from microbench.checkpoints.torchscript_names import (
@@ -27,6 +26,7 @@ from microbench.checkpoints.torchscript_names import (
     variable,
 )
 from microbench.checkpoints.torchscript_text import Texts
+from microbench.damage import Strange
 
 MOST_DEPTH, MOST_STATEMENTS, MOST_NESTED = 60, 4000, 6
 GOES_ON = object()  # what a statement gives that returns nothing

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from microbench.checkpoints.aten import Operator
-from microbench.checkpoints.content import Strange
 from microbench.checkpoints.pickles import Stub
+from microbench.damage import Strange
 
 Frame = dict[str, Any]
 Expression = Callable[[Frame], Any]

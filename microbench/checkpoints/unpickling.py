@@ -62,13 +62,13 @@ def _length(value: Any) -> int:
     return REFERENCE * len(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else 0
 
 
-class Machine(pickle._Unpickler):  # type: ignore[misc,name-defined]  # the one in Python, whose steps can be replaced
+class Machine(pickle._Unpickler):  # the one in Python, whose steps can be replaced
     """An unpickler whose subclass says what may be called and what may be filled."""
 
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]  # see above
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def callee(self, function: Any) -> Callable[..., Any]:
         """The function itself if it may be called."""

@@ -83,6 +83,11 @@ def _sentence(error: Exception) -> str:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         way_out = "make room, then go on with --resume" if full else "choose another path"
         return f"{error.filename or 'writing failed'}: {error.strerror}; {way_out}."
+    drawing = os.environ.get("MUJOCO_GL")
+    if drawing and "MUJOCO_GL" in str(error) and not isinstance(error, ValueError):  # MuJoCo's, when it is imported
+        return (
+            f"MUJOCO_GL={drawing} is no way to draw here; expected egl, osmesa, glfw or off: choose one, or unset it."
+        )
     if isinstance(error, (ValueError, OSError)) and str(error):
         return " ".join(str(error).split())
     what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":").removesuffix(".")

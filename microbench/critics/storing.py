@@ -1,6 +1,7 @@
 """Critic files: safetensors with a JSON description, nothing that could run."""
 
 import hashlib
+import itertools
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -8,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from microbench.critics.fitting import Fit
 from microbench.critics.judging import poor
 from microbench.critics.values import FittedCritic
+from microbench.damage import telling
+from microbench.described import check_numbers, is_finite, read_described, widths
 from microbench.errors import UserError
 from reports.rows.files import replace
 
 FAMILY = "microbench-critic"
 FORMAT = 1
-MOST_BYTES = 2**28
+MOST_BYTES, MOST_MEMBERS = 2**28, 200
 KINDS = {
     "env_id": str,
     "method": str,
@@ -87,37 +89,42 @@ def load_critic(path: Path) -> StoredCritic:
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a critic file of at most that size.")
     content = path.read_bytes()
-    try:
+    with telling(path, "a critic file", "fit the critic again"):
         origin, critic = _parsed(content)
-    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, RecursionError) as error:
-        told = " ".join(str(error).split())[:160] or type(error).__name__
-        raise UserError(
-            f"{path} cannot be read as a critic file ({told}); it is damaged or foreign, so fit the critic again."
-        ) from error
     return StoredCritic(path=path, sha256=hashlib.sha256(content).hexdigest(), critic=critic, origin=origin)
 
 
 def _parsed(content: bytes) -> tuple[Origin, FittedCritic]:
-    tensors = load(content)
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    about = json.loads(header.get("__metadata__", {}).get("microbench", "{}"))
+    about, tensors = read_described(content)
     if (about.pop("family"), about.pop("format")) != (FAMILY, FORMAT):
         raise ValueError(f"it is no {FAMILY} of format {FORMAT}")
     wrong = [name for name, kind in KINDS.items() if not isinstance(about.get(name), kind)]
     if wrong or about.keys() != KINDS.keys():
         raise ValueError(f"it does not say its {', '.join(wrong) or 'description properly'}")
     settings = about.pop("fit")
-    fit = Fit(**settings | {"hidden": tuple(settings["hidden"])})
+    fit = _fit(settings)
     r2 = about["report"]["r2"]
     if not isinstance(r2, float) or not math.isfinite(r2):
         raise ValueError("its report has no R²")
     sizes = tensors["obs_mean"].numel(), tensors["action_center"].numel()
-    expected = sum(a * b + b for a, b in zip((sum(sizes), *fit.hidden), (*fit.hidden, 1), strict=True)) * fit.members
+    expected = sum(a * b + b for a, b in itertools.pairwise((sum(sizes), *fit.hidden, 1))) * fit.members
     stored = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("networks."))
     if stored != expected:  # before anything of that size is made
         raise ValueError(f"it has {stored} weights, expected {expected}")
     critic = FittedCritic(*sizes, fit.hidden, fit.members, torch.Generator())
     critic.load_state_dict(tensors)
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise ValueError("a weight is not finite")
+    check_numbers(tensors, positive=("obs_std", "action_scale", "value_scale"))
     return Origin(fit=fit, **about), critic.requires_grad_(False)
+
+
+def _fit(settings: dict[str, Any]) -> Fit:
+    """The settings of a fit; ValueError for what is no number, and for more members than an ensemble has."""
+    numbers = {name: value for name, value in settings.items() if name != "hidden"}
+    if not all(is_finite(value) for value in numbers.values()) or type(settings["members"]) is not int:
+        raise ValueError("settings of a fit that are no numbers")
+    if not 0 < settings["members"] <= MOST_MEMBERS:
+        raise ValueError("more members than an ensemble has, or none")
+    try:
+        return Fit(**numbers, hidden=widths(settings["hidden"]))
+    except UserError as error:
+        raise ValueError(str(error).removesuffix(".")) from error  # told as the file's

@@ -1,5 +1,6 @@
 """Where chunks run: in this process, in several, or on Ray. The same function, the same rows."""
 
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -10,10 +11,15 @@ from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.evaluate import evaluate_chunk
 from microbench.plan import Episode, chunks
-from microbench.workers.processes import in_processes
+from microbench.workers.processes import available, in_processes
 from microbench.workers.rounds import Chunks, Done, Listen, Round, nobody, timed, until_all
 
 __all__ = ["Done", "evaluate_episodes"]
+
+ALONE = (
+    "microbench: no worker processes can be started here, because there is no shared memory for their locks "
+    "(/dev/shm); this process does all by itself."
+)
 
 
 def evaluate_episodes(
@@ -28,8 +34,9 @@ def evaluate_episodes(
 
     Every worker has one thread: the physics of an episode does not get faster with two, and the rows depend neither on
     the number of workers nor on where they run. None means one worker per core. Chunks whose worker was killed run
-    again. `ray` is "auto" (a running Ray, else one started here), "local" (one started here) or the "HOST:PORT" of a
-    cluster. `listen` hears which attacks run now. Closing the iterator ends the workers.
+    again; where none can be started, this process works alone and says so. `ray` is "auto" (a running Ray, else one
+    started here), "local" (one started here) or the "HOST:PORT" of a cluster. `listen` hears which attacks run now.
+    Closing the iterator ends the workers.
 
     Raises:
         UserError: workers were killed again and again, the policy file was replaced meanwhile, or Ray is not there.
@@ -45,6 +52,9 @@ def evaluate_episodes(
             yield from until_all(run, list(chunks(episodes, count)), count, listen)
         return
     count = workers or joblib.cpu_count()
+    if count > 1 and not available():
+        print(ALONE, file=sys.stderr)
+        count = 1
     pieces = list(chunks(episodes, count))
     count = min(count, len(pieces))
     run = _here(checkpoint, conditions) if count == 1 else in_processes(checkpoint, conditions, count)

@@ -19,6 +19,11 @@ from microbench.plan import Chunk
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
 
 
+def available() -> bool:
+    """Whether worker processes can be started: joblib does without where it finds no shared memory for its locks."""
+    return getattr(joblib.parallel, "mp", None) is not None
+
+
 def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -> Round:
     """Rounds in a pool of at least two processes; a broken pool is replaced in the next round."""
 

@@ -1,6 +1,7 @@
 """Files of learned adversaries: what comes back, what is refused in one sentence, and the attack they make."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,11 @@ def changed(tensors: dict[str, Any] | None = None, **told: Any) -> bytes:
 
 
 HOSTILE = {
+    "other outputs than sensors": lambda: save_adversary(stored("sa-rl", S - 2)),
+    "a spread of zero": lambda: save_adversary(replace(stored(), std=torch.zeros(S))),
+    "a spread below zero": lambda: save_adversary(replace(stored(), std=-torch.ones(S))),
+    "a mean that is not finite": lambda: save_adversary(replace(stored(), mean=torch.full((S,), torch.nan))),
+    "a budget below zero": lambda: save_adversary(stored(eps=-0.1)),
     "cut": lambda: save_adversary(stored())[:-40],
     "header cut": lambda: save_adversary(stored())[:60],
     "a policy's": lambda: changed(family="microbench"),

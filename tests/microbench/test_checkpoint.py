@@ -141,6 +141,31 @@ def test_missing_and_misshapen_tensors_are_refused(tmp_path: Path, name: str) ->
     assert "' has (" in refusal(tmp_path / "p", rewritten(content, {name: torch.zeros(2, 2)}))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("obs_std", torch.full((11,), torch.nan)),
+        ("obs_std", -torch.ones(11)),
+        ("obs_range", -torch.ones(11)),
+        ("obs_low", torch.full((11,), -torch.inf)),
+        ("actor.mean.bias", torch.full((3,), torch.nan)),
+        ("actor.action_scale", torch.zeros(3)),
+        ("critics.layers.2.bias", torch.full((2, 1, 1), torch.inf)),
+        ("actor.mean.bias", torch.zeros(3, dtype=torch.float64)),
+    ],
+)
+def test_numbers_that_no_policy_has_are_refused(tmp_path: Path, name: str, value: Tensor) -> None:
+    told = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: value}))
+    assert name in told or "a spread of observations is below 0" in told
+
+
+def test_a_sensor_that_never_moved_has_no_spread_and_is_read(tmp_path: Path) -> None:
+    std = torch.ones(11)
+    std[4] = 0.0
+    (tmp_path / "p").write_bytes(rewritten(policy_bytes(), {"obs_std": std}))
+    assert load_own(tmp_path / "p").target.scale("dataset-std").tolist() == std.tolist()
+
+
 def test_a_file_of_before_has_no_bounds_and_is_read(tmp_path: Path) -> None:
     without: dict[str, Any] = {"obs_low": None}
     (tmp_path / "old").write_bytes(rewritten(policy_bytes(), without))

@@ -334,3 +334,29 @@ def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
             check=False,
         )  # fmt: skip
     refused(Said(ran.returncode, "", ran.stderr), "No space left on device")
+
+
+def test_a_wrong_way_to_draw_is_one_sentence(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MuJoCo raises it when it is imported, whatever the command."""
+
+    def imported(*_: object, **__: object) -> None:
+        raise RuntimeError("invalid value for environment variable MUJOCO_GL: bright")
+
+    monkeypatch.setenv("MUJOCO_GL", "bright")
+    monkeypatch.setattr("microbench.commands.inspect.inspect", imported)
+    said = shell("inspect", "p")
+    assert said.is_one_sentence
+    assert "MUJOCO_GL=bright is no way to draw here; expected egl, osmesa, glfw or off" in said.err
+
+
+def test_what_nobody_foresaw_is_one_sentence_that_says_where_to_look(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero\nand more")
+
+    monkeypatch.setattr("microbench.commands.inspect.inspect", broken)
+    said = shell("inspect", "p")
+    assert said.is_one_sentence
+    assert "ZeroDivisionError: division by zero and more" in said.err
+    assert "MICROBENCH_TRACEBACK=1 shows where" in said.err

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 import pytest
 
@@ -45,6 +46,18 @@ def test_the_chunks_of_any_number_of_workers_are_those_rows(
 ) -> None:
     rows = together(evaluate_episodes(checkpoint, HOPPER, work("random", "pgd", "min-q"), workers))
     pd.testing.assert_frame_equal(rows, expected, check_exact=True)
+
+
+def test_without_shared_memory_one_process_works_and_says_so(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = together(evaluate_episodes(checkpoint, HOPPER, work("random")))
+    monkeypatch.setattr(joblib.parallel, "mp", None)  # what joblib makes of a /dev/shm that cannot be written
+    rows = together(evaluate_episodes(checkpoint, HOPPER, work("random"), 2))
+    pd.testing.assert_frame_equal(rows, alone, check_exact=True)
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert "no worker processes can be started here" in told.err
 
 
 def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
