@@ -40,8 +40,8 @@ check: $(DEV_STAMP) ## Lint, format, types, layers and tests: all that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	@echo "$(BIN)/mypy (beside the tests; what it says stands below theirs)"
-	@$(BIN)/mypy >$(TYPES) 2>&1 & types=$$!; $(MAKE) --no-print-directory test; tests=$$?; \
+	@echo "$(BIN)/mypy beside the tests; what it says stands below theirs"
+	@$(BIN)/mypy >$(TYPES) 2>&1 & types=$$!; $(PYTEST) -m "not slow"; tests=$$?; \
 		wait $$types; types=$$?; cat $(TYPES); exit $$((tests || types))
 
 test: $(DEV_STAMP) ## Only the tests

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from microbench.commands import train_processes
 from microbench.commands.progress import Track, Tracker
 from microbench.commands.train_processes import deal, in_processes
 from microbench.errors import UserError
@@ -38,7 +37,7 @@ def _threads() -> Iterator[None]:
 def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes are forks of this one: what they run here needs nothing that a fork of it lacks."""
     forks = multiprocessing.get_context("fork")
-    monkeypatch.setattr(train_processes.multiprocessing, "get_context", lambda _: forks)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: forks)
 
 
 forked = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
