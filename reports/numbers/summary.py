@@ -163,8 +163,8 @@ def summarize(results: Results) -> pd.DataFrame:
     runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
     only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
     (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), what `shared_runs`
-    says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and measured_in (of
-    every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
+    says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and
+    measured_in (of every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
     """
     return study(results).summary
 
