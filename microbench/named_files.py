@@ -16,11 +16,11 @@ import attacks
 import perturbations
 from attacks.language import parse
 from microbench.checkpoints.adversary import PREFIX
-from microbench.checkpoints.sb3_inputs import beside
+from microbench.checkpoints.sb3_statistics import companions
 from microbench.plan import Cell
 from reports.numbers.worst import WORST
 
-STATISTICS = "vecnormalize.pkl"  # decides what a critic of Stable-Baselines3 sees
+ZIP = ".zip"  # of Stable-Baselines3, whose statistics lie beside it and decide what a critic sees
 
 
 def of_attack(text: str) -> dict[str, str]:
@@ -75,8 +75,9 @@ def _module(name: str) -> dict[str, str]:
 
 
 def _identity(path: Path) -> str:
-    """The SHA-256 of a file, together with that of the statistics beside it if there are some that are read with it."""
-    own, *others = (_hash(file, _stamp(file)) for file in (path, *beside(path, STATISTICS)[:1]))
+    """The SHA-256 of a file, together with those of the files beside it that may decide how it is read."""
+    beside = companions(path) if path.suffix.lower() == ZIP else []
+    own, *others = (_hash(file, _stamp(file)) for file in (path, *beside))
     return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest() if others else own
 
 
