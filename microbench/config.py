@@ -19,6 +19,7 @@ _COUNTS = {  # whole numbers from 1 to what a machine can hold, or anyone wait f
     "dynamics_batch": 10**6, "holdout_rows": 10**9, "patience": 10**9, "members": 1000,
 }  # fmt: skip
 _RATES = ("actor_lr", "critic_lr", "alpha_lr", "dynamics_lr")
+MOST_RATE = 10**36  # float32 has no more
 MOST_WEIGHT = 10**6  # of a term in a target or a loss
 MOST_UNITS, MOST_LAYERS = 2**14, 16
 CRITICS = 2
@@ -58,7 +59,7 @@ class TrainConfig(AgentConfig):
     def __post_init__(self) -> None:
         layers = len(WEIGHT_DECAY) - 1
         expected = {name: _count(getattr(self, name), most) for name, most in _COUNTS.items()}
-        expected |= {name: (0 < getattr(self, name) <= 1, "a step above 0 and at most 1") for name in _RATES}
+        expected |= {name: (0 < getattr(self, name) <= MOST_RATE, "a finite step above 0") for name in _RATES}
         expected |= {
             "hidden": _layers(self.hidden, CRITICS),
             "gamma": (0 <= self.gamma <= 1, "a discount between 0 and 1"),
