@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -119,7 +119,7 @@ def _recorded(
     return None
 
 
-def _is_scale(values: object, sensors: int) -> bool:
+def _is_scale(values: Any, sensors: int) -> TypeGuard[list[float]]:
     return (
         isinstance(values, list)
         and len(values) == sensors

@@ -116,7 +116,7 @@ class Counting:
         """Nothing is open."""
 
     def _shown(self, rows: int) -> Any:
-        return np.tile(np.float32([0.1]) + self._time * self._speeds, (rows, 1))
+        return np.tile(np.float32(0.1) + self._time * self._speeds, (rows, 1))
 
 
 def in_world(monkeypatch: pytest.MonkeyPatch, world: Counting) -> torch.Tensor:
@@ -160,13 +160,13 @@ def test_resumed_rows_share_the_unit_of_those_before(
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert shell(*again, "--out", "two").code == 0
-    pd.testing.assert_frame_equal(*(rows(name).sort_values(["attack", "episode"]) for name in ("one", "two")))
+    one, two = (rows(name).sort_values(["attack", "episode"], ignore_index=True) for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)
 
 
 def test_the_unit_is_on_record_before_the_first_row(here: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> Any:
         raise KeyboardInterrupt
-        yield
 
     monkeypatch.setattr("microbench.commands.measuring.evaluate_episodes", killed)
     assert shell("attack", "plain_sb3.zip", "--eps", "0.3", "--attack", "random", *FEW, "--out", "one").code == 130

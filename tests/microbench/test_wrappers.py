@@ -48,7 +48,7 @@ def episode(env: Any, target: Target, seed: int | None) -> tuple[float, int]:
     return total, length
 
 
-def measured(checkpoint: Checkpoint, cell: Cell, seed: int, **conditions: str) -> tuple[float, int]:
+def measured(checkpoint: Checkpoint, cell: Cell, seed: int, **conditions: Any) -> tuple[float, int]:
     """The evaluator's return and length."""
     chunk = (Episode(cell=cell, number=0, seed=seed),)
     row = evaluate_chunk(checkpoint, Conditions(env_id="Hopper-v4", **conditions), chunk).iloc[0]
