@@ -65,6 +65,7 @@ def compare_results(
     frame_b: pd.DataFrame,
     about_a: Mapping[str, object] | None = None,
     about_b: Mapping[str, object] | None = None,
+    *,
     anchors: Anchors | None = None,
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.
@@ -89,8 +90,8 @@ def compare_results(
     common = [key for key in sides_a if key in sides_b]
     if len(common) > MOST:
         raise ValueError(
-            f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at most): "
-            "corrected for so many, no loss could be shown; compare parts of them."
+            f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at "
+            "most): corrected for so many, no loss could be shown; compare parts of them."
         )
     for key in common:
         row = _row(sides_a[key], sides_b[key], several="algorithm" in fixed)
