@@ -65,6 +65,7 @@ def compare_results(
     frame_b: pd.DataFrame,
     about_a: Mapping[str, object] | None = None,
     about_b: Mapping[str, object] | None = None,
+    *,
     anchors: Anchors | None = None,
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.

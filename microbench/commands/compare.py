@@ -20,7 +20,7 @@ def compare(a: Path, b: Path) -> reports.Comparison:
     """
     before, after = results_file(a), results_file(b)
     frames = reports.read(before), reports.read(after)
-    return reports.compare_results(*frames, read_sidecars([before]), read_sidecars([after]), known_anchors())
+    return reports.compare_results(*frames, read_sidecars([before]), read_sidecars([after]), anchors=known_anchors())
 
 
 def printed(comparison: reports.Comparison, *, as_json: bool) -> str:

@@ -31,7 +31,7 @@ STYLE: list[str | Path] = ["default", Path(__file__).with_name("figure.mplstyle"
 WIDE = 3
 """Panels side by side before the next row begins."""
 
-PANELS, LINES, CLEAN = 6, 14, 6
+PANELS, LINES, CLEAN = 6, 24, 6
 """So many axes, curves in each of them and clean levels are drawn at most."""
 
 MARKERS = "osD^vPX"

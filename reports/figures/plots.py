@@ -122,9 +122,9 @@ def profile_plot(results: Results) -> Figure:
             colour = "black" if name == "clean" else f"C{(names.index(name) - 1) % 7}"
             title = f"{label(policy)}: {label(name)}" if len(policies) > 1 else label(name)
             stroke = STROKES[policies.index(policy) % len(STROKES)]
-            share, *band = _shares(x, runs[str(cell)], scores)
+            share, low, high = _shares(x, runs[str(cell)], scores)
             axes.step(scores, share, color=colour, linestyle=stroke, label=title, where="post")
-            axes.fill_between(scores, *band, color=colour, alpha=0.13, linewidth=0, step="post")
+            axes.fill_between(scores, low, high, color=colour, alpha=0.13, linewidth=0, step="post")
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{score_label(summary)} τ")
         axes.set_ylabel("share of episodes above τ")

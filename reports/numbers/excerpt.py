@@ -11,7 +11,7 @@ from reports.numbers.grids import is_composition
 POLICIES = 24
 """Policies that are shown, in the order of the table."""
 
-CONDITIONS = 400
+CONDITIONS = 600
 """Conditions of all policies that are shown beside grids and samples; of a block those with the lowest means."""
 
 KINDS = 12
