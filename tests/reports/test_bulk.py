@@ -83,7 +83,7 @@ def test_a_good_file_is_read_at_once() -> None:
 
 def test_equal_texts_are_one_object() -> None:
     found = parsing.parse(CONTENT, Path("results.csv"))
-    assert len({id(text) for text in found["checkpoint"].array}) == found["checkpoint"].nunique() == 2
+    assert len({id(text) for text in found["checkpoint"].array}) == found["checkpoint"].nunique() < len(found)
 
 
 @pytest.mark.parametrize(
