@@ -94,8 +94,8 @@ def names(folder: Path) -> Iterator[Written]:
 def activations(folder: Path) -> Iterator[Written]:
     """Hidden activations with a number, and one whose name says nothing."""
     classes: dict[str, Any] = {"LeakyReLU(0.2)": functools.partial(nn.LeakyReLU, 0.2), "ELU": nn.ELU}
-    for name, made in classes.items():
-        yield plain(folder, "PPO", None, name, policy_kwargs={**SMALL, "activation_fn": made})
+    for name, kind in classes.items():
+        yield plain(folder, "PPO", None, name, policy_kwargs={**SMALL, "activation_fn": kind})
     unnamed = {**SMALL, "activation_fn": lambda: nn.LeakyReLU(0.2)}
     model = trained("PPO", toy_tasks.venv("Hopper-v4", None), None, policy_kwargs=unnamed)
     yield refusal(folder, "PPO, lambda as activation", model, "--activation")

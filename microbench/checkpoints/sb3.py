@@ -20,7 +20,7 @@ from microbench.checkpoints.layers import Function, Layer
 from microbench.checkpoints.sb3_clock import clock_of
 from microbench.checkpoints.sb3_inputs import prepared
 from microbench.checkpoints.sb3_norm import folded
-from microbench.checkpoints.sb3_parts import are_weights, is_zip, stored, version
+from microbench.checkpoints.sb3_parts import are_weights, is_zip, parts_of, version
 from microbench.checkpoints.sb3_spaces import check_inputs, check_spaces, check_stack
 from microbench.checkpoints.sb3_statistics import config_beside, statistics_of
 from microbench.errors import UserError
@@ -43,7 +43,7 @@ def detect(content: Content) -> bool:
 
 def read(content: Content, choices: Choices) -> Found:
     """The actor, the critics if there are any, and the normalisation beside the file."""
-    data, tensors = stored(content)
+    data, tensors = parts_of(content)
     check_spaces(content.path, data)
     kwargs = data.get("policy_kwargs")
     kwargs = kwargs if isinstance(kwargs, dict) else {}

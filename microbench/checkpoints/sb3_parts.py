@@ -33,7 +33,7 @@ def are_weights(content: Content) -> bool:
     return named and any(name.startswith(("actor.", "mlp_extractor.")) for name in tensors)
 
 
-def stored(content: Content) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
+def parts_of(content: Content) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
     """The readable settings, empty if there are none, and the weights."""
     if content.archive is None:
         return _settings(content.entry("data")), _alone(content)

@@ -120,7 +120,7 @@ def beside(path: Path, *, further: bool = False) -> list[Path]:
     steps = STEPS.fullmatch(path.stem)
     checkpoint = [path.parent / f"{steps[1]}_vecnormalize_{steps[2]}.pkl"] if steps else []
     own, algorithm, folder = _tiers(path, NAME)
-    below = _named(path.parent.glob("*/*"), lambda name: re.fullmatch(NAME, name, re.IGNORECASE) is not None)
+    below = _files(path.parent.glob("*/*"), lambda name: re.fullmatch(NAME, name, re.IGNORECASE) is not None)
     tiers = [[*(file for file in checkpoint if file.is_file()), *own], algorithm, folder, below if further else []]
     return next((tier for tier in tiers if tier), [])
 
@@ -131,13 +131,13 @@ def _tiers(path: Path, name: str) -> list[list[Path]]:
     algorithm = re.escape(stem.partition("-")[0])
 
     def matching(folder: Path, pattern: str) -> list[Path]:
-        return _named(folder.glob("*"), lambda file: re.fullmatch(pattern, file, re.IGNORECASE) is not None)
+        return _files(folder.glob("*"), lambda file: re.fullmatch(pattern, file, re.IGNORECASE) is not None)
 
     own = [*matching(path.parent, rf"{re.escape(stem)}[-_.]?{name}"), *matching(path.parent / stem, name)]
     return [own, matching(path.parent, rf"{algorithm}[-_]{name}"), matching(path.parent, name)]
 
 
-def _named(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
+def _files(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
     return sorted(
         path for path in paths if fits(path.name) and os.path.isfile(path)
     )  # without an error where it is not allowed to look
@@ -149,7 +149,7 @@ def _fits(name: str) -> bool:
 
 
 def _lost(path: Path, unit_file: Path | None) -> str:
-    near = _named((*path.parent.glob("*"), *path.parent.glob("*/*"), *path.parent.parent.glob("*/*")), _fits)
+    near = _files((*path.parent.glob("*"), *path.parent.glob("*/*"), *path.parent.parent.glob("*/*")), _fits)
     hint = f" (perhaps {near[0]})" if len(near) == 1 else ""
     unit = "" if unit_file is None else f'; {unit_file.name} is a unit, and part of it only with "policy": true'
     return (

@@ -147,10 +147,10 @@ NOT_POLICIES: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", NOT_POLICIES)
 def test_a_file_that_is_no_policy_is_called_what_it_is(tmp_path: Path, name: str) -> None:
     content, words = NOT_POLICIES[name]
-    told = refusal(write(tmp_path / "p", content))
-    assert words in told
-    assert "a unknown file" not in told
-    assert "damaged" not in told
+    sentence = refusal(write(tmp_path / "p", content))
+    assert words in sentence
+    assert "a unknown file" not in sentence
+    assert "damaged" not in sentence
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_sizes_that_tasks_without_a_record_have_are_asked_about(
     tmp_path: Path, sizes: tuple[int, int], names: list[str]
 ) -> None:
     tensors = files.mlp(obs=sizes[0], actions=sizes[1], names=("l1", "l2", "l3"))
-    told = refusal(write(tmp_path / "p.pth", files.torch_bytes(tensors)))
-    assert all(name in told for name in names)
-    assert "--env" in told
+    sentence = refusal(write(tmp_path / "p.pth", files.torch_bytes(tensors)))
+    assert all(name in sentence for name in names)
+    assert "--env" in sentence
 
 
 def test_the_sizes_of_gymnasiums_other_tasks_are_its_own() -> None:
