@@ -52,7 +52,7 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
     return run
 
 
-def start(parent: int, folder: str, code: str, names: frozenset[str]) -> None:
+def start(parent: int, folder: str, code: str = "", names: frozenset[str] = frozenset()) -> None:
     """Work in the folder that file names are relative to; leave ^C to the process `parent`, and end soon after it.
 
     Nobody else would take the rows. Modules that the user named are found where the parent finds them.

@@ -20,6 +20,8 @@ from microbench.workers.ray_connection import RETRIES, connected
 from microbench.workers.rounds import Chunks, Done, Round, WorkersLost, timed
 from microbench.workers.sent import Files, attack_files, policy_files, read_policy, unpacked
 
+NOBODY: tuple[str, frozenset[str]] = ("", frozenset())  # modules that the user named
+
 
 @contextlib.contextmanager
 def on_ray(
@@ -37,7 +39,8 @@ def on_ray(
     with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
-        about = (ray.put(files), source, conditions, versions_here(), paths, in_use() if local else ("", frozenset()))
+        about = (ray.put(files), source, conditions, versions_here(), paths)
+        named = in_use() if local else NOBODY
         attached = functools.cache(lambda text: ray.put(attack_files(text)))
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_evaluate)
 
@@ -49,7 +52,7 @@ def on_ray(
                 while True:
                     # Some more than there are workers, so that none of them waits for this process.
                     for number, chunk in itertools.islice(waiting, max(0, 2 * count - len(running))):
-                        running.add(task.remote(*about, attached(chunk[0].cell.attack), number, chunk))
+                        running.add(task.remote(*about, attached(chunk[0].cell.attack), number, chunk, named))
                     if not running:
                         break
                     (ready,), _ = ray.wait(list(running), num_returns=1)
@@ -77,10 +80,10 @@ def _evaluate(
     conditions: Conditions,
     made_with: dict[str, str],
     paths: list[str],
-    named: tuple[str, frozenset[str]],
     attached: Files,
     number: int,
     chunk: Chunk,
+    named: tuple[str, frozenset[str]] = NOBODY,
 ) -> Done:
     """A chunk on a worker, if that one would give the same rows."""
     sys.path.extend(path for path in paths if path not in sys.path)  # for module:name, as in the process that asks

@@ -26,7 +26,6 @@ from tests.microbench.work import HOPPER, together, work
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
 
-NOBODY: tuple[str, frozenset[str]] = ("", frozenset())  # modules that the user named
 NOWHERE = Source(path="p", sha256="", identity="")
 
 
@@ -77,7 +76,7 @@ def test_a_worker_elsewhere_has_the_files_that_attacks_name(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     found = together(
-        ray_cluster._evaluate(policy, source, HOPPER, versions(), [], NOBODY, files, number, chunk)
+        ray_cluster._evaluate(policy, source, HOPPER, versions(), [], files, number, chunk)
         for number, (chunk, files) in enumerate(parts)
     )
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
@@ -90,7 +89,7 @@ def test_a_file_that_is_not_there_is_told_by_the_worker(checkpoint: Checkpoint) 
     assert files == ()
     with pytest.raises(UserError, match=r"there is no critic file gone\.safetensors"):
         ray_cluster._evaluate(
-            sent.policy_files(checkpoint.source), checkpoint.source, HOPPER, versions(), [], NOBODY, files, 0, chunk
+            sent.policy_files(checkpoint.source), checkpoint.source, HOPPER, versions(), [], files, 0, chunk
         )
 
 
@@ -172,14 +171,12 @@ def test_a_policy_that_was_replaced_is_noticed(checkpoint: Checkpoint) -> None:
 def test_a_worker_with_other_versions_is_refused() -> None:
     other = versions() | {"torch": "1.0"}
     with pytest.raises(UserError, match=r"has torch \d.* where this process has 1\.0; install the same versions"):
-        ray_cluster._evaluate((), NOWHERE, HOPPER, other, [], NOBODY, (), 0, ())
+        ray_cluster._evaluate((), NOWHERE, HOPPER, other, [], (), 0, ())
 
 
 def test_the_workers_path_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(dict.fromkeys(sys.path)))
     with pytest.raises(UserError, match=r"is empty|no policy file|no known family|cannot be read"):
-        ray_cluster._evaluate(
-            (("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], NOBODY, (), 0, ()
-        )
+        ray_cluster._evaluate((("p", b""),), NOWHERE, HOPPER, versions(), ["below/here", sys.path[0]], (), 0, ())
     assert sys.path.count("below/here") == 1
     assert sys.path.count(sys.path[0]) == 1
