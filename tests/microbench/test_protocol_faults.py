@@ -1,7 +1,6 @@
 """Faults of earlier evaluation protocols that have no test where the code is; docs/deviations.md lists all of them."""
 
 import inspect
-import re
 from pathlib import Path
 
 import gymnasium
@@ -10,7 +9,7 @@ import pytest
 
 from microbench.environment import make_env
 
-TESTS = Path(__file__).resolve().parent.parent
+DEVIATIONS = Path(__file__).parents[2] / "docs" / "deviations.md"
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "HalfCheetah-v5", "AntContactForces-v4", "InvertedPendulum-v4"])
@@ -27,13 +26,9 @@ def test_environments_keep_gymnasiums_step(env_id: str) -> None:
     env.close()
 
 
-def test_every_known_fault_has_a_test_named_after_it() -> None:
-    named = {
-        name
-        for path in TESTS.rglob("test_*.py")
-        for name in re.findall(r"^def test_([ade]\d+)_", path.read_text(), re.M)
-    }
-    attacks = {f"a{number}" for number in range(1, 19)}
-    protocol = {f"e{number}" for number in range(1, 9)}
-    dynamics = {f"d{number}" for number in range(1, 12)}
-    assert (attacks | protocol | dynamics) - named == set()
+def test_every_known_fault_has_a_test() -> None:
+    """That the cited ones exist is tested in tests/test_repository.py."""
+    listed = DEVIATIONS.read_text("utf-8").partition("## Faults of earlier code")[2]
+    faults = [line for line in listed.splitlines() if line.startswith("| ")][1:]
+    assert len(faults) >= 30
+    assert [fault for fault in faults if "::test_" not in fault.rpartition(" | ")[2]] == []

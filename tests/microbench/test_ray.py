@@ -97,11 +97,11 @@ def test_what_ray_starts_listens_on_the_loopback_device_and_ends(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other programs of this machine may listen where they like."""
-    import ray
-
     monkeypatch.setenv("STARTED_BY", str(os.getpid()))  # what is started inherits it
     before = listening()
     with ray_cluster.on_ray(checkpoint, HOPPER, "local", 1):
+        import ray  # not before: Ray reads where to listen when it is imported
+
         opened = listening() - before
         assert opened
         assert {address for address in opened if not address[0].startswith("127.")} == set()
