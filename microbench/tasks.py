@@ -1,6 +1,7 @@
 """Find a task by its Gymnasium id, and put its returns on D4RL's scale."""
 
 import re
+from importlib.util import find_spec
 from math import nan
 
 import gymnasium
@@ -78,12 +79,15 @@ def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:
 
 
 def _runs(env_id: str) -> bool:
-    """Whether it is registered and not one of the -v2 and -v3 that Gymnasium keeps only to say where they went."""
+    """Whether it is registered and not one of the -v2 and -v3 that need mujoco_py, which nobody has any more."""
     return is_registered(env_id) and not (env_id in gymnasium.registry and _moved(env_id))
 
 
 def _moved(env_id: str) -> bool:
-    return "_raise_mujoco_py_error" in str(gymnasium.registry[env_id].entry_point)
+    entry = str(gymnasium.registry[env_id].entry_point)
+    return "_raise_mujoco_py_error" in entry or (
+        entry.startswith("gymnasium_robotics.envs.mujoco.") and find_spec("mujoco_py") is None
+    )
 
 
 def _unknown(env_id: str) -> UserError:

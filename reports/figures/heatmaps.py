@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from reports.figures.curves import STYLE, score_label
-from reports.figures.labels import first, label, say
+from reports.figures.labels import LONGEST_TITLE, first, label, say
 from reports.numbers import parts
 from reports.numbers.grids import Family, families
 from reports.numbers.names import attack_name, point_name, short
@@ -70,7 +70,7 @@ def _figure(grids: list[Family], measure: str) -> Figure:
             axes = panels[rows.index(_row(grid)), columns.index(attack)]
             _draw(axes, grid, scale)
             told = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
-            axes.set_title("\n".join(label(line) for line in [*told, attack] if line), fontsize="medium")
+            axes.set_title("\n".join(label(line, LONGEST_TITLE) for line in [*told, attack] if line), fontsize="medium")
         figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {measure}")
         say(figure, of=of, shown=len(grids), what="grids")
     return figure

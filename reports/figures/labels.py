@@ -10,12 +10,15 @@ from reports.rows.printable import cut, printable
 LONGEST = 48
 """Characters of a name in a figure."""
 
+LONGEST_TITLE = 80
+"""Characters of a line above a panel, which holds a name and what is beside it."""
+
 Shown = TypeVar("Shown")
 
 
-def label(text: str) -> str:
+def label(text: str, most: int = LONGEST) -> str:
     """The name, cut in its middle; one that begins with `_` gets a space, because legends leave such names out."""
-    short = cut(printable(text), LONGEST)
+    short = cut(printable(text), most)
     return f" {short}" if short.startswith("_") else short
 
 

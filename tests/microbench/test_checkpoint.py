@@ -100,8 +100,9 @@ def test_gradients_stop_at_the_observation(tmp_path: Path) -> None:
     value = target.require_critic()(obs.detach(), target.policy(obs))
     (gradient,) = torch.autograd.grad(value.sum(), obs)
     assert (gradient != 0).any(1).all()
-    assert isinstance(target.policy, torch.nn.Module)
-    assert not any(parameter.requires_grad for parameter in target.policy.parameters())
+    parameters = list(target.policy.parameters())  # type: ignore[attr-defined]  # of the network behind it
+    assert len(parameters) > 3
+    assert not any(parameter.requires_grad for parameter in parameters)
 
 
 def test_equal_agents_give_equal_bytes() -> None:

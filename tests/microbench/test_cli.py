@@ -174,14 +174,15 @@ def test_resume_runs_only_what_is_missing(runs: Path, shell: Shell) -> None:
     path = runs / RUN / "results.csv"
     whole = path.read_bytes()
     lines = whole.decode().splitlines(keepends=True)
-    first = lines[1].split(",")
-    first[-4] = "1.5"  # a return that only a new run would mend
-    lines[1] = ",".join(first)
+    first = lines[1].rstrip("\n").split(",")
+    first[lines[0].rstrip("\n").split(",").index("return")] = "1.5"  # that only a new run would mend
+    lines[1] = ",".join(first) + "\n"
     path.write_text("".join([*lines[:5], *lines[7:]]))
     said = shell(*ATTACK, runs, "--attack", "random", "--attack", "fgsm", "--resume")
-    assert said.err.startswith("episodes: 2/2")
+    assert said.err.splitlines()[1].startswith("episodes: 2/2")
     assert sorted(path.read_text().splitlines()) == sorted("".join(lines).splitlines())
-    assert shell(*ATTACK, runs, "--attack", "random", "--attack", "fgsm").err.startswith("episodes: 9/9")
+    again = shell(*ATTACK, runs, "--attack", "random", "--attack", "fgsm")
+    assert again.err.splitlines()[1].startswith("episodes: 9/9")
     assert path.read_bytes() == whole
 
 

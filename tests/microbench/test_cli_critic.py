@@ -71,7 +71,7 @@ def test_a_critic_from_a_dataset(here: Shell, hopper_file: Path) -> None:
         (("--gamma", 1), "gamma is 1.0"),
         (("--env", "Walker2d-v4"), "Walker2d-v4"),
         (("--dataset", "nowhere.hdf5"), "--dataset takes the place of episodes of the policy, so --episodes says"),
-        (("--noise", "inf"), "--noise is inf"),
+        (("--noise", "inf"), "'--noise': inf is no finite number"),
     ],
 )
 def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:

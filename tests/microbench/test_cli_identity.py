@@ -109,6 +109,7 @@ def test_rows_hold_the_hashes_of_the_files_that_their_attack_and_perturbation_na
     assert set(found[columns].itertuples(index=False, name=None)) == {
         ("none", "none", "", ""),
         ("none", world, "", own),
+        (attack, "none", both, ""),
         (attack, world, both, own),
     }
     about = last_run()

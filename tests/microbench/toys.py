@@ -127,7 +127,7 @@ def same_members(model: DynamicsEnsemble) -> DynamicsEnsemble:
 def one_line(message: object) -> bool:
     """Whether an error is one sentence on one line."""
     text = str(message)
-    return "\n" not in text and text.endswith(".") and len(text) < 400
+    return "\n" not in text and text.endswith(".") and len(text) < 500
 
 
 def weights(made: Agent) -> dict[str, Tensor]:

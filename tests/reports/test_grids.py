@@ -19,18 +19,10 @@ from reports.numbers.grids import Family, families
 from reports.numbers.names import condition_name
 from reports.numbers.summary import summarize
 from reports.tables import pivots
+from tests.reports.composed import CLEAN, composed
 from tests.reports.rows import episodes, table
 
 GOLDEN = Path(__file__).parent / "golden"
-CLEAN = [float(80 + i % 3) for i in range(12)]
-Point = dict[str, float]
-
-
-def composed(point: Point, drop: float, **changes: object) -> list[dict[str, object]]:
-    """Episodes of a composition, stored as evaluations store it; `drop` points below clean."""
-    *first, (last, factor) = point.items()
-    name = ",".join([*(f"{part}={value:.12g}" for part, value in first), last])
-    return episodes([score - drop for score in CLEAN], **({"perturbation": name, "factor": factor} | changes))
 
 
 def grid(**changes: object) -> list[list[dict[str, object]]]:

@@ -21,8 +21,8 @@ from reports.numbers.summary import Study, summarize
 from reports.page.html import html_page
 from reports.report import latex
 from reports.rows.identity import IN_UNIT
+from tests.reports.composed import composed
 from tests.reports.rows import episodes, table
-from tests.reports.test_grids import composed
 
 CLEAN = [float(80 + i % 3) for i in range(12)]
 UNITS = ("dataset-std", "policy-norm", "raw")

@@ -80,7 +80,7 @@ def test_many_episodes_are_a_box_without_dots() -> None:
 
 def test_every_policy_has_a_panel_on_one_scale() -> None:
     own = [episodes(CLEAN), attacked("random", 0.1, 1.0), attacked("fgsm", 0.1, 9.0)]
-    other = [[row | {"algorithm": "combo"} for row in block] for block in own]
+    other = [[row | {"algorithm": "combo", "checkpoint": "c" * 64} for row in block] for block in own]
     frame = table(*own, *other)
     for figure in (ladder_plot(frame), distribution_plot(frame)):
         assert [axes.get_title(loc="left") for axes in figure.axes] == ["combo", "micro"]
