@@ -176,10 +176,9 @@ def test_an_unknown_id_is_told_the_nearest(name: str, near: str) -> None:
         find_task(name)
 
 
-@pytest.mark.parametrize("env_id", ["Hopper-v3", "no_such_module:Hopper-v4"])
-def test_an_environment_gymnasium_cannot_make_says_so(env_id: str) -> None:
+def test_an_environment_gymnasium_cannot_make_says_so() -> None:
     with pytest.raises(UserError, match="Gymnasium cannot make"):
-        find_task(env_id)
+        find_task("no_such_module:Hopper-v4")
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Blackjack-v1"])
