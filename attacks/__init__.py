@@ -32,7 +32,6 @@ from pkgutil import resolve_name
 from typing import cast
 
 from attacks.compat import COMPAT, SignSteps
-from attacks.descent import Descend
 from attacks.language import parse
 from attacks.noise import Noise
 from attacks.objectives import (
@@ -47,12 +46,13 @@ from attacks.objectives import (
     state_value,
     value,
 )
-from attacks.oracle import Oracle
 from attacks.sameness import settled
-from attacks.search import BestOf, Random
+from attacks.searches.descent import Descend
+from attacks.searches.oracle import Oracle
+from attacks.searches.sampling import BestOf, Random
+from attacks.searches.targeted import Targeted
 from attacks.settings import configured
 from attacks.target import Critic, Memory, Policy, Target
-from attacks.targeted import Targeted
 from attacks.threat import NORMS, UNITS, Threat
 from attacks.world import Attack, Fork, InWorld, World
 

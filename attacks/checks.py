@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attacks.objectives import Objective
 from attacks.probe import Probe
-from attacks.search import loss_and_gradient
+from attacks.searches.sampling import loss_and_gradient
 from attacks.target import Policy, Target
 
 WEAKEST_LAST = ("pgd", "fgsm", "random")

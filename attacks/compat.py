@@ -23,7 +23,7 @@ from attacks.objectives import (
     q_std,
     state_value,
 )
-from attacks.search import BestOf, Random, best, loss_and_gradient, scores
+from attacks.searches.sampling import BestOf, Random, best, loss_and_gradient, scores
 from attacks.target import GRADIENTS, Target
 from attacks.threat import Threat
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from attacks.noise import Noise
 from attacks.objectives import STATIONARY_AT_CLEAN, Objective, action_difference
-from attacks.search import loss, loss_and_gradient
+from attacks.searches.sampling import loss, loss_and_gradient
+from attacks.searches.targeted import target_distance
 from attacks.target import Target
-from attacks.targeted import target_distance
 from attacks.threat import Threat
 
 POINTS = 16

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from attacks.compat import SignSteps
-from attacks.descent import Descend
-from attacks.search import BestOf, Random
+from attacks.searches.descent import Descend
+from attacks.searches.sampling import BestOf, Random
+from attacks.searches.targeted import Targeted
 from attacks.target import Target
-from attacks.targeted import Targeted
 from attacks.world import Attack
 
 

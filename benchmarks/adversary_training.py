@@ -26,7 +26,7 @@ from microbench.adversaries.statistics import normalised
 from microbench.adversaries.training import Opponent, Training, untouched
 from microbench.adversaries.tries import DEFAULT
 from microbench.checkpoints import load
-from microbench.episodes import run_episodes
+from microbench.episodes.loop import run_episodes
 from microbench.tasks import Task
 
 STEPS = 1000  # of an episode

@@ -11,8 +11,8 @@ from torch.optim import Adam
 
 from microbench.data.dataset import Dataset, as_transitions
 from microbench.data.sources import DEFAULT_DATASET, load_dataset
-from microbench.networks import Actor
-from microbench.returns import clean_returns
+from microbench.episodes.returns import clean_returns
+from microbench.learning.networks import Actor
 from microbench.tasks import find_task, normalized_score
 
 

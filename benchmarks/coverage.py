@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.numbers.means import Floats, Integers, mean_intervals
-from reports.numbers.scores import bootstrap_interval
-from reports.numbers.summary import summarize
+from reports.statistics.means import Floats, Integers, mean_intervals
+from reports.study.scores import bootstrap_interval
+from reports.study.summary import summarize
 
 SHAPES = ("normal", "skewed", "falls 30 %", "falls 10 %")
 STUDIES = (

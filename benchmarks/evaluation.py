@@ -33,16 +33,15 @@ from torch import Tensor
 import perturbations
 from attacks import Target
 from benchmarks.simulation import long_rollout
-from microbench import locomotion
-from microbench.agent import AgentConfig, make_agent
-from microbench.algorithms import ALGORITHMS
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Source
-from microbench.environment import make_env
-from microbench.evaluate import evaluate_chunk
-from microbench.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
-from microbench.simulate import Simulator, nominal_model
-from microbench.tasks import TASKS, Task, find_task
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import evaluate_chunk
+from microbench.evaluation.plan import CLEAN, Cell, Chunk, chunks, plan_episodes
+from microbench.learning.agent import AgentConfig, make_agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.simulators.contract import Simulator, nominal_model
+from microbench.tasks import TASKS, Task, find_task, locomotion
+from microbench.tasks.environment import make_env
 
 EPS = 0.1
 FACTORS = np.linspace(0.5, 1.5, 10).round(3).tolist()

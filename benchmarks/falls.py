@@ -10,14 +10,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from microbench.algorithms import ALGORITHMS
-from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset, as_transitions
 from microbench.data.sources import load_dataset
-from microbench.dynamics import DynamicsEnsemble
-from microbench.kernels import fast_float32_matmul
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.config import TrainConfig
+from microbench.learning.dynamics import DynamicsEnsemble
+from microbench.learning.train import Training
+from microbench.numerics.kernels import fast_float32_matmul
 from microbench.tasks import Task, find_task
-from microbench.train import Training
 
 DRAWS = 10  # imagined steps from every row, each by an elite drawn at random
 

@@ -28,17 +28,17 @@ import torch
 
 from benchmarks import falls
 from benchmarks.reference import import_parts, make_buffers, make_policy, nothing, seed_everything
-from microbench.agent import Agent
-from microbench.algorithms import ALGORITHMS
-from microbench.config import TrainConfig, load_preset
 from microbench.data.dataset import Dataset
 from microbench.data.sources import DEFAULT_DATASET, load_dataset
-from microbench.kernels import fast_float32_matmul
-from microbench.returns import clean_returns
+from microbench.episodes.returns import clean_returns
+from microbench.learning.agent import Agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.config import TrainConfig, load_preset
+from microbench.learning.train import Training
+from microbench.numerics.kernels import fast_float32_matmul
 from microbench.tasks import Task, find_task, normalized_score
-from microbench.train import Training
-from reports.numbers.means import mean_interval, no_interval
-from reports.rows.files import replace
+from reports.files import replace
+from reports.statistics.means import mean_interval, no_interval
 
 SIDES = ("ours", "reference")
 EVERY = 2000  # updates between two scores; an epoch has 1000

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.errors import UserError
-from microbench.evaluate import evaluate_chunk
-from microbench.plan import CLEAN, Episode
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import evaluate_chunk
+from microbench.evaluation.plan import CLEAN, Episode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

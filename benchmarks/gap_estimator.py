@@ -25,17 +25,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from microbench.agent import Agent, make_agent
-from microbench.algorithms import ALGORITHMS
-from microbench.algorithms.ensemble import PessimisticValue, member_values
-from microbench.algorithms.micro import value_gap
-from microbench.config import TrainConfig
 from microbench.data.dataset import as_transitions
 from microbench.data.sources import load_dataset
-from microbench.dynamics import DynamicsEnsemble, Elites
-from microbench.kernels import fast_float32_matmul
-from microbench.rollout import roll_out
-from microbench.runs import DYNAMICS, POLICY
+from microbench.learning.agent import Agent, make_agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.algorithms.ensemble import PessimisticValue, member_values
+from microbench.learning.algorithms.micro import value_gap
+from microbench.learning.config import TrainConfig
+from microbench.learning.dynamics import DynamicsEnsemble, Elites
+from microbench.learning.rollout import roll_out
+from microbench.learning.runs import DYNAMICS, POLICY
+from microbench.numerics.kernels import fast_float32_matmul
 from microbench.tasks import find_task
 
 ESTIMATORS = ("independent", "paired")

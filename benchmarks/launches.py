@@ -18,9 +18,9 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.random_data import SIZES
 from benchmarks.seeds import make_runs, stacked
 from benchmarks.training import PRODUCT, PRODUCT_ROWS, Part, flops, measure
-from microbench.captured import launching
-from microbench.config import TrainConfig
-from microbench.cuda_graphs import CudaGraphs
+from microbench.learning.captured import launching
+from microbench.learning.config import TrainConfig
+from microbench.learning.cuda_graphs import CudaGraphs
 
 
 class Kernels(NamedTuple):

@@ -9,10 +9,10 @@ observations; `known` is an independent run of the same files, 50 episodes, mean
 import argparse
 from pathlib import Path
 
-from microbench.attacking import Conditions
 from microbench.checkpoints import load
-from microbench.evaluate import evaluate_chunk
-from microbench.plan import Cell, plan_episodes
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import evaluate_chunk
+from microbench.evaluation.plan import Cell, plan_episodes
 
 FILES = (
     ("atla/PPO/HalfCheetah/attack-ppo-halfcheetah.model", 0.15, "7204 ± 15", "−537 ± 34"),

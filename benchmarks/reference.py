@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset
+from microbench.learning.config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,19 +15,19 @@ import numpy as np
 import torch
 
 from attacks import ATTACKS, Target, Threat
-from microbench.attacking import Conditions
 from microbench.checkpoints import load
 from microbench.commands.units import measured, unit_of
 from microbench.critics import METHODS, Fit, FittedCritic, fit
 from microbench.critics.judging import on_policy
 from microbench.critics.rollouts import roll_out
 from microbench.critics.steps import Steps
-from microbench.episodes import run_episodes
-from microbench.evaluate import one_thread
-from microbench.kernels import fast_float32_matmul
-from microbench.runs import find_policy
+from microbench.episodes.loop import run_episodes
+from microbench.evaluation.attacked import Conditions
+from microbench.learning.runs import find_policy
+from microbench.numerics.kernels import fast_float32_matmul
+from microbench.numerics.rows import one_thread
 from microbench.seeds import CRITIC_STEP
-from microbench.simulate import make_simulator, nominal_model
+from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
 
 

@@ -16,7 +16,7 @@ import torch
 from benchmarks.random_data import SIZES
 from benchmarks.seeds import learner, make_runs
 from benchmarks.training import CLOCKS, Part, flops, measure
-from microbench.config import TrainConfig
+from microbench.learning.config import TrainConfig
 
 BASE = "unchanged"
 AXES: dict[str, list[dict[str, Any]]] = {

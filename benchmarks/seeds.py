@@ -20,14 +20,14 @@ import pandas as pd
 import torch
 
 from benchmarks.random_data import SIZES, random_data
-from microbench.algorithms import ALGORITHMS
-from microbench.captured import Learner, Step
-from microbench.cohort import Cohort
-from microbench.config import TrainConfig
-from microbench.kernels import fast_float32_matmul
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.captured import Learner, Step
+from microbench.learning.cohort import Cohort
+from microbench.learning.config import TrainConfig
+from microbench.learning.together import update_together
+from microbench.learning.train import Training
+from microbench.numerics.kernels import fast_float32_matmul
 from microbench.tasks import TASKS
-from microbench.together import update_together
-from microbench.train import Training
 
 CPU = torch.device("cpu")
 ONE, SHARED, ALONE = "one program", "processes, their seeds together (--seeds)", "processes, seed after seed"

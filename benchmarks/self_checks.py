@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from microbench import episodes
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides, load
-from microbench.evaluate import evaluate_chunk
-from microbench.plan import Cell, plan_episodes
-from microbench.probing import Probing
-from microbench.runs import find_policy
+from microbench.episodes import loop
+from microbench.episodes.probing import Probing
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import evaluate_chunk
+from microbench.evaluation.plan import Cell, plan_episodes
+from microbench.learning.runs import find_policy
 
 ATTACKS = ("fgsm", "pgd", "action-diff")
 
@@ -38,10 +38,10 @@ class Clock:
 
 def cost(checkpoint: Checkpoint, attack: str, eps: float, count: int) -> tuple[float, float, float]:
     """Seconds in probes, seconds in the attack, and the mean length of the episodes."""
-    look, shown = Clock(Probing.look), Clock(episodes._shown)
+    look, shown = Clock(Probing.look), Clock(loop._shown)
     chunk = tuple(plan_episodes([Cell(attack=attack, eps=eps)], count, seed=0))
     looked = lambda probing, *given: look(probing, *given)  # noqa: E731  # a function binds, an object does not
-    with patch.object(Probing, "look", looked), patch.object(episodes, "_shown", shown):
+    with patch.object(Probing, "look", looked), patch.object(loop, "_shown", shown):
         rows = evaluate_chunk(checkpoint, Conditions(env_id=checkpoint.env_id), chunk)
     return look.seconds, shown.seconds, float(rows["length"].mean())
 

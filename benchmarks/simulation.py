@@ -18,10 +18,10 @@ import pandas as pd
 from mujoco import MjData, rollout
 from mujoco.batch import Batch
 
-from microbench.environment import make_env
-from microbench.simulate import BatchedSimulator, nominal_model
+from microbench.simulators.contract import BatchedSimulator, nominal_model
 from microbench.simulators.models import without_islands
 from microbench.tasks import TASKS, Task
+from microbench.tasks.environment import make_env
 
 Actions = npt.NDArray[np.float32]
 Contestant = Callable[[], None]

@@ -26,16 +26,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import reference
 from benchmarks.random_data import SIZES, random_data
-from microbench.algorithms import ALGORITHMS
-from microbench.algorithms.micro import value_gap
-from microbench.captured import launching
-from microbench.config import TrainConfig
-from microbench.cuda_graphs import CudaGraphs
-from microbench.dynamics_fit import _pass
-from microbench.imagined import never_ends
-from microbench.kernels import fast_float32_matmul
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.algorithms.micro import value_gap
+from microbench.learning.captured import launching
+from microbench.learning.config import TrainConfig
+from microbench.learning.cuda_graphs import CudaGraphs
+from microbench.learning.dynamics_fit import _pass
+from microbench.learning.train import Training
+from microbench.numerics.kernels import fast_float32_matmul
 from microbench.tasks import TASKS, Task
-from microbench.train import Training
+from microbench.tasks.imagined import never_ends
 
 PRODUCT, SAC, MICRO, PAIRED = "float32 product", "SAC update", "MICRO update", "MICRO update, paired"
 GAP, ROLLOUT, STEP = "conservative part", "rollout", "dynamics-fit step"

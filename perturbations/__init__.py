@@ -6,23 +6,23 @@ late = parse("mass@torso=1.2,latency=1").disturbances   # what acts while an epi
 physics_difference(model, slippery)                     # what differs, by field
 """
 
-from perturbations.actuators import strength
 from perturbations.base import Perturbation, compose
-from perturbations.bodies import mass
-from perturbations.contact import friction
-from perturbations.disturbance import Disturbance, Setting, Signals
+from perturbations.disturbances.actions import action_noise, latency
+from perturbations.disturbances.contract import Disturbance, Setting, Signals
+from perturbations.disturbances.pushes import push
+from perturbations.disturbances.sensors import sensor_bias, sensor_dropout, sensor_noise
 from perturbations.effect import is_no_op, physics_difference
-from perturbations.geometry import limb_size, limb_size_density
-from perturbations.joints import armature, damping, frictionloss, stiffness
 from perturbations.language import build, canonical, join, needs_scale, nominal_of, parse, records, split
 from perturbations.pairs import contact_friction
 from perturbations.parameter import Change, Parameter
-from perturbations.pushes import push
+from perturbations.physics.actuators import strength
+from perturbations.physics.bodies import mass
+from perturbations.physics.contact import friction
+from perturbations.physics.geometry import limb_size, limb_size_density
+from perturbations.physics.joints import armature, damping, frictionloss, stiffness
+from perturbations.physics.surroundings import gravity, wind
 from perturbations.sampling import latin_hypercube, uniform
-from perturbations.sensors import sensor_bias, sensor_dropout, sensor_noise
-from perturbations.signals import action_noise, latency
 from perturbations.table import PERTURBATIONS, resolve
-from perturbations.world import gravity, wind
 
 __all__ = [
     "PERTURBATIONS",

@@ -7,7 +7,7 @@ from typing import Any
 from mujoco import MjModel
 
 from perturbations.base import Names, Perturbation, compose
-from perturbations.disturbance import Disturbance
+from perturbations.disturbances.contract import Disturbance
 
 
 @dataclass(frozen=True, kw_only=True)

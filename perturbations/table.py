@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from perturbations.actuators import strength
 from perturbations.base import nearest
-from perturbations.bodies import mass
 from perturbations.compat import micro_gravity, odrl_friction, rrls_friction, rrls_mass
-from perturbations.contact import friction
-from perturbations.disturbance import Disturbance
-from perturbations.geometry import limb_size, limb_size_density
-from perturbations.joints import armature, damping, frictionloss, stiffness
+from perturbations.disturbances.actions import action_noise, latency
+from perturbations.disturbances.contract import Disturbance
+from perturbations.disturbances.pushes import push
+from perturbations.disturbances.sensors import sensor_bias, sensor_dropout, sensor_noise
 from perturbations.parameter import Parameter
-from perturbations.pushes import push
-from perturbations.sensors import sensor_bias, sensor_dropout, sensor_noise
-from perturbations.signals import action_noise, latency
-from perturbations.world import gravity, wind
+from perturbations.physics.actuators import strength
+from perturbations.physics.bodies import mass
+from perturbations.physics.contact import friction
+from perturbations.physics.geometry import limb_size, limb_size_density
+from perturbations.physics.joints import armature, damping, frictionloss, stiffness
+from perturbations.physics.surroundings import gravity, wind
 
 _PHYSICS = (
     Parameter(name="mass", make=mass, parts="body", about="mass and inertia, times the factor"),

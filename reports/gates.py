@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.numbers.names import condition_name
-from reports.numbers.summary import Results, prepare, study, summarize
 from reports.rows.damaged import READING, reason
 from reports.rows.printable import cut, shown
+from reports.study.names import condition_name
+from reports.study.summary import Results, prepare, study, summarize
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
 """Keys by which a gate chooses its conditions, all that agree in every key it has."""

@@ -4,15 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reports import files
 from reports.figures import curves, heatmaps, plots, sensor_bars
-from reports.numbers import budgets, gap, sensors
-from reports.numbers.grids import families
-from reports.numbers.provenance import runs_of
-from reports.numbers.summary import Results, study, summarize
 from reports.page.html import html_page
-from reports.rows import files
 from reports.rows.printable import LONGEST, cut
-from reports.tables import compact, pivots, robustness
+from reports.study.grids import families
+from reports.study.provenance import runs_of
+from reports.study.summary import Results, study, summarize
+from reports.tables import budgets, compact, gap, pivots, robustness, sensors
 from reports.tables.formats import plain, to_csv, to_latex, to_markdown
 from reports.words.remarks import notes
 

@@ -6,7 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for the pro
 
 import torch
 
-from microbench.strict_products import use_strict_products
+from microbench.numerics.strict_products import use_strict_products
 
 torch.set_num_threads(1)
 use_strict_products()  # as every evaluation does, for tests of attacks that do not go through one

@@ -18,13 +18,13 @@ import attacks
 import microbench
 import perturbations
 import reports
-from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import FAMILIES
 from microbench.cli import app
 from microbench.critics import METHODS
 from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
+from microbench.learning.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("attacks", "microbench", "perturbations", "reports")
@@ -196,7 +196,11 @@ def test_every_name_of_a_table_is_documented() -> None:
 
 def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
     """A flag is a hyphenated word among the text constants of the modules that evaluate and check."""
-    modules = [ROOT / "microbench" / "episodes.py", ROOT / "microbench" / "evaluate.py", ROOT / "attacks" / "checks.py"]
+    modules = [
+        ROOT / "microbench" / "episodes" / "loop.py",
+        ROOT / "microbench" / "evaluation" / "chunk.py",
+        ROOT / "attacks" / "checks.py",
+    ]
     words = {word for path in modules for word in constants_of(path)}
     flags = {word for word in words if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", word)} - set(attacks.UNITS)
     assert {"nan-action", "no-op-cell"} <= flags
@@ -205,7 +209,7 @@ def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
 
 
 def test_every_documented_note_is_one_that_reports_make() -> None:
-    modules = [*(ROOT / "reports" / "words").glob("*.py"), ROOT / "reports" / "numbers" / "scales.py"]
+    modules = [*(ROOT / "reports" / "words").glob("*.py"), ROOT / "reports" / "study" / "scales.py"]
     constants = [constant for path in modules for constant in constants_of(path)]
     notes = re.findall(r"^### “(.+)”$", text(ROOT / "docs" / "flags.md"), re.M)
     assert len(notes) >= 10

@@ -12,8 +12,8 @@ from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS
 from microbench.adversaries.statistics import normalised
 from microbench.adversaries.storing import Stored
-from microbench.episodes import BLOCK_ROWS as BLOCK
 from microbench.errors import UserError
+from microbench.numerics.rows import BLOCK_ROWS as BLOCK
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attacks import Target
-from microbench.episodes import as_tensor, remembered
+from microbench.episodes.loop import remembered
+from microbench.numerics.rows import as_tensor
 from microbench.seeds import ADVERSARY
-from microbench.simulate import RestartingSimulator
+from microbench.simulators.contract import RestartingSimulator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from microbench.adversaries import METHODS
 from microbench.adversaries.ppo import Settings
-from microbench.damage import telling
-from microbench.described import check_numbers, is_finite, read_described, widths
+from microbench.checkpoints.containers.damage import telling
+from microbench.checkpoints.containers.described import check_numbers, is_finite, read_described, widths
 from microbench.errors import UserError
 from microbench.shown import shown
 

@@ -18,7 +18,7 @@ from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS, ppo
 from microbench.adversaries.rows import Moved, Rows
 from microbench.adversaries.statistics import CLIP, Running, normalised
-from microbench.simulate import RestartingSimulator, make_simulator, nominal_model
+from microbench.simulators.contract import RestartingSimulator, make_simulator, nominal_model
 from microbench.tasks import Task
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints import unreadable
-from microbench.checkpoints.budget import pay
+from microbench.checkpoints.containers.budget import pay
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer, Norm, UnknownPart
 from microbench.checkpoints.statistics import read_statistics

@@ -8,7 +8,7 @@ from torch.distributions import Normal
 
 from attacks import Critic, Target
 from microbench.checkpoints.actors import UNNORMALISED
-from microbench.checkpoints.content import Content
+from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import after
 from microbench.checkpoints.record import Checkpoint, Source, identity

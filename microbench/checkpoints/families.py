@@ -6,33 +6,30 @@ from pathlib import Path
 
 import torch
 
-from microbench.checkpoints import (
-    call,
+from microbench.checkpoints import call, own, unreadable
+from microbench.checkpoints.assembling import assemble
+from microbench.checkpoints.containers.budget import accounted
+from microbench.checkpoints.containers.content import Content, read_content
+from microbench.checkpoints.containers.damage import telling
+from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.layers import UnknownPart
+from microbench.checkpoints.programs import onnx, torchscript
+from microbench.checkpoints.readers import (
     cleanrl,
     corl,
     d3rlpy,
     d4rl_policy,
     expert,
     offlinerl_kit,
-    onnx_files,
-    own,
     rorl,
     sa_ppo,
     sb3,
     state_dict,
-    torchscript,
-    unreadable,
 )
-from microbench.checkpoints.assembling import assemble
-from microbench.checkpoints.budget import accounted
-from microbench.checkpoints.content import Content, read_content
-from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.layers import UnknownPart
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
 from microbench.checkpoints.wrapped import explain, unwrapped
-from microbench.damage import telling
 from microbench.errors import UserError, unknown_name
-from microbench.strict_products import use_strict_products
+from microbench.numerics.strict_products import use_strict_products
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ FAMILIES: Mapping[str, Reader] = {
     "expert": Reader(detect=expert.detect, read=expert.read, about="openai/imitation .h5 files and expert .pkl files"),
     "state-dict": Reader(detect=state_dict.detect, read=state_dict.read, about="single-file TD3 and SAC actors"),
     "torchscript": Reader(detect=torchscript.detect, read=torchscript.read, about="policies saved by torch.jit.save"),
-    "onnx": Reader(detect=onnx_files.detect, read=onnx_files.read, about="policies exported as ONNX"),
+    "onnx": Reader(detect=onnx.detect, read=onnx.read, about="policies exported as ONNX"),
 }
 """Foreign families; the first whose `detect` is true reads a file."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from microbench.checkpoints.activations import activation as function_of
-from microbench.checkpoints.budget import pay
+from microbench.checkpoints.containers.budget import pay
 
 Function = Callable[[Tensor], Tensor]
 Layer = tuple[Tensor, Tensor]  # weight (out, in), bias (out,)

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from attacks import Target
-from microbench.agent import Agent
+from microbench.checkpoints.containers.damage import DAMAGE, telling
+from microbench.checkpoints.containers.described import check_numbers, read_described, widths
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
-from microbench.damage import DAMAGE, telling
 from microbench.data.dataset import Dataset
-from microbench.described import check_numbers, read_described, widths
 from microbench.errors import UserError
-from microbench.networks import Actor, Critics
+from microbench.learning.agent import Agent
+from microbench.learning.networks import Actor, Critics
 from microbench.shown import shown
 
 FAMILY = "microbench"
@@ -40,7 +40,7 @@ class Origin:
     train_seed: int
     updates: int
     score: float | None  # normalized, measured at the end of training
-    recipe: str = ""  # the same for all seeds of one policy (microbench.recipe); empty in files of before
+    recipe: str = ""  # the same for all seeds of one policy (microbench.learning.recipe); empty in files of before
 
 
 def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:

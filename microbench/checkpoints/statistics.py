@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from microbench.checkpoints import unreadable
-from microbench.checkpoints.arrays import numbers
-from microbench.checkpoints.content import Content, read_content, read_json
-from microbench.checkpoints.hdf5_files import read_hdf5
+from microbench.checkpoints.containers.arrays import numbers
+from microbench.checkpoints.containers.content import Content, read_content, read_json
+from microbench.checkpoints.containers.damage import telling
+from microbench.checkpoints.containers.hdf5_files import read_hdf5
+from microbench.checkpoints.containers.pickles import Stub
 from microbench.checkpoints.layers import Norm
 from microbench.checkpoints.own import STATISTICS, own_bounds, parse_own
-from microbench.checkpoints.pickles import Stub
-from microbench.damage import telling
 from microbench.data.sources import BUNDLED, bundled_file
 from microbench.errors import UserError
-from microbench.runs import find_policy
+from microbench.learning.runs import find_policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from microbench.checkpoints.content import Content
-from microbench.checkpoints.pickles import Stub
+from microbench.checkpoints.containers.content import Content
+from microbench.checkpoints.containers.pickles import Stub
 
 WRAP = "wrap it as a module:callable"
 TEXT_BYTES = 4096  # at the start of a file; a text of such a length has no byte that texts do not have

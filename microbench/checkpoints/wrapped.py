@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from microbench.checkpoints.content import Content, state_dict
+from microbench.checkpoints.containers.content import Content, state_dict
 from microbench.checkpoints.found import Choices
 from microbench.errors import UserError
 

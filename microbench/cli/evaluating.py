@@ -33,11 +33,11 @@ from microbench.cli.options import (
 from microbench.errors import UserError
 
 MOST_POINTS = 10_000
-"""Points of a sample; a sweep has the same bound (`microbench.commands.sweeps`)."""
+"""Points of a sample; a sweep has the same bound (`microbench.studies.sweeps`)."""
 
 if TYPE_CHECKING:
     from microbench.commands.evaluate import EvaluateOptions
-    from microbench.plan import Cell
+    from microbench.evaluation.plan import Cell
 
 
 def attack(
@@ -81,9 +81,9 @@ def attack(
     from attacks import BARE
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
-    from microbench.commands.eps50 import FIRST, MOST
-    from microbench.plan import CLEAN
-    from reports.numbers.worst import WORST
+    from microbench.evaluation.plan import CLEAN
+    from microbench.studies.eps50 import FIRST, MOST
+    from reports.study.worst import WORST
 
     if not (eps or eps50):
         raise UserError(
@@ -161,7 +161,7 @@ def perturb(
     """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
     from microbench.checkpoints import Overrides
     from microbench.commands import evaluate as command
-    from microbench.commands import sweeps
+    from microbench.studies import sweeps
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
     given = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples else sweeps.BARE)

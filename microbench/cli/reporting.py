@@ -85,12 +85,12 @@ def list_names() -> None:
     """List attacks and what they need, perturbations, algorithms, critics, families and tasks."""
     import attacks
     import perturbations
-    from microbench.algorithms import ALGORITHMS
     from microbench.checkpoints import FAMILIES
     from microbench.checkpoints.offers import needing
     from microbench.critics import METHODS
+    from microbench.learning.algorithms import ALGORITHMS
     from microbench.tasks import TASKS
-    from reports.numbers.worst import WORST
+    from reports.study.worst import WORST
 
     tables: dict[str, Any] = {
         "attacks": [*attacks.ATTACKS, *attacks.REFERENCES, WORST],

@@ -13,24 +13,25 @@ import torch
 
 from attacks import NORMS, Threat
 from microbench.adversaries import METHODS
+from microbench.adversaries.files import Files
 from microbench.adversaries.learned import Learned
 from microbench.adversaries.storing import Origin, Stored, parse_adversary, save_adversary
 from microbench.adversaries.training import Opponent, Training
 from microbench.adversaries.tries import Try, planned
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening, units
-from microbench.commands.adversary_files import Files
+from microbench.commands import policy, units
 from microbench.commands.evaluate import LARGEST_EPS
-from microbench.commands.progress import Tracker, track
-from microbench.episodes import run_episodes
+from microbench.episodes.loop import run_episodes
 from microbench.errors import UserError, unknown_name
-from microbench.evaluate import check_task, one_thread
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import check_task
+from microbench.numerics.rows import one_thread
+from microbench.progress import Tracker, track
 from microbench.seeds import ADVERSARY_CHOICE
-from microbench.simulate import make_simulator, nominal_model
+from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import find_task, normalized_score
-from reports.numbers.means import mean_interval
+from reports.statistics.means import mean_interval
 
 STORE_EVERY = 60.0  # seconds
 EPISODES = 50  # of the final measurement: those of `microbench attack --episodes 50`
@@ -65,7 +66,7 @@ def adversary(options: AdversaryOptions) -> list[str]:
         OSError: a file cannot be written.
     """
     _check(options)
-    checkpoint = opening.open_checkpoint(
+    checkpoint = policy.open_checkpoint(
         options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
     )
     unit = units.unit_of(checkpoint, options.unit)
@@ -73,9 +74,9 @@ def adversary(options: AdversaryOptions) -> list[str]:
     check_task(checkpoint, find_task(conditions.env_id))
     conditions = units.measured(checkpoint, conditions, asked=options.unit, quiet=options.quiet)
     opponent = _opponent(checkpoint, conditions, options)
-    opening.probe(checkpoint, conditions, 0, quiet=options.quiet)
+    policy.probe(checkpoint, conditions, 0, quiet=options.quiet)
     name = f"{options.method}-{options.eps:g}-s{options.seed}.safetensors"
-    files = Files(adversary=options.out or opening.results_folder(checkpoint, None, options.runs) / name)
+    files = Files(adversary=options.out or policy.results_folder(checkpoint, None, options.runs) / name)
     with one_thread():
         _Tries(opponent, checkpoint, files, options).run()
         told = [f"adversary: {files.adversary}", f"curve:     {files.curve}", *_forced(opponent, files)]

@@ -4,13 +4,13 @@ import math
 import tempfile
 from pathlib import Path
 
-from microbench.agent import Agent
-from microbench.collect import CollectConfig, Progress, collect
-from microbench.commands.progress import track
 from microbench.data.d4rl import write_d4rl
+from microbench.episodes.returns import clean_returns
 from microbench.errors import UserError
-from microbench.kernels import fast_float32_matmul
-from microbench.returns import clean_returns
+from microbench.learning.agent import Agent
+from microbench.learning.collect import CollectConfig, Progress, collect
+from microbench.numerics.kernels import fast_float32_matmul
+from microbench.progress import track
 from microbench.tasks import find_task, normalized_score
 from microbench.versions import versions
 

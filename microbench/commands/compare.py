@@ -5,9 +5,9 @@ from pathlib import Path
 
 import reports
 from microbench.commands.report import results_file
-from microbench.known_anchors import known_anchors
-from reports.comparison_text import sentences
-from reports.numbers.provenance import read_sidecars
+from microbench.tasks.anchors import known_anchors
+from reports.study.provenance import read_sidecars
+from reports.tables.comparison import sentences
 
 
 def compare(a: Path, b: Path) -> reports.Comparison:

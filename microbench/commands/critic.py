@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from microbench import progress
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening
-from microbench.commands.progress import track
+from microbench.commands import policy
 from microbench.critics import METHODS, Fit, FittedCritic, Method, fit
 from microbench.critics.judging import of_actions, on_policy
 from microbench.critics.robust_sarsa import Robustness
@@ -21,10 +21,12 @@ from microbench.critics.steps import Steps, of_dataset
 from microbench.critics.storing import Origin, save_critic
 from microbench.data.sources import load_dataset
 from microbench.errors import UserError, unknown_name
-from microbench.evaluate import check_task, one_thread
-from microbench.kernels import fast_float32_matmul
+from microbench.evaluation.chunk import check_task
+from microbench.numerics.kernels import fast_float32_matmul
+from microbench.numerics.rows import one_thread
+from microbench.progress import track
 from microbench.seeds import CRITIC_STEP
-from microbench.simulate import make_simulator, nominal_model
+from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
 
 EPISODES = 100  # to which a critic is fitted
@@ -62,14 +64,14 @@ def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
     """
     method = _method(options)
     config = Fit(gamma=options.gamma, steps=options.steps, members=options.members, seed=options.seed)
-    checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, options.overrides)
+    checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, options.overrides)
     task = find_task(options.overrides.env_id or checkpoint.env_id)
     check_task(checkpoint, task)
-    folder = opening.results_folder(checkpoint, None, options.runs)
+    folder = policy.results_folder(checkpoint, None, options.runs)
     path = options.out or folder / f"{options.method}.safetensors"
     if path.exists():
         raise UserError(f"{path} exists already; choose another --out, or remove it first.")
-    opening.say_choices(checkpoint, quiet=options.quiet)
+    policy.say_choices(checkpoint, quiet=options.quiet)
     with one_thread(), fast_float32_matmul():
         steps, source = _steps(checkpoint, task, method, options)
         critic = _fitted(steps, task, method, config, quiet=options.quiet)
@@ -136,7 +138,7 @@ def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOp
         raise UserError(f"{checkpoint.path} is recurrent, and a dataset has no memories; leave --dataset out.")
     dataset = load_dataset(options.dataset, env_id=task.env_id)
     for remark in dataset.remarks:
-        opening.say(remark, quiet=options.quiet)
+        progress.say(remark, quiet=options.quiet)
     if (dataset.obs.shape[1], dataset.action.shape[1]) != (task.obs_size, task.action_size):
         raise UserError(f"{dataset.name} is not of {task.env_id}; give a dataset of the policy's task.")
     return of_dataset(dataset, checkpoint.target.policy), f"{len(dataset)} steps of {dataset.name}"

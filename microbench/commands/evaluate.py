@@ -9,26 +9,29 @@ from typing import Any
 import pandas as pd
 
 import reports
-from microbench import descriptions
-from microbench.attacking import Conditions, ball, each_sensor, find_attack, with_critics
+from microbench import progress
 from microbench.checkpoints import Checkpoint, Overrides
 from microbench.checkpoints.own import FAMILY as OWN
 from microbench.checkpoints.record import NONE
-from microbench.commands import opening, units, worst
-from microbench.commands.eps50 import halved
-from microbench.commands.measuring import Measuring, measure
-from microbench.commands.rows import check_same_files, finish, flag_claim, past_runs, planned_rows
-from microbench.commands.stages import Stages, at_once
+from microbench.commands import policy as opening
+from microbench.commands import units
 from microbench.errors import UserError
-from microbench.evaluate import check_task
-from microbench.plan import Cell, plan_episodes
-from microbench.provenance import provenance
+from microbench.evaluation import descriptions
+from microbench.evaluation.attacked import Conditions, ball, each_sensor, find_attack, with_critics
+from microbench.evaluation.chunk import check_task
+from microbench.evaluation.perturbed import effects
+from microbench.evaluation.plan import Cell, plan_episodes
 from microbench.seeds import met
+from microbench.studies import servable, worst
+from microbench.studies.eps50 import halved
+from microbench.studies.measure import Measuring, measure
+from microbench.studies.provenance import provenance
+from microbench.studies.rows import check_same_files, finish, flag_claim, past_runs, planned_rows
+from microbench.studies.stages import Stages, at_once
 from microbench.tasks import find_task
-from microbench.worlds import effects
-from reports.numbers.summary import Study, study
-from reports.numbers.worst import WORST
 from reports.rows.results import RESULTS
+from reports.study.summary import Study, study
+from reports.study.worst import WORST
 
 LARGEST_EPS = 1e9
 """The largest budget: times the size of any unit it still is a number in single precision."""
@@ -118,14 +121,14 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     task = find_task(conditions.env_id)
     cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
     cells, suite, stages = _stages(checkpoint, conditions, cells, options)
-    critics = opening.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
+    critics = servable.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
     _say_seeds(checkpoint, cells, options)
     opening.probe(checkpoint, conditions, options.seed, quiet=options.quiet)
     folder = opening.results_folder(checkpoint, options.out, options.runs)
     folder.mkdir(parents=True, exist_ok=True)
     past = past_runs(folder / RESULTS)
-    opening.check_same_critics(past, critics)
+    servable.check_same_critics(past, critics)
     described = {
         "attacks": descriptions.of_attacks(task, [*(cell.attack for cell in cells), *suite]),
         "perturbations": descriptions.of_perturbations(cell.perturbation for cell in cells),
@@ -150,20 +153,20 @@ def _stages(
 ) -> tuple[list[Cell], list[str], Stages]:
     """The cells that this policy can serve, the suite of `worst`, and how all is measured.
 
-    Raises UserError as `opening.check_attacks`.
+    Raises UserError as `servable.check_attacks`.
     """
     task, named = find_task(conditions.env_id), {cell.attack for cell in cells}
     asked = [cell.attack for cell in cells if cell.attack not in ("none", WORST)]
     if options.skip_unservable:
-        cells = opening.servable_cells(checkpoint, task, cells, quiet=options.quiet)
-    opening.check_attacks(checkpoint, task, conditions, cells)
+        cells = servable.servable_cells(checkpoint, task, cells, quiet=options.quiet)
+    servable.check_attacks(checkpoint, task, conditions, cells)
     suite: list[str] = []
     if WORST in named:
-        able = opening.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
+        able = servable.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
         suite = worst.suite_of(cells, able)
-    missing = {name for name in asked if opening.lacking(checkpoint, task, name)}
-    same = opening.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
-    opening.say_repeated(checkpoint, same, quiet=options.quiet)
+    missing = {name for name in asked if servable.lacking(checkpoint, task, name)}
+    same = servable.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
+    servable.say_repeated(checkpoint, same, quiet=options.quiet)
     suite = [name for name in suite if same.get(name) not in suite]
     searches = sum(1 + len(suite) * (cell.attack == WORST) for cell in cells)
     _check_size(searches, options.episodes)
@@ -204,7 +207,7 @@ def _say_seeds(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateO
     """Tell which of these episodes serve something else as well: what was fitted or chosen on them looks too good."""
     episodes = options.episodes * (2 if WORST in {cell.attack for cell in cells} else 1)  # the fresh ones of worst
     for use in met(options.seed, episodes, trained_here=checkpoint.family == OWN):
-        opening.say(
+        progress.say(
             f"some of the episodes from --seed {options.seed} on are {use}; take another, as the first ones from 0.",
             quiet=options.quiet,
         )

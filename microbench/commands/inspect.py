@@ -8,8 +8,8 @@ from attacks.target import GRADIENTS
 from microbench.checkpoints import Checkpoint, Overrides, load
 from microbench.checkpoints.call import is_call
 from microbench.checkpoints.offers import servable
-from microbench.evaluate import check_task
-from microbench.runs import find_policy
+from microbench.evaluation.chunk import check_task
+from microbench.learning.runs import find_policy
 from microbench.shown import shown
 from microbench.tasks import find_task
 

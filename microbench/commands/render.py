@@ -11,21 +11,21 @@ import pandas as pd
 from mujoco import MjModel
 
 import perturbations
-from microbench.attacking import Conditions
 from microbench.checkpoints import Overrides
-from microbench.commands import opening, units
+from microbench.commands import policy, units
 from microbench.commands.evaluate import attack_cells
-from microbench.drawing import Frames, draw
 from microbench.errors import UserError
-from microbench.evaluate import check_task
-from microbench.plan import CLEAN, Cell
-from microbench.recording import Recording, record
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.chunk import check_task
+from microbench.evaluation.plan import CLEAN, Cell
+from microbench.rendering.drawing import Frames, draw
+from microbench.rendering.recording import Recording, record
+from microbench.rendering.video import beside, captioned, check_kind, save
 from microbench.tasks import Task, find_task
-from microbench.video import beside, captioned, check_kind, save
-from reports.numbers.names import condition_name
-from reports.numbers.worst import WORST
 from reports.rows.identity import keys_of
 from reports.rows.results import RESULTS, read
+from reports.study.names import condition_name
+from reports.study.worst import WORST
 
 SIZE = 360
 """Pixels of a picture, in width and height."""
@@ -66,12 +66,12 @@ def render(options: RenderOptions) -> list[str]:
     cell = _cell(options)
     if options.out is not None:
         check_kind(options.out)  # before the work
-    checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
+    checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
     unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit([cell]))
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
-    opening.say_choices(checkpoint, quiet=False)
+    policy.say_choices(checkpoint, quiet=False)
     conditions = units.measured(checkpoint, conditions, asked=options.unit, quiet=False)
     folder = checkpoint.path.parent
     recordings = [record(checkpoint, conditions, each, options.seed) for each in (CLEAN, cell)]

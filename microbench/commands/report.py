@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import reports
-from microbench.commands.eps50 import sentence
-from microbench.known_anchors import known_anchors
-from reports.numbers.provenance import read_sidecars
-from reports.numbers.summary import Results, Study
-from reports.numbers.summary import study as summed
+from microbench.studies.eps50 import sentence
+from microbench.tasks.anchors import known_anchors
 from reports.rows.printable import printable
 from reports.rows.results import RESULTS
+from reports.study.provenance import read_sidecars
+from reports.study.summary import Results, Study
+from reports.study.summary import study as summed
 
 
 @dataclass(frozen=True, kw_only=True)

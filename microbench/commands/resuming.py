@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from microbench.commands.train_options import Asked, TrainOptions, complete, config_of
-from microbench.config import TrainConfig
 from microbench.data.sources import dataset_name
 from microbench.errors import UserError
-from microbench.runs import RunFolder
+from microbench.learning.config import TrainConfig
+from microbench.learning.runs import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from microbench.config import TrainConfig
 from microbench.errors import UserError, unknown_name
+from microbench.learning.config import TrainConfig
 
 MOST_SEEDS, MOST_SEED = 256, 2**32 - 1
 

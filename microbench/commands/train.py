@@ -9,26 +9,25 @@ from typing import Any
 
 import torch
 
-from microbench.agent import Agent
-from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints.own import Origin, save_own
-from microbench.commands.opening import say
-from microbench.commands.progress import Track, Tracker, track
 from microbench.commands.train_options import TrainOptions, config_of, stored_options
 from microbench.commands.train_processes import deal, in_processes
-from microbench.config import TrainConfig, preset_threads
-from microbench.cuda_graphs import CudaGraphs
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
-from microbench.dynamics_fit import FitEpoch
+from microbench.episodes.returns import clean_returns
 from microbench.errors import UserError
-from microbench.kernels import fast_float32_matmul
-from microbench.recipe import recipe_of
-from microbench.returns import clean_returns
-from microbench.runs import DYNAMICS, POLICY, TRAINED, RunFolder, describe
+from microbench.learning.agent import Agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.config import TrainConfig, preset_threads
+from microbench.learning.cuda_graphs import CudaGraphs
+from microbench.learning.dynamics_fit import FitEpoch
+from microbench.learning.recipe import recipe_of
+from microbench.learning.runs import DYNAMICS, POLICY, TRAINED, RunFolder, describe
+from microbench.learning.together import train_together
+from microbench.learning.train import Event, Training, Updates
+from microbench.numerics.kernels import fast_float32_matmul
+from microbench.progress import Track, Tracker, say, track
 from microbench.tasks import Task, find_task, normalized_score
-from microbench.together import train_together
-from microbench.train import Event, Training, Updates
 from microbench.versions import versions
 
 

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from microbench.algorithms import ALGORITHMS
-from microbench.config import TrainConfig, load_preset
 from microbench.data.sources import DEFAULT_DATASET
 from microbench.errors import UserError, unknown_name
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.config import TrainConfig, load_preset
 
 MOST_STEPS = 10**9
 MOST_THREADS = 1024

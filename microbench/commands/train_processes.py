@@ -13,10 +13,10 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar, cast
 
-from microbench.commands.progress import Track, Tracker
 from microbench.errors import UserError
+from microbench.evaluation.workers.processes import start
 from microbench.named_modules import in_use
-from microbench.workers.processes import start
+from microbench.progress import Track, Tracker
 
 T = TypeVar("T")
 Share = Callable[[Track], object]  # trains some of the seeds to the end and shows its progress by what it is given

@@ -10,13 +10,13 @@ import torch
 
 import attacks
 import perturbations
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
-from microbench.commands.opening import say
 from microbench.errors import UserError, unknown_name
-from microbench.plan import Cell
-from microbench.rollout_std import UNIT as MEASURED
-from microbench.rollout_std import rollout_std
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.plan import Cell
+from microbench.evaluation.rollout_std import UNIT as MEASURED
+from microbench.evaluation.rollout_std import rollout_std
+from microbench.progress import say
 from microbench.seeds import ROLLOUT_STD
 from microbench.tasks import find_task
 

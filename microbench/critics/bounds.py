@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from microbench.networks import StackedLinear
+from microbench.learning.networks import StackedLinear
 
 Box = tuple[Tensor, Tensor]
 

@@ -16,9 +16,9 @@ from attacks import Attack, Critic, Noise, Target, Threat
 from attacks.language import Spec, parse
 from microbench.checkpoints import Overrides, load
 from microbench.critics.storing import Origin, is_critic, load_critic
-from microbench.environment import registered
 from microbench.errors import UserError
 from microbench.tasks import Task
+from microbench.tasks.environment import registered
 
 SETTING = "critic"
 OWN = "own"

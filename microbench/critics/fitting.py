@@ -14,8 +14,8 @@ from torch.optim import Adam
 from microbench.critics.steps import Steps, returns_to_go
 from microbench.critics.values import FittedCritic
 from microbench.errors import UserError
-from microbench.networks import StackedLinear, stacked
-from microbench.sac import polyak_update_
+from microbench.learning.networks import StackedLinear, stacked
+from microbench.learning.sac import polyak_update_
 
 
 class Penalty(Protocol):

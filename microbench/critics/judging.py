@@ -14,7 +14,7 @@ from torch import Tensor
 from attacks import Critic, Target
 from microbench.critics.rollouts import walk
 from microbench.critics.steps import Steps, actions_of, returns_to_go
-from microbench.simulate import make_simulator, nominal_model
+from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import Task
 
 MOST_MISSING = 0.05  # of a return's weight may lie behind the end of a cut episode

@@ -13,7 +13,7 @@ from torch.nn.functional import smooth_l1_loss
 from microbench.critics.bounds import output_bounds
 from microbench.critics.fitting import Method
 from microbench.critics.steps import Steps
-from microbench.networks import StackedLinear
+from microbench.learning.networks import StackedLinear
 
 
 def executed(steps: Steps) -> Tensor:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from attacks import Noise, Target
 from microbench.critics.steps import Steps, actions_of
-from microbench.episodes import as_tensor, deterministic_action, remembered
+from microbench.episodes.loop import deterministic_action, remembered
+from microbench.numerics.rows import as_tensor
 from microbench.seeds import Stream
-from microbench.simulate import Simulator, make_simulator, nominal_model
+from microbench.simulators.contract import Simulator, make_simulator, nominal_model
 from microbench.tasks import Task
 
 MOST_ROWS = 100  # in lock step

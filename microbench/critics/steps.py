@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attacks import Policy
 from microbench.data.dataset import Dataset
-from microbench.networks import chunks
+from microbench.learning.networks import chunks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

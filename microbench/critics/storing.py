@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from microbench.checkpoints.containers.damage import telling
+from microbench.checkpoints.containers.described import check_numbers, is_finite, read_described, widths
 from microbench.critics.fitting import Fit
 from microbench.critics.judging import poor
 from microbench.critics.values import FittedCritic
-from microbench.damage import telling
-from microbench.described import check_numbers, is_finite, read_described, widths
 from microbench.errors import UserError
-from reports.rows.files import replace
+from reports.files import replace
 
 FAMILY = "microbench-critic"
 FORMAT = 1

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from microbench.critics.steps import Steps
-from microbench.networks import Critics
+from microbench.learning.networks import Critics
 
 LEAST_SPREAD = 1e-3  # of what is divided by: a sensor that never moved must not blow up
 

@@ -19,7 +19,7 @@ from microbench.data.ends import Ends, ends_of
 from microbench.data.hdf5_arrays import DAMAGE, MOST_VIEWS, Allowance, Refused, check, find, read
 from microbench.data.rows import convention, successors
 from microbench.errors import UserError
-from reports.rows.files import replacing
+from reports.files import replacing
 
 REQUIRED = ("observations", "actions", "rewards")
 MATRICES = ("observations", "actions", "next_observations")  # (N, D); everything else is (N,) or (N, 1)

@@ -8,20 +8,20 @@ import numpy.typing as npt
 from mujoco import MjModel
 from mujoco.batch import Batch
 
-from microbench.environment import warnings_counted_only
 from microbench.errors import UserError
-from microbench.locomotion import Actions, Bools, Floats, Physics, State
 from microbench.simulators.models import UNSTABLE, without_islands
 from microbench.simulators.row_by_row import RowByRow
 from microbench.simulators.snapshot import Snapshot, read, write
 from microbench.tasks import Task
+from microbench.tasks.environment import warnings_counted_only
+from microbench.tasks.physics import Actions, Bools, Floats, Physics, State
 
 
 class BatchedSimulator:
     """One row per model; rows that share a model object share its memory.
 
     Observations, rewards and ends equal those of the Gymnasium environment bit for bit, given the same seeds and
-    float32 actions, for any number of rows and threads (tests/microbench/test_simulate.py).
+    float32 actions, for any number of rows and threads (tests/microbench/simulators/test_simulators.py).
     """
 
     def __init__(self, task: Task, models: Sequence[MjModel], nthread: int = 1) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from mujoco import MjData, MjModel
 
-from microbench.environment import make_env, warnings_counted_only
 from microbench.errors import UserError
-from microbench.locomotion import Actions, Bools, Floats
 from microbench.simulators.models import UNSTABLE
 from microbench.tasks import Task
+from microbench.tasks.environment import make_env, warnings_counted_only
+from microbench.tasks.physics import Actions, Bools, Floats
 
 
 class GymnasiumSimulator:

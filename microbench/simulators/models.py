@@ -7,9 +7,9 @@ import gymnasium
 import mujoco
 from mujoco import MjModel
 
-from microbench.environment import make_env
 from microbench.errors import UserError
 from microbench.tasks import Task
+from microbench.tasks.environment import make_env
 
 
 def nominal_model(task: Task) -> MjModel:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from mujoco import MjData, MjModel
 
-from microbench.locomotion import Floats
+from microbench.tasks.physics import Floats
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _INPUTS = ("qpos", "qvel", "ctrl", "xfrc_applied")

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from mujoco.batch import Batch
 
-from microbench.locomotion import Floats
 from microbench.simulators.row_by_row import RowByRow
+from microbench.tasks.physics import Floats
 
 Ids = npt.NDArray[np.int64]
 

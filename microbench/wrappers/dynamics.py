@@ -13,11 +13,11 @@ from mujoco import MjModel
 from numpy.typing import NDArray
 
 import perturbations
-from microbench.disturbed import Disturbances
+from microbench.episodes.disturbed import Disturbances
 from microbench.errors import UserError
+from microbench.evaluation.perturbed import stream
 from microbench.seeds import Stream
 from microbench.simulators.fallback import mujoco_part, replace_model
-from microbench.worlds import stream
 from perturbations import Change, Setting
 
 ROW = np.zeros(1, np.int64)

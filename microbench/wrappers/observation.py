@@ -10,11 +10,11 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from attacks import InWorld, Noise, Target
-from microbench.attacking import Attacked, Conditions, attacked
-from microbench.episodes import as_tensor, finite, remembered
+from microbench.episodes.loop import remembered
 from microbench.errors import UserError
-from microbench.evaluate import one_thread
-from microbench.plan import Cell
+from microbench.evaluation.attacked import Attacked, Conditions, attacked
+from microbench.evaluation.plan import Cell
+from microbench.numerics.rows import as_tensor, finite, one_thread
 from microbench.tasks import TASKS, Task
 
 Obs = NDArray[np.floating[Any]]
@@ -35,7 +35,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         attack: a name with its settings and sensors, as `pgd(steps=50)@2+5`.
         eps: the budget, in `unit` and in the `norm` linf or l2.
         unit: dataset-std, policy-norm, rollout-std, raw or range, as far as the target offers it. What gives a target
-            the unit rollout-std is `microbench.rollout_std.with_rollout_std(target, task)`.
+            the unit rollout-std is `microbench.evaluation.rollout_std.with_rollout_std(target, task)`.
         norm: linf or l2, or `linf,in-range` to stay within the range of the data.
 
     Raises:

@@ -14,14 +14,15 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports import files
 from reports.figures.labels import first, label, say
-from reports.numbers import parts
-from reports.numbers.grids import SEPARATOR, is_composition
-from reports.numbers.names import attack_name, number, perturbation_name
-from reports.numbers.sensors import elsewhere
-from reports.numbers.summary import Results, study, summarize
-from reports.numbers.worst import WORST
-from reports.rows import files
+from reports.findings.sensors import elsewhere
+from reports.study import parts
+from reports.study.conditions import is_composition
+from reports.study.grids import SEPARATOR
+from reports.study.names import attack_name, number, perturbation_name
+from reports.study.summary import Results, study, summarize
+from reports.study.worst import WORST
 
 Kind = Literal["eps", "factor"]
 

@@ -12,11 +12,11 @@ from matplotlib.patches import Rectangle
 
 from reports.figures.curves import STYLE, score_label
 from reports.figures.labels import LONGEST_TITLE, first, label, say
-from reports.numbers import parts
-from reports.numbers.grids import Family, families
-from reports.numbers.names import attack_name, point_name, short
-from reports.numbers.summary import Results, study, summarize
 from reports.rows.printable import cut
+from reports.study import parts
+from reports.study.grids import Family, families
+from reports.study.names import attack_name, point_name, short
+from reports.study.summary import Results, study, summarize
 
 COLOURS = "viridis"
 """Perceptually uniform, rising in lightness, and the same to every common colour blindness."""

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 from reports.figures.curves import STROKES, STYLE, UNITS, score_label
 from reports.figures.labels import LONGEST, first, label, say
-from reports.numbers.means import Floats, mean_interval
-from reports.numbers.names import condition_name, number
-from reports.numbers.sensors import in_sensors
-from reports.numbers.summary import BLOCKS, Results, prepare, study, summarize
-from reports.numbers.worst import WORST, contenders
+from reports.findings.sensors import in_sensors
+from reports.statistics.means import Floats, mean_interval
+from reports.study.names import condition_name, number
+from reports.study.summary import BLOCKS, Results, prepare, study, summarize
+from reports.study.worst import WORST, contenders
 
 BUDGET = ["unit", "norm", "eps"]
 

@@ -9,9 +9,9 @@ from matplotlib.patches import Patch
 
 from reports.figures.curves import STYLE, UNITS
 from reports.figures.labels import LONGEST, first, label, say
-from reports.numbers.names import number
-from reports.numbers.sensors import sensor_numbers
-from reports.numbers.summary import Results, study
+from reports.findings.sensors import sensor_numbers
+from reports.study.names import number
+from reports.study.summary import Results, study
 
 PANEL = ["policy", "attack", "eps", "unit", "norm"]
 COLOURS = ["attack", "eps", "unit", "norm"]

@@ -16,16 +16,18 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from reports.figures.pictures import pictures
-from reports.numbers import budgets, gap, provenance, sensors
-from reports.numbers.grids import families
-from reports.numbers.means import LEVEL
-from reports.numbers.names import condition_name
-from reports.numbers.sensors import elsewhere
-from reports.numbers.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.findings.sensors import elsewhere
+from reports.statistics.means import LEVEL
+from reports.study import provenance
+from reports.study.grids import families
+from reports.study.names import condition_name
+from reports.study.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.tables import budgets, choices, sensors
+from reports.tables import gap as gap_tables
 from reports.tables.listing import listings
 from reports.tables.pivots import OVERVIEW, family_table, grid_caption, grid_table
 from reports.tables.robustness import caption
-from reports.words import choosing, verdict
+from reports.words import verdict
 from reports.words.explanations import of_flag, of_note
 from reports.words.remarks import notes
 
@@ -149,8 +151,8 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
-    found = [(choosing.CAPTION, choosing.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
-    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap.CAPTION, gap.gap_table(given))]
+    found = [(choices.CAPTION, choices.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
+    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap_tables.CAPTION, gap_tables.gap_table(given))]
     found += [(OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
     return [(caption, table) for caption, table in (*found, *grids) if len(table)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.rows import files
+from reports import files
 from reports.rows.identity import keys_of, once
 from reports.rows.packing import joined, unpacked
 from reports.rows.parsing import columns_of, header, lines, parse, parse_packed

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import pandas as pd
 
-from reports.rows import files
+from reports import files
 from reports.rows.fields import names_of
 from reports.rows.identity import keys_of
 from reports.rows.parsing import header, lines, parse

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from reports.numbers.names import condition_name
-from reports.numbers.ranking import leaders
-from reports.numbers.sensors import elsewhere
-from reports.numbers.summary import BLOCKS, CONDITION, Results, study, summarize
-from reports.numbers.worst import by, candidates, most
+from reports.findings.ranking import leaders
+from reports.findings.sensors import elsewhere
+from reports.study.names import condition_name
+from reports.study.summary import BLOCKS, CONDITION, Results, study, summarize
+from reports.study.worst import by, candidates, most
 
 NO_CELL = "–"
 

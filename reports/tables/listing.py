@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from reports.numbers.names import number, perturbation_name
-from reports.numbers.summary import BLOCKS
-from reports.numbers.worst import by
+from reports.study.names import number, perturbation_name
+from reports.study.summary import BLOCKS
+from reports.study.worst import by
 from reports.tables.robustness import count
 from reports.words import verdict
 

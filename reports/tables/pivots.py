@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from reports.numbers.grids import Family, families
-from reports.numbers.names import attack_name, point_name, short
-from reports.numbers.scores import Interval, cvar, mean_interval
-from reports.numbers.summary import Results, prepare, study, summarize
+from reports.study.grids import Family, families
+from reports.study.names import attack_name, point_name, short
+from reports.study.scores import Interval, cvar, mean_interval
+from reports.study.summary import Results, prepare, study, summarize
 
 NO_CELL = "–"
 

@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from reports.numbers.names import condition_name, number, perturbation_name
-from reports.numbers.ranking import CAPTION, leaders
-from reports.numbers.scores import LEVEL
-from reports.numbers.sensors import elsewhere
-from reports.numbers.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
-from reports.numbers.worst import WORST, by, contenders, most
+from reports.findings.ranking import CAPTION, leaders
+from reports.findings.sensors import elsewhere
+from reports.study.names import condition_name, number, perturbation_name
+from reports.study.scores import LEVEL
+from reports.study.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
+from reports.study.worst import WORST, by, contenders, most
 
 NO_CELL = "–"
 

@@ -5,22 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports.numbers.names import condition_name, listed
-from reports.numbers.provenance import runs_of
-from reports.numbers.summary import Results, prepare, study, summarize
-from reports.numbers.worst import WORST, choices, stands_apart
+from reports.study.names import condition_name, listed
+from reports.study.worst import WORST, choices, stands_apart
 
 CELL = ["eps", "unit", "norm", "perturbation", "factor"]
 
-CAPTION = (
-    "What worst is: the attack with the lowest mean return on the first episodes of a cell, of so many; by how much "
-    "more the runner-up left on the same episodes [95 % interval of the paired difference]. An interval around 0 means "
-    "that other episodes might have chosen another attack. It leaves the score of worst alone, which is from fresh "
-    "episodes."
-)
-
-MOST_ROWS = 60
-"""Choices that a table shows; results.json has them all."""
 
 Records = Mapping[tuple[object, ...], list[Mapping[str, Any]]]
 """Cell → what is told of the choices that were made for it."""
@@ -35,39 +24,9 @@ def records(runs: Iterable[Mapping[str, Any]], checkpoints: Iterable[str]) -> Re
     return found
 
 
-def choice_table(results: Results) -> pd.DataFrame:
-    """Text cells: policy, condition, the attack that it is, of how many, its mean return, runner-up and its distance.
-
-    Without rows if nobody tells what was chosen; of two choices on the same episodes the later one counts.
-    """
-    given = study(results)
-    summary, rows = summarize(given), list[dict[str, str]]()
-    for policy, again in summary[summary["attack"] == WORST].groupby("policy", sort=False):
-        told = records(runs_of(given.about), checkpoints_of(prepare(given), str(policy)))
-        for _, row in again.iterrows():
-            own = told.get(tuple(row[CELL]), [])
-            newest = {(one["checkpoint"], one.get("seed"), one.get("episodes")): one for one in own}
-            rows += [_line(row, one) for one in newest.values()]
-    return pd.DataFrame(rows[:MOST_ROWS])
-
-
 def checkpoints_of(episodes: pd.DataFrame, policy: str) -> list[str]:
     """The policy files that a policy's episodes come from."""
     return [str(name) for name in episodes.loc[episodes["policy"] == policy, "checkpoint"].unique()]
-
-
-def _line(row: pd.Series, told: Mapping[str, Any]) -> dict[str, str]:
-    means = told.get("mean_returns") or {}
-    weaker, low, high = (f"{value:z.1f}" if value is not None else "–" for value in told.get("margin") or [None] * 3)
-    return {
-        "policy": str(row["policy"]),
-        "condition": condition_name(row),
-        "is": str(told["attack"]),
-        "of": str(len(means)) if means else "–",
-        "mean return": f"{means[told['attack']]:z.1f}" if means.get(told["attack"]) is not None else "–",
-        "runner-up": str(told.get("runner_up", "–")),
-        "more by": weaker if low == "–" else f"{weaker} [{low}, {high}]",
-    }
 
 
 def choice_notes(conditions: pd.DataFrame, told: Records) -> list[str]:

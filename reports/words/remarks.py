@@ -4,19 +4,20 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reports.numbers.grids import families
-from reports.numbers.names import condition_name, listed
-from reports.numbers.pairing import repeated_cells
-from reports.numbers.provenance import runs_of
-from reports.numbers.runs import unequal_runs
-from reports.numbers.scales import contradictions
-from reports.numbers.summary import Results, Study, prepare, study, summarize
-from reports.numbers.worst import most
 from reports.rows.identity import Repeats
 from reports.rows.sidecars import complaints
+from reports.study.conditions import changes_nothing
+from reports.study.grids import families
+from reports.study.names import condition_name, listed
+from reports.study.pairing import repeated_cells
+from reports.study.provenance import runs_of
+from reports.study.runs import unequal_runs
+from reports.study.scales import contradictions
+from reports.study.summary import Results, Study, prepare, study, summarize
+from reports.study.worst import most
 from reports.words.choosing import checkpoints_of, choice_notes, records
 from reports.words.runs import fewer_runs, uneven_runs
-from reports.words.suspicions import changes_nothing, not_clean, repeats, rises, yardstick
+from reports.words.suspicions import not_clean, repeats, rises, yardstick
 
 FEW_EPISODES = 10
 FEW_RUNS = 5

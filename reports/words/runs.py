@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reports.numbers.names import condition_name, listed
+from reports.study.names import condition_name, listed
 
 
 def fewer_runs(conditions: pd.DataFrame) -> list[str]:

@@ -8,12 +8,12 @@ import itertools
 
 import pandas as pd
 
-from reports.numbers.attacked import NOISE, names_of, parted, sensors_of
-from reports.numbers.grids import is_composition
-from reports.numbers.means import Interval
-from reports.numbers.names import condition_name, listed, number
-from reports.numbers.pairing import paired_cells
-from reports.numbers.worst import WORST
+from reports.statistics.means import Interval
+from reports.study.attacked import NOISE, names_of, parted, sensors_of
+from reports.study.conditions import changes_nothing, is_composition
+from reports.study.names import condition_name, listed, number
+from reports.study.pairing import paired_cells
+from reports.study.worst import WORST
 
 BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
 
@@ -83,12 +83,6 @@ def repeats(same: pd.DataFrame) -> list[str]:
         for _, row in alone[alone["factor"] != alone["nominal"]].iterrows()
         if f"no-op-cell ({row['n']})" not in row["flags"].split(", ")
     ]
-
-
-def changes_nothing(conditions: pd.DataFrame) -> pd.Series:
-    """Whether each condition is the clean one under another name; a composition never is by its last factor alone."""
-    alone = ~is_composition(conditions["perturbation"])
-    return (conditions["eps"] == 0) & (conditions["factor"] == conditions["nominal"]) & alone
 
 
 def difference(interval: Interval) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.numbers.names import condition_name, number
-from reports.numbers.worst import WORST, candidates, searched
+from reports.study.conditions import changes_something
+from reports.study.names import condition_name, number
+from reports.study.worst import WORST, candidates, searched
 
 NAMES = {
     "clean": ("clean", "clean"),
@@ -68,12 +69,6 @@ def findings(summary: pd.DataFrame) -> list[Finding]:
     known = summary[summary["mean"].notna()]
     clean = [Finding(cell=cell) for _, cell in known[known["block"] == "clean"].iterrows()]
     return [*clean, *(_worst(cells) for cells in _groups(known[changes_something(known)]))]
-
-
-def changes_something(conditions: pd.DataFrame) -> pd.Series:
-    """Whether each condition differs from the clean one; a composition always counts as different."""
-    composed = conditions["perturbation"].str.contains(",", regex=False)
-    return (conditions["eps"] > 0) | (conditions["factor"] != conditions["nominal"]) | composed
 
 
 def sentence(finding: Finding) -> str:

@@ -17,7 +17,7 @@ import attacks
 import perturbations
 from attacks import ATTACKS, Target, Threat, needs_of
 from attacks.objectives import action_difference
-from attacks.search import loss_and_gradient
+from attacks.searches.sampling import loss_and_gradient
 from tests.attacks.toys import ACTIONS, SENSORS, linear_target, network, noise, observations, threat
 
 WEIGHT = np.linspace(-1, 1, SENSORS * ACTIONS).reshape(SENSORS, ACTIONS)

@@ -28,7 +28,7 @@ from attacks import (
     value,
 )
 from attacks.checks import zero_gradient
-from attacks.search import loss, loss_and_gradient
+from attacks.searches.sampling import loss, loss_and_gradient
 from tests.attacks.toys import (
     ACTIONS,
     SENSORS,

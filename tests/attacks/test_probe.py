@@ -10,7 +10,7 @@ from torch import Tensor
 from attacks import ATTACKS, Attack, Descend, Noise, Objective, Target, Threat, value
 from attacks.checks import exceeds, suspicions
 from attacks.probe import Follower, Probe, is_zero, probe
-from attacks.search import loss_and_gradient
+from attacks.searches.sampling import loss_and_gradient
 from tests.attacks.toys import SENSORS, Networks, linear_target, network, noise, observations, threat
 
 EPISODES, PROBES = 8, 8

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import reports
-from microbench import workers
-from microbench.attacking import Conditions
 from microbench.checkpoints import Checkpoint
 from microbench.cli import main
-from microbench.workers import processes
-from microbench.workers.rounds import Chunks, Done, Round
+from microbench.evaluation import workers
+from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.workers import processes
+from microbench.evaluation.workers.rounds import Chunks, Done, Round
 from tests.microbench.small_run import Shell, train_arguments, write_dataset
 
 
@@ -88,6 +88,6 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def been_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file by which `tests.microbench.work.dies_once` knows that it was called before."""
+    """The file by which `tests.microbench.evaluation.workers.work.dies_once` knows that it was called before."""
     monkeypatch.setenv("BEEN_HERE", str(tmp_path / "been_here"))
     return tmp_path / "been_here"

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from microbench.agent import AgentConfig, make_agent
-from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import load_own, save_own
 from microbench.checkpoints.own import Origin
 from microbench.checkpoints.record import Checkpoint
 from microbench.cli import main
 from microbench.data.d4rl import write_d4rl
 from microbench.data.dataset import Dataset
-from microbench.environment import make_env
+from microbench.learning.agent import AgentConfig, make_agent
+from microbench.learning.algorithms import ALGORITHMS
 from microbench.tasks import find_task
+from microbench.tasks.environment import make_env
 
 SETTINGS = {
     "hidden": [16, 16],

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from microbench.agent import AgentConfig, make_agent
-from microbench.algorithms import ALGORITHMS
 from microbench.checkpoints import load_own, save_own
 from microbench.checkpoints.own import Origin
-from microbench.commands.sweeps import parse_sweep
 from microbench.data.dataset import Dataset
-from microbench.environment import make_env
-from microbench.returns import clean_returns
+from microbench.episodes.returns import clean_returns
+from microbench.learning.agent import AgentConfig, make_agent
+from microbench.learning.algorithms import ALGORITHMS
 from microbench.seeds import TRAINING_EVALUATION
+from microbench.studies.sweeps import parse_sweep
 from microbench.tasks import find_task
+from microbench.tasks.environment import make_env
 
 
 def test_an_attack_sees_the_live_critics(tmp_path: Path) -> None:

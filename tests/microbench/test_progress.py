@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from microbench.commands.progress import Estimate, told, track
+from microbench.progress import Estimate, told, track
 
 
 def test_the_rest_is_estimated_from_what_each_kind_costs() -> None:
@@ -40,7 +40,7 @@ def test_plain_lines_know_that_resumed_work_does_not_start_at_zero(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("microbench.commands.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("microbench.progress.time.monotonic", lambda: now[0])
     with track("updates", 1000, quiet=False) as tracker:
         tracker.advance_to(800)
         now[0] = 20.0

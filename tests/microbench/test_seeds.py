@@ -19,8 +19,8 @@ from microbench.seeds import (
     Stream,
     met,
 )
-from tests.microbench.foreign_files import write
-from tests.microbench.foreign_table import FILES
+from tests.microbench.checkpoints.foreign_files import write
+from tests.microbench.checkpoints.foreign_table import FILES
 from tests.microbench.small_run import Shell, policy_bytes
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from microbench.agent import Agent, AgentConfig, make_agent
-from microbench.algorithms import ALGORITHMS
-from microbench.algorithms.base import Algorithm
-from microbench.config import TrainConfig
 from microbench.data.dataset import Dataset, Transitions, as_transitions
-from microbench.dynamics import DynamicsEnsemble
-from microbench.mujoco_tasks import Task
-from microbench.networks import stacked
+from microbench.learning.agent import Agent, AgentConfig, make_agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.algorithms.base import Algorithm
+from microbench.learning.config import TrainConfig
+from microbench.learning.dynamics import DynamicsEnsemble
+from microbench.learning.networks import stacked
+from microbench.tasks.record import Task
 
 CPU = torch.device("cpu")
 OBS, ACTIONS = 3, 2

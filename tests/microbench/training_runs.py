@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from microbench.agent import Agent
-from microbench.algorithms import ALGORITHMS
-from microbench.algorithms.base import Algorithm
 from microbench.data.dataset import Dataset
-from microbench.train import Event, Training
+from microbench.learning.agent import Agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.algorithms.base import Algorithm
+from microbench.learning.train import Event, Training
 from tests.microbench.toys import CPU, TASK, dataset, small_config
 
 

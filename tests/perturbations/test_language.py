@@ -175,7 +175,9 @@ def test_what_is_no_perturbation_is_told() -> None:
         parse(f"{__name__}:broken=1")
 
 
-@pytest.mark.parametrize("name", ["no_such_module:f", "perturbations.bodies:no_such", ":f", "perturbations.bodies:"])
+@pytest.mark.parametrize(
+    "name", ["no_such_module:f", "perturbations.physics.bodies:no_such", ":f", "perturbations.physics.bodies:"]
+)
 def test_resolve_refuses_what_it_cannot_find(name: str) -> None:
     with pytest.raises(ValueError, match=r"cannot be imported|has no function"):
         resolve(name)

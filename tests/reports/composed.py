@@ -1,6 +1,6 @@
 """Episodes of compositions of perturbations, for the tests of this folder."""
 
-from tests.reports.rows import episodes
+from tests.reports.toys import episodes
 
 CLEAN = [float(80 + i % 3) for i in range(12)]
 Point = dict[str, float]

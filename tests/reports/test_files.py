@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.rows import files
+from reports import files
 
 
 def test_a_file_is_replaced_with_the_mode_of_a_new_one(tmp_path: Path) -> None:

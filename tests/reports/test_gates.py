@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reports.gates import Gate, fail_under, failures, read_gates
-from tests.reports.rows import episodes, table
+from tests.reports.toys import episodes, table
 
 CLEAN = [60.0, 70.0, 80.0, 60.0, 70.0, 80.0, 60.0, 70.0, 80.0, 70.0]
 """Mean 70, standard deviation 8.2: the lower end of the interval lies between 62 and 67."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import reports
-from tests.reports.rows import episodes, table
+from tests.reports.toys import episodes, table
 
 TABLES = ["index.html", "table.csv", "table.md", "table.tex"]
 PLOTS = {kind: [f"degradation_{kind}.png", f"degradation_{kind}.svg"] for kind in ("eps", "factor")}

@@ -1,0 +1,1 @@
+"""A search looks for the point inside a budget at which an objective is lowest."""

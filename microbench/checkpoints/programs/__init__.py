@@ -1,0 +1,1 @@
+"""Policies stored as programs (TorchScript, ONNX) are interpreted operator by operator."""

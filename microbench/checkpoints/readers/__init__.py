@@ -1,0 +1,1 @@
+"""One reader per family turns a policy file into layers, normalisation and task."""

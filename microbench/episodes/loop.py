@@ -1,0 +1,147 @@
+"""Episodes in lock step: one policy call and one attack call per time step for all that are still running.
+
+Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for others), A action.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attacks import Attack, Noise, Policy, Target, Threat
+from attacks.checks import stochastic_policy
+from attacks.world import InWorld, World
+from microbench.episodes.disturbed import Disturbances
+from microbench.episodes.probing import Probing
+from microbench.numerics.rows import as_tensor, finite, padded
+from microbench.simulators.contract import Simulator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, flags per episode.
+
+    `disturbed` (n,) marks those in which a disturbance changed a signal.
+    """
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    flags: tuple[tuple[str, ...], ...]
+    disturbed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """The rows still running: their numbers ids (B,), obs (B, S) float32, memory (B, H), and their attacker's parts."""
+
+    ids: NDArray[np.int64]
+    obs: Tensor
+    memory: Tensor
+    noise: Noise
+    threat: Threat | None
+
+    def where(self, kept: NDArray[np.bool_], lost: NDArray[np.bool_] | None = None) -> "_Running":
+        """Only the rows marked in `kept` (B,); the others are marked in `lost` (n,)."""
+        if kept.all():
+            return self
+        if lost is not None:
+            lost[self.ids[~kept]] = True
+        index = torch.from_numpy(kept)
+        threat = None if self.threat is None else self.threat.rows(index)
+        noise = self.noise.rows(index)
+        return _Running(ids=self.ids[kept], obs=self.obs[index], memory=self.memory[index], noise=noise, threat=threat)
+
+
+def run_episodes(
+    target: Target,
+    simulator: Simulator,
+    seeds: Sequence[int],
+    attack: Attack | None = None,
+    threat: Threat | None = None,
+    disturbances: Disturbances | None = None,
+    look: Callable[[NDArray[np.int64], Tensor], World] | None = None,
+) -> Episodes:
+    """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
+
+    The policy sees what the attack makes of each observation, the one of `reset` included; the world moves on the true
+    states. Disturbances lie between the two: an attack starts from what the sensors report, and what the policy
+    decides is cut to the actuators' range before they take it. The budget is enforced and checked here, not by the
+    attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
+    then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
+    `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
+    `stochastic-policy`; otherwise an attack that follows gradients is looked at now and then (`probing`), which adds
+    flags and changes nothing. `look` gives an attack that looks ahead (`attacks.world.InWorld`) the world of rows ids
+    (B,) that show obs (B, S + H).
+
+    Raises:
+        AssertionError: an observation left the attack's budget after projection.
+        ValueError: the attack returned something that is no observation, or the target lacks what it needs.
+
+    """
+    n = simulator.n
+    disturbances = disturbances or Disturbances([()] * n)
+    returns, lengths = np.zeros(n), np.zeros(n, np.int64)
+    first = as_tensor(disturbances.seen(simulator.reset(seeds), np.arange(n)))
+    flags = {name: np.zeros(n, np.bool_) for name in ("nan-observation", "nan-action")}
+    memory = target.start.expand(n, -1)
+    is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
+    flags["stochastic-policy"] = np.full(n, is_stochastic)
+    probing = Probing(target, None if is_stochastic else attack, seeds)
+    noise = Noise.from_seeds(seeds)
+    running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
+    running = running.where(finite(running.obs.numpy()), flags["nan-observation"])
+    while len(running.ids):
+        obs = torch.cat([running.obs, running.memory], 1)
+        now = attack if look is None or not isinstance(attack, InWorld) else attack.in_world(look(running.ids, obs))
+        seen = _shown(target, now, running, obs)
+        probing.look(running.threat, running.ids, obs, seen)
+        action, memory = deterministic_action(target.policy, seen), remembered(target, seen, obs)
+        given = finite(action) & finite(memory.numpy())
+        running = replace(running, memory=memory).where(given, flags["nan-action"])
+        action = action[given]
+        if not len(running.ids):
+            break
+        ids = running.ids
+        action = disturbances.executed(np.clip(action, simulator.action_low, simulator.action_high), ids)
+        state, reward, terminated, truncated = simulator.step(action, ids, disturbances.wrench(ids))
+        rewarded = np.isfinite(reward)
+        returns[ids] += np.where(rewarded, reward, 0)
+        lengths[ids] += 1
+        running = replace(running, obs=as_tensor(disturbances.seen(state, ids)))
+        sensed = rewarded & finite(running.obs.numpy())
+        running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
+    flags |= {"unstable-physics": simulator.unstable} | probing.flags(n)
+    return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
+
+
+def _shown(target: Target, attack: Attack | None, running: _Running, obs: Tensor) -> Tensor:
+    """What the policy sees (B, S + H): the attack's choice, put back into the budget."""
+    threat = running.threat
+    if attack is None or threat is None:
+        return obs
+    seen = attack(target, obs.clone(), threat, running.noise)  # a clone: writing into it must not move the ball
+    seen = threat.project(obs, seen)
+    assert bool(threat.inside(obs, seen).all()), "an observation left the attack's budget"
+    return seen
+
+
+@torch.no_grad()
+def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
+    """Actions (B, A) for obs (B, S + H), equal for every grouping of the rows."""
+    action: NDArray[np.float32] = policy(padded(obs))[: len(obs)].float().numpy()
+    return action
+
+
+@torch.no_grad()
+def remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
+    """The memory (B, H) of the next step, after the policy was shown seen (B, S + H) in place of obs."""
+    if target.memory is None:
+        return seen[:, :0]
+    return target.memory.advance(padded(seen), padded(obs))[: len(seen)]
+
+
+def _by_row(flags: Mapping[str, NDArray[np.bool_]], n: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(name for name, rows in flags.items() if rows[row]) for row in range(n))

@@ -1,0 +1,91 @@
+"""The files that the texts of attacks and perturbations name, and what identifies their content.
+
+A critic, an adversary, a file in a setting of anybody's attack, and the module of `module:name`. Not looked at is what
+a module imports.
+"""
+
+import functools
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import attacks
+import perturbations
+from attacks.language import parse
+from microbench.adversaries.loading import PREFIX
+from microbench.checkpoints.readers.sb3_statistics import companions
+from microbench.evaluation.plan import Cell
+from reports.study.worst import WORST
+
+ZIP = ".zip"  # of Stable-Baselines3, whose statistics lie beside it and decide what a critic sees
+
+
+def of_attack(text: str) -> dict[str, str]:
+    """The files that an attack's text names, each with the SHA-256 of its content, in the order of the text."""
+    if text in ("none", WORST):
+        return {}
+    if text.startswith(PREFIX):
+        return _known([text.removeprefix(PREFIX)])
+    spec = parse(text)
+    module = {} if spec.name in attacks.ATTACKS | attacks.REFERENCES else _module(spec.name)
+    return module | _known(value for value in spec.settings.values() if isinstance(value, str))
+
+
+def of_perturbation(text: str) -> dict[str, str]:
+    """The modules that a perturbation without its last factor names, each with the SHA-256 of its source."""
+    names = [] if text == "none" else [record.name for record in perturbations.records(text)]
+    foreign = [name for name in names if name not in perturbations.PERTURBATIONS]
+    return {module: sha for name in foreign for module, sha in _module(name).items()}
+
+
+def hashes(files: dict[str, str]) -> str:
+    """What rows hold of them: the hashes, joined by `;`."""
+    return ";".join(files.values())
+
+
+def with_files(cell: Cell) -> Cell:
+    """The cell with what its rows hold of the files; `worst` is whichever attack was chosen, and names none."""
+    attack = {} if cell.shown == WORST else of_attack(cell.attack)
+    return replace(cell, files=(hashes(attack), hashes(of_perturbation(cell.perturbation))))
+
+
+def _known(names: Iterable[str]) -> dict[str, str]:
+    """Those of the names that are files, with what identifies them."""
+    paths = {name: Path(name) for name in names}
+    return {name: _identity(path) for name, path in paths.items() if _is_file(path)}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a word that is no path at all
+        return False
+
+
+def _module(name: str) -> dict[str, str]:
+    """The module of `module:name` with the hash of its source; nothing where it has no file."""
+    module = name.partition(":")[0]
+    loaded = sys.modules.get(module)
+    spec = find_spec(module) if loaded is None else None
+    file = getattr(loaded, "__file__", None) if spec is None else spec.origin
+    return {module: _hash(Path(file), _stamp(Path(file)))} if file is not None and _is_file(Path(file)) else {}
+
+
+def _identity(path: Path) -> str:
+    """The SHA-256 of a file, together with those of the files beside it that may decide how it is read."""
+    beside = companions(path) if path.suffix.lower() == ZIP else []
+    own, *others = (_hash(file, _stamp(file)) for file in (path, *beside))
+    return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest() if others else own
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: Path, stamp: tuple[int, int]) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""The networks, the dynamics ensemble, the algorithms and the training loop."""

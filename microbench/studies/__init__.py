@@ -1,0 +1,1 @@
+"""A study decides what an evaluation runs, and in which order."""

@@ -1,0 +1,154 @@
+"""`--attack worst`: every attack of the suite on some episodes, and the strongest of each cell on fresh ones.
+
+The minimum over several attacks is too low by what their means owe to chance. So one set of episodes, equal for all
+attacks, chooses, and another set, which had no say, measures; the clean policy is run on both. The other set is far
+from the first of every command, so that it has no say in neighbouring commands either.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from microbench.errors import UserError
+from microbench.evaluation.plan import CLEAN, HELD_OUT, HELD_OUT_BLOCK, Cell, Episode, held_out, plan_episodes
+from microbench.studies.stages import Stage, Stages
+from reports.rows.schema import EXCUSES
+from reports.study.scores import paired_difference
+from reports.study.worst import CELL, WORST, choices, stands_apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The strongest attack of a cell, and what tells how it was chosen (`about`, for the JSON beside the results)."""
+
+    cell: Cell
+    about: Mapping[str, Any]
+
+    @property
+    def measured(self) -> Cell:
+        """The cell in which the chosen attack is measured again; results call it `worst`."""
+        return replace(self.cell, attack=str(self.about["attack"]), alias=WORST)
+
+
+def is_worst(text: str) -> bool:
+    """Whether the text of an attack means the worst of the suite.
+
+    Raises:
+        UserError: it asks for a part of it.
+    """
+    if re.match(rf"{WORST}\s*[(@]", text):
+        raise UserError(f"'{text}': worst has no settings and no sensors, it runs the suite as it is; write worst.")
+    return text == WORST
+
+
+def searched(cells: Iterable[Cell], suite: Sequence[str]) -> list[Cell]:
+    """The cells without the worst ones, in their place the whole suite."""
+    there = list(dict.fromkeys(cells))
+    worst = [cell for cell in there if cell.attack == WORST]
+    wanted = [replace(cell, attack=name) for name in suite for cell in worst]
+    return list(dict.fromkeys([*(cell for cell in there if cell.attack != WORST), *wanted]))
+
+
+def suite_of(cells: Iterable[Cell], suite: Sequence[str]) -> list[str]:
+    """The suite, and every other attack of the cells that counts as the worst one."""
+    named = (cell.attack for cell in cells if cell.attack not in ("none", WORST))
+    return list(dict.fromkeys([*suite, *(name for name in named if not stands_apart(name))]))
+
+
+def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> Stages:
+    """Every attack on n episodes from `seed` on, then the strongest of each cell on n from `held_out(seed)` on.
+
+    The clean policy is run on both.
+
+    Raises:
+        UserError: no attack is left to choose from, or the episodes that choose would reach those that measure.
+    """
+    worst = list(dict.fromkeys(cell for cell in cells if cell.attack == WORST))
+    if not suite:
+        raise UserError("worst has no attack to choose from; name one that this policy can serve beside it.")
+    if seed + n > HELD_OUT or n > HELD_OUT_BLOCK:
+        raise UserError(
+            f"worst chooses on episodes below seed {HELD_OUT:,} and measures on at most {HELD_OUT_BLOCK:,} above it; "
+            "give a smaller --seed, or fewer --episodes."
+        )
+    both = {replace(cell, attack="none", eps=0.0) for cell in worst} | {CLEAN}
+    planned = [
+        episode
+        for cell in searched(cells, suite)
+        for first in (seed, *([held_out(seed)] if cell in both else []))
+        for episode in plan_episodes([cell], n, first)
+    ]
+    rows = yield Stage(episodes=planned, later=n * len(worst))
+    found = choose(rows, worst, suite, n, seed)
+    told = {"worst": [choice.about for choice in found]}
+    yield Stage(episodes=fresh(found, n, seed), title=WORST, told=told)
+    return told
+
+
+def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
+    """The episodes that measure what was chosen on those from `seed`."""
+    return plan_episodes([choice.measured for choice in found], n, held_out(seed))
+
+
+def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> list[Choice]:
+    """The attack of the suite with the lowest mean return in every cell, from the results' rows of all of them.
+
+    Of equal means the first of the suite is taken. An attack with an episode that broke off (`nan-…`, `unstable-…`) is
+    passed over unless all have one: what it earned is not the return of a complete episode.
+
+    Raises:
+        ValueError: the attacks were not measured on the same n episodes.
+    """
+    world = ["eps", "perturbation", "factor"]
+    groups = dict(list(rows[rows["attack"] != "none"].groupby(["attack", *world], sort=False)))
+    return [
+        _choice(cell, {name: groups.get((name, cell.eps, cell.perturbation, cell.factor)) for name in suite}, n, seed)
+        for cell in cells
+    ]
+
+
+def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, seed: int) -> Choice:
+    seeds = [seed + number for number in range(n)]
+    for name, rows in measured.items():
+        if rows is None or sorted(rows["eval_seed"]) != seeds:
+            raise ValueError(f"{name} was not measured on the {n} episodes of the others, so no attack can be chosen.")
+    known = {name: rows for name, rows in measured.items() if rows is not None}
+    means = {name: math.fsum(rows["return"]) / n for name, rows in known.items()}
+    whole = [name for name, rows in known.items() if not rows["flags"].map(_broke_off).any()] or list(known)
+    first, *others = sorted(whole, key=lambda name: _strength(means[name]))  # of equals the first of the suite
+    about = {name: known[first][name].iloc[0] for name in CELL} | {"eps": cell.eps, "factor": cell.factor}
+    told: dict[str, Any] = {"attack": first, "mean_returns": {name: _finite(mean) for name, mean in means.items()}}
+    told |= {"passed_over": [name for name in known if name not in whole]}
+    told |= {"runner_up": others[0], "margin": _margin(known[others[0]], known[first])} if others else {}
+    return Choice(cell=cell, about=about | told | {"seed": seed, "episodes": n, "held_out": held_out(seed)})
+
+
+def _broke_off(flags: str) -> bool:
+    return any(flag.startswith(EXCUSES) for flag in flags.split(";"))
+
+
+def _strength(mean: float) -> float:
+    return math.inf if math.isnan(mean) else mean
+
+
+def _margin(weaker: pd.DataFrame, stronger: pd.DataFrame) -> list[float | None]:
+    """What the runner-up leaves more of the return, with its 95 % interval over common episodes."""
+    found = paired_difference(weaker, stronger, value="return")
+    return [_finite(value) for value in (found.estimate, found.low, found.high)]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def is_current(about: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the newest of these runs that chose an attack for this cell chose the same one on the same episodes.
+
+    Otherwise rows called `worst` may be those of another attack.
+    """
+    same = [one for one in choices(runs) if all(one[name] == about[name] for name in CELL)]
+    return bool(same) and all(same[-1].get(name) == about[name] for name in ("attack", "seed", "episodes", "held_out"))

@@ -1,0 +1,1 @@
+"""Disturbances change the signals between world and policy while an episode runs."""

@@ -1,0 +1,1 @@
+"""Perturbations change a compiled model, one module per kind of physics."""

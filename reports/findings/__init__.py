@@ -1,0 +1,1 @@
+"""A finding is a number that answers one question about a study."""

@@ -1,1 +1,0 @@
-"""What follows from the rows as numbers: means with intervals, differences, curves, grids, the worst."""

@@ -1,0 +1,1 @@
+"""The statistics of arrays and of cells, and their intervals."""

@@ -1,0 +1,45 @@
+"""The part of a very large study that is shown: tables, notes and figures of thousands of policies help nobody.
+
+table.csv, JSON and gates are always of everything.
+"""
+
+import numpy as np
+import pandas as pd
+
+from reports.study.conditions import is_composition
+
+POLICIES = 24
+"""Policies that are shown, in the order of the table."""
+
+CONDITIONS = 600
+"""Conditions of all policies that are shown beside grids and samples; of a block those with the lowest means."""
+
+KINDS = 12
+"""Sets of names of which compositions are shown, those with the most points."""
+
+POINTS = 2000
+"""Compositions that are shown."""
+
+
+def excerpt(summary: pd.DataFrame) -> tuple[pd.Index, str]:
+    """The cells that are shown, and a sentence that says what is not; the sentence is empty where all are."""
+    policies = summary["policy"].unique()
+    shown = summary[summary["policy"].isin(policies[:POLICIES])]
+    composed = is_composition(shown["perturbation"])
+    points = shown[composed]
+    kinds = points["perturbation"].str.replace(r"=[^,]*", "", regex=True)
+    points = points[kinds.isin(kinds.value_counts().index[:KINDS])].head(POINTS)
+    rest = shown[~composed]
+    groups = rest[rest["block"] != "clean"].groupby(["policy", "block"], sort=False)
+    quota = max(2, CONDITIONS // max(1, groups.ngroups))
+    lowest = rest["aligned"].where(rest["block"] != "clean", -np.inf).sort_values(kind="stable", na_position="last")
+    place = rest.loc[lowest.index].groupby(["policy", "block"], sort=False).cumcount()
+    if len(rest) <= CONDITIONS:
+        place = place * 0
+    cells = place.index[place < quota].union(points.index)
+    if len(cells) == len(summary):
+        return cells, ""
+    return cells, (
+        f"{len(cells):,} of {len(summary):,} conditions of {min(len(policies), POLICIES)} of {len(policies):,} "
+        "policies are shown in tables, notes and figures, those with the lowest means; table.csv has all of them."
+    )

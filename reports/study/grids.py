@@ -1,0 +1,166 @@
+"""Compositions that belong together: grids of two perturbations, and samples of a set of perturbed robots.
+
+A composition is stored as all its parts but the last with their values, then the last name: `friction=0.5,gravity`
+with factor 0.75 is the point (friction 0.5, gravity 0.75).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from reports.study.conditions import is_composition
+from reports.study.parts import Part, measured_in, part_of
+
+Floats = npt.NDArray[np.float64]
+
+FAMILY = ["policy", "metric", "attack", "eps", "unit", "norm"]
+
+SAMPLE = 10
+"""So many compositions that form no grid are summed up as a sample; fewer stay rows of the table."""
+
+SEPARATOR = ";"
+"""Between what the table says of the parts of a composition, in its columns `nominals` and `measured_in`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Compositions of the same names, for one policy under one attack condition.
+
+    Attributes:
+        names: what is composed, in the order of composition.
+        axes: the two names of a grid (down, across); None for a sample of points without that structure.
+        cells: rows of `summarize`, one per point, and whether it is `marked` for flags or missing returns.
+        points: the same index, one column per name.
+    """
+
+    names: tuple[str, ...]
+    axes: tuple[str, str] | None
+    cells: pd.DataFrame
+    points: pd.DataFrame
+
+    @property
+    def beside(self) -> dict[str, float]:
+        """The parts of a grid that do not vary, by name."""
+        return {name: float(self.points[name].iloc[0]) for name in self.names if name not in (self.axes or self.names)}
+
+    @property
+    def values(self) -> tuple[list[float], list[float]]:
+        """The values on the two axes of a grid (down, across), ascending."""
+        down, across = self.axes or self.names[-2:]
+        return sorted(self.points[down].unique().tolist()), sorted(self.points[across].unique().tolist())
+
+    def matrix(self, column: str) -> Floats:
+        """A numeric column of the cells, or `untouched`, over the two axes of a grid, (D, A); missing cells are NaN."""
+        filled = np.full([len(values) for values in self.values], np.nan)
+        places = zip(self.axes or self.names[-2:], self.values, strict=True)
+        rows, columns = (np.searchsorted(values, self.points[name]) for name, values in places)
+        values = self.untouched if column == "untouched" else self.cells[column]
+        filled[rows, columns] = values.to_numpy(np.float64)
+        return filled
+
+    @property
+    def nominal(self) -> dict[str, float]:
+        """The factor of each name at which it changes nothing."""
+        texts = str(self.cells["nominals"].iloc[0]).split(SEPARATOR)
+        return {name: _number(value) for name, value in zip(self.names, texts, strict=True)}
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What the factors of each name are measured in; empty for multiples."""
+        return dict(zip(self.names, str(self.cells["measured_in"].iloc[0]).split(SEPARATOR), strict=True))
+
+    @property
+    def untouched(self) -> pd.Series:
+        """Whether each point changes nothing."""
+        return (self.points == pd.Series(self.nominal)).all(axis=1)
+
+
+def families(summary: pd.DataFrame) -> list[Family]:
+    """The grids and samples among the conditions of `summarize`, in its order.
+
+    A grid has at least two values of either name, met in several of its points, and more than half of its cells; three
+    varied names give one grid of the last two per value of the first. Ten other compositions of the same names are a
+    sample.
+    """
+    composed = summary[is_composition(summary["perturbation"])]
+    found: list[Family] = []
+    if composed.empty:
+        return found
+    names = composed["perturbation"].str.replace(r"=[^,]*", "", regex=True)
+    composed = composed.assign(marked=(composed["flags"] != "") | (composed["left_out"] > 0))
+    for _, cells in composed.groupby([*(composed[name] for name in FAMILY), names], sort=False):
+        ends = zip(cells["perturbation"], cells["factor"], strict=True)
+        points = pd.DataFrame([dict(parts(name, factor)) for name, factor in ends], cells.index)
+        found += _families(cells, points)
+    return found
+
+
+def parts(perturbation: str, factor: float) -> list[tuple[str, float]]:
+    """`("friction=0.5,gravity", 0.75)` → `[("friction", 0.5), ("gravity", 0.75)]`; what has no value gets NaN."""
+    *first, last = perturbation.split(",")
+    pairs = [item.partition("=")[::2] for item in first]
+    return [*((name, _number(value)) for name, value in pairs), (last, float(factor))]
+
+
+def descriptions(heads: pd.DataFrame, known: Mapping[str, Part]) -> dict[str, list[str]]:
+    """Columns `nominals` and `measured_in` of conditions: what holds for each part of their perturbations, in order.
+
+    Of the last part the table itself says the nominal factor.
+    """
+    nominals, units = [], []
+    rows = zip(heads["perturbation"], heads["factor"], heads["nominal"], heads["unit"], strict=True)
+    for perturbation, factor, nominal, unit in rows:
+        own = [part_of(name, known) for name, _ in parts(perturbation, factor)]
+        numbers = [*(part.nominal for part in own[:-1]), nominal]
+        nominals.append(SEPARATOR.join(f"{number:.12g}" for number in numbers))
+        units.append(SEPARATOR.join(measured_in(part, unit) for part in own))
+    return {"nominals": nominals, "measured_in": units}
+
+
+def in_families(summary: pd.DataFrame) -> pd.Series:
+    """Which conditions stand in a grid or a sample, and so not in a row of their own."""
+    members = [index for family in families(summary) for index in family.cells.index]
+    return pd.Series(summary.index.isin(members), index=summary.index)
+
+
+def _families(cells: pd.DataFrame, points: pd.DataFrame) -> list[Family]:
+    names = tuple(points.columns)
+    varied = [name for name in names if points[name].nunique() > 1]
+    if len(varied) < 2:
+        return []  # one name varies: a curve like any other
+    axes = (varied[-2], varied[-1])
+    fixed = [name for name in names if name not in axes]
+    groups = [group for _, group in points.groupby(fixed, sort=False)] if fixed else [points]
+    grids = [grid for grid in (_grid(group, axes) for group in groups) if len(grid)]
+    found = [Family(names=names, axes=axes, cells=cells.loc[grid.index], points=grid) for grid in grids]
+    rest = points.drop(index=[index for grid in grids for index in grid.index])
+    if len(rest) >= SAMPLE:
+        found.append(Family(names=names, axes=None, cells=cells.loc[rest.index], points=rest))
+    return found
+
+
+def _grid(points: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:
+    """The points whose values are met again on both axes, and those beside them; none if they fill less than half."""
+    core = points
+    while True:
+        again = np.logical_and.reduce([core[axis].groupby(core[axis]).transform("size") > 1 for axis in axes])
+        if again.all():
+            break
+        core = core[again]
+    beside = points[np.logical_or.reduce([points[axis].isin(core[axis]) for axis in axes])]
+    return next((grid for grid in (beside, core) if _fill(grid, axes) > 0.5), points.iloc[:0])
+
+
+def _fill(points: pd.DataFrame, axes: tuple[str, str]) -> float:
+    cells = points[axes[0]].nunique() * points[axes[1]].nunique()
+    return len(points) / cells if cells else 0.0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,211 @@
+"""From episodes to conditions: every number of every table and curve, before it is rounded.
+
+A *policy* is what gets a column: algorithm, dataset and task, with its training runs pooled. A *condition* is what
+gets a row: attack and eps, perturbation and factor (with the factor that would change nothing). One policy under one
+condition is a *cell*. Cells are summed up all at once: a million episodes must not wait for a loop over conditions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+
+from reports.rows.identity import Repeats, once
+from reports.rows.packing import TEXTS, packed
+from reports.rows.results import load_packed
+from reports.rows.schema import SCHEMA, check
+from reports.statistics.means import Floats, Integers, mean_intervals
+from reports.statistics.of_cells import statistics_of
+from reports.study.excerpt import excerpt
+from reports.study.grids import descriptions
+from reports.study.parts import described
+from reports.study.preparing import BLOCKS, CELL, CONDITION, PAIR, heads_of, prepared
+from reports.study.provenance import runs_of
+from reports.study.runs import shared_runs
+from reports.study.scales import Anchors, contradictions
+from reports.study.worst import chosen
+
+__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A results table, checked, prepared and summed up at most once for all that is made of it.
+
+    `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
+    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known, and
+    `left_out` says that the table is an excerpt of a larger one.
+    """
+
+    frame: pd.DataFrame
+    is_checked: bool = False
+    about: Mapping[str, object] | None = None
+    anchors: Anchors | None = None
+    left_out: str = ""
+
+    @cached_property
+    def checked(self) -> pd.DataFrame:
+        """The table as `check` returns it, packed; raises ValueError as `check` does."""
+        return self.frame if self.is_checked else packed(check(self.frame))
+
+    @cached_property
+    def _unique(self) -> tuple[pd.DataFrame, Repeats]:
+        return once(self.checked)
+
+    @property
+    def repeats(self) -> Repeats:
+        """How many rows were left out because others are of the same episodes; raises ValueError as `check` does."""
+        return self._unique[1]
+
+    @cached_property
+    def episodes(self) -> pd.DataFrame:
+        """What `prepare` returns."""
+        return prepared(self._unique[0])
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """What `summarize` returns."""
+        summary, runs = _summarized(self.episodes), runs_of(self.about)
+        described_parts = descriptions(summary, described(runs))
+        return summary.assign(chosen=chosen(self.episodes, len(summary), runs), **described_parts)
+
+    @cached_property
+    def shown(self) -> Study:
+        """What tables, notes and figures are of: the study itself, or an excerpt where it is too large to be read."""
+        if self.left_out:
+            return self
+        cells, left_out = excerpt(self.summary)
+        if not left_out:
+            return self
+        rows = self.episodes.loc[self.episodes["cell"].isin(cells).to_numpy(), list(SCHEMA)].reset_index(drop=True)
+        for name in TEXTS:
+            rows[name] = rows[name].cat.remove_unused_categories()
+        return replace(self, frame=rows, is_checked=True, left_out=left_out)
+
+    @cached_property
+    def comparable(self) -> Study:
+        """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
+        alike = self.episodes["metric"].nunique() == 1
+        return (
+            self
+            if alike
+            else Study(self.checked.assign(score=np.nan), is_checked=True, about=self.about, left_out=self.left_out)
+        )
+
+    @cached_property
+    def _made(self) -> dict[Callable[[Study], object], object]:
+        return {}
+
+    def once(self, make: Callable[[Study], Made]) -> Made:
+        """What this function makes of the study, made when it is first asked for."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(Made, self._made[make])
+
+
+Results: TypeAlias = pd.DataFrame | Study
+"""A results table, or one that was prepared before."""
+
+
+def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
+    """The study of a table and of what stands beside it; a study that knows the latter stays what it is."""
+    if not isinstance(results, Study):
+        return Study(results, about=about)
+    return results if results.about or not about else replace(results, about=about)
+
+
+def load_study(
+    paths: Iterable[Path | str], about: Mapping[str, object] | None = None, anchors: Anchors | None = None
+) -> Study:
+    """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
+
+    A million rows are checked once, while they are read, and never unfold into a table of texts. `about` is what the
+    JSON files beside them tell (`provenance.read_sidecars`). Scores must follow from returns by the `anchors` of tasks
+    that are known, or by others.
+
+    Raises:
+        ValueError: as `load_many`, or scores on another scale than from 0 (random) to 100 (expert).
+    """
+    given = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
+    for one in contradictions(given.checked, anchors):
+        if one.is_certain:
+            raise ValueError(f"{one.sentence}.")
+    return given
+
+
+def prepare(results: Results) -> pd.DataFrame:
+    """The checked episodes in a fixed order, with columns policy, metric, block, value, cell, start and clean.
+
+    `value` is the normalized score, or the raw return for a policy with an episode that has a return but no score
+    (`metric` says which). Every episode counts once (`reports.rows.identity`), and where nothing is measured in a unit
+    there is none. `cell` is the row of `summarize`; episodes of one `start` begin in one state with one policy, and
+    `clean` is the value of the clean one. The order of the given rows changes nothing.
+
+    Raises:
+        ValueError: as `check`, or there are no rows.
+    """
+    return study(results).episodes
+
+
+def summarize(results: Results) -> pd.DataFrame:
+    """One row per policy and condition, clean first, every number in full precision.
+
+    Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
+    runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
+    only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
+    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), what `shared_runs`
+    says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and
+    measured_in (of every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
+    """
+    return study(results).summary
+
+
+def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
+    cell = episodes["cell"].to_numpy()
+    cells = int(cell[-1]) + 1
+    value, clean = (episodes[name].to_numpy(np.float64) for name in ("value", "clean"))
+    run = pd.factorize(episodes["train_seed"], use_na_sentinel=False)[0].astype(np.int64)
+    first = np.searchsorted(cell, np.arange(cells))
+    heads = heads_of(episodes, first)
+    present = np.isfinite(value)
+    n = np.bincount(cell, minlength=cells)
+    seeds = np.bincount(np.unique(cell * (run.max() + 1) + run) // (run.max() + 1), minlength=cells)
+    counts = {"n": n, "left_out": n - np.bincount(cell[present], minlength=cells), "seeds": seeds}
+    mean, low, high = mean_intervals(value[present], cell[present], run[present], cells)
+    numbers = {"mean": mean, "low": low, "high": high} | statistics_of(
+        value[present], cell[present], run[present], cells
+    )
+    numbers["optimality_gap"] = np.where(heads["metric"] == "score", numbers["optimality_gap"], np.nan)
+    paired = present & np.isfinite(clean) & (episodes["block"] != "clean").to_numpy()
+    change = _change(value[paired], clean[paired], cell[paired], run[paired], cells)
+    runs = shared_runs(value[present], cell[present], run[present], heads)
+    runs["aligned"] = np.where(runs["common_seeds"] == 0, mean, runs["aligned"])
+    return heads.assign(**counts, **numbers, **change, flags=_flags(episodes, cells), **runs)
+
+
+def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats | Integers]:
+    """Points and percent against the clean episodes with the same start; percent only of a positive clean mean."""
+    paired = np.bincount(cell, minlength=cells)
+    change, low, high = mean_intervals(value - clean, cell, run, cells)
+    before = mean_intervals(clean, cell, run, cells)[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        percent = np.where(before > 0, 100 * change / before, np.nan)
+    return {"paired": paired, "change": change, "change_low": low, "change_high": high, "change_percent": percent}
+
+
+def _flags(episodes: pd.DataFrame, cells: int) -> list[str]:
+    """For example `zero-gradient (3)`, per cell: the number of episodes with each flag."""
+    flagged = episodes.loc[episodes["flags"] != "", ["cell", "flags"]].astype({"flags": object})
+    counts = [Counter[str]() for _ in range(cells)]
+    for cell, flags, count in flagged.value_counts().reset_index().itertuples(index=False):
+        counts[cell].update({name: count for name in flags.split(";") if name})
+    return [", ".join(f"{name} ({count})" for name, count in sorted(one.items())) for one in counts]

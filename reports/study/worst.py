@@ -1,0 +1,110 @@
+"""The worst of a suite of attacks, measured honestly: its rows are called `worst`.
+
+They are those of the attack that was the strongest on other episodes, measured again on fresh ones: a minimum over
+noisy means is too low, the mean of what it chose is not. Which attack that was stands in the JSON beside the results.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from reports.study.attacked import is_oracle, parted
+
+WORST = "worst"
+"""What results call the strongest attack of a suite, measured again."""
+
+CELL = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor")
+"""What tells for which cell an attack was chosen."""
+
+
+def stands_apart(attack: str) -> bool:
+    """Whether this attack never counts as the worst: `@…` closes sensors, and `oracle` looks into the simulator."""
+    return bool(parted(attack)[1]) or is_oracle(attack)
+
+
+def candidates(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Of one policy's conditions (rows of `summarize`) those among which the worst is looked for.
+
+    Where `worst` was measured it alone, at the largest budget of each world, because that contains the smaller ones;
+    elsewhere every attack that does not stand apart, or all if there is no other.
+    """
+    again = conditions[conditions["attack"] == WORST]
+    if len(again):
+        worlds = again.groupby(["unit", "norm", "perturbation", "factor"], sort=False)
+        return again[again["eps"] == worlds["eps"].transform("max")]
+    kept = conditions[~conditions["attack"].map(stands_apart).astype(bool)]
+    return kept if len(kept) else conditions
+
+
+def contenders(conditions: pd.DataFrame) -> pd.DataFrame:
+    """The candidates of every policy, for the worst of a block of conditions."""
+    return pd.concat([candidates(own) for _, own in conditions.groupby("policy", sort=False)])
+
+
+def most(conditions: pd.DataFrame) -> int:
+    """From how many candidates the worst of a block is chosen, of the policy that has the most."""
+    return int(contenders(conditions).groupby("policy").size().max()) if len(conditions) else 0
+
+
+def by(condition: pd.Series) -> str:
+    """For example ` by pgd` for a condition called `worst`, where the JSON tells it."""
+    return f" by {condition['chosen']}" if condition["chosen"] else ""
+
+
+def searched(conditions: pd.DataFrame) -> int:
+    """How many attacks that count as the worst are among these conditions, `worst` itself left out."""
+    return sum(not stands_apart(str(name)) for name in conditions["attack"].unique() if name not in (WORST, "none"))
+
+
+def choices(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What was chosen, as the JSON beside results tells it, the newest last; what has another form is left out."""
+    told = (run.get("worst") for run in runs)
+    return [one for listed in told if isinstance(listed, list) for one in listed if _is_choice(one)]
+
+
+def _is_choice(one: object) -> bool:
+    if not isinstance(one, dict) or not {*CELL, "attack"} <= one.keys():
+        return False
+    return all(fits(one[name]) for name, fits in _FORM.items() if name in one)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_margin(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(one is None or _is_number(one) for one in value)
+
+
+def _are_means(value: object) -> bool:
+    return isinstance(value, dict) and all(one is None or _is_number(one) for one in value.values())
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+_FORM = {
+    **dict.fromkeys(("checkpoint", "task", "unit", "norm", "perturbation", "attack", "runner_up"), _is_text),
+    **dict.fromkeys(("eps", "factor", "seed", "episodes"), _is_number),
+    **{"mean_returns": _are_means, "passed_over": _are_names, "margin": _is_margin},
+}
+"""What a choice may say, beside what nobody here reads."""
+
+
+def chosen(episodes: pd.DataFrame, cells: int, runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The attacks behind the `worst` rows of every cell of a prepared table, (cells,); empty where nobody tells."""
+    told: dict[tuple[object, ...], dict[object, str]] = {}
+    for one in choices(runs):
+        key = tuple(one[name] if isinstance(one[name], str) else float(one[name]) for name in CELL)
+        told.setdefault(key, {})[(one.get("seed"), one.get("episodes"))] = str(one["attack"])
+    own = episodes.loc[(episodes["attack"] == WORST).to_numpy(), ["cell", *CELL]].drop_duplicates()
+    names: list[dict[str, None]] = [{} for _ in range(cells)]
+    for cell, *place in own.itertuples(index=False, name=None):
+        names[int(cell)] |= dict.fromkeys(sorted(told.get(tuple(place), {}).values()))
+    return [" and ".join(one) for one in names]

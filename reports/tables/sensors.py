@@ -1,0 +1,41 @@
+"""The comparison of single sensors as text cells."""
+
+import pandas as pd
+
+from reports.findings.sensors import sensor_numbers
+from reports.study.names import number
+from reports.study.summary import Results
+
+NO_CELL = "–"
+
+
+MOST_ROWS = 40
+"""Sensors of one threat that a table shows, those with the largest drops; table.csv has them all."""
+
+
+CAPTION = (
+    "Sensors: what the attack costs where it may touch these sensors alone: drop of the score below clean over common "
+    "episodes [95 % interval as above], largest first; each sensor has the budget that it has in the whole."
+)
+
+
+def sensor_table(results: Results) -> pd.DataFrame:
+    """`sensor_numbers` as text cells, without rows if no sensors are compared."""
+    numbers = sensor_numbers(results)
+    threats = ["policy", "attack", "eps", "unit", "norm"]
+    shown = numbers.groupby(threats, sort=False).head(MOST_ROWS)
+    return pd.DataFrame([_text(row) for _, row in shown.iterrows()])
+
+
+def _text(row: pd.Series) -> dict[str, str]:
+    interval = "" if pd.isna(row["drop_low"]) else f" [{row['drop_low']:z.1f}, {row['drop_high']:z.1f}]"
+    percent = "" if pd.isna(row["percent"]) else f", {row['percent']:z.1f} %"
+    return {
+        "policy": row["policy"],
+        "attack": row["attack"],
+        "eps": f"{number(row['eps'])} {row['unit']} {row['norm']}",
+        "sensors": row["sensor"],
+        row["metric"]: (NO_CELL if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
+        "drop": NO_CELL if pd.isna(row["drop"]) else f"{row['drop']:z.1f}{interval}{percent}",
+        "n": str(row["n"]),
+    }

@@ -1,0 +1,106 @@
+"""Gaps whose values come from bfloat16 products between hidden layers: an option, and close where values are large."""
+
+import copy
+import dataclasses
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from microbench.learning.agent import Agent, AgentConfig, make_agent
+from microbench.learning.algorithms import ALGORITHMS
+from microbench.learning.algorithms.micro import value_gap
+from microbench.learning.config import TrainConfig
+from microbench.numerics.kernels import fast_float32_matmul
+from tests.microbench import toys
+from tests.microbench.toys import CPU, agent, waves
+
+OBS, ACTIONS, MEMBERS, ROWS = 11, 3, 5, 244
+
+
+@cache
+def fitted() -> Agent:
+    """Critics of the usual size that were fitted to values between 100 and 200."""
+    config = AgentConfig(critic_lr=1e-3)
+    made = make_agent(OBS, ACTIONS, config, ALGORITHMS["micro"], seed=0, device=CPU)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(250):
+        obs, action = torch.randn(256, OBS, generator=generator), made.actor(torch.randn(256, OBS, generator=generator))
+        loss = (made.critics(obs, action.detach()) - wanted(obs)).square().mean()
+        made.critic_optimiser.zero_grad()
+        loss.backward()
+        made.critic_optimiser.step()
+    made.target_critics.load_state_dict(made.critics.state_dict())
+    return made
+
+
+def wanted(obs: Tensor) -> Tensor:
+    return 150 + 50 * torch.tanh(obs.sum(-1) / 3)
+
+
+def next_states() -> tuple[Tensor, Tensor]:
+    """What five members predict of 244 rows, two samples each, and the noise of the actions; (N E B, ·)."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((1, 1, ROWS, OBS), (1, MEMBERS, ROWS, OBS), (2, 1, ROWS, OBS))
+    obs, shift, drawn = (torch.randn(shape, generator=generator) for shape in shapes)
+    state = obs + 0.03 * shift + 0.03 * drawn
+    noise = torch.randn(2, 1, ROWS, ACTIONS, generator=generator).expand(2, MEMBERS, ROWS, -1)
+    return state.flatten(0, 2), noise.flatten(0, 2)
+
+
+def gaps(values: Tensor) -> Tensor:
+    return value_gap(values.view(2, MEMBERS, ROWS).mean(0)).double()
+
+
+def agreement(found: Tensor, exact: Tensor) -> tuple[float, float]:
+    """Bias relative to the mean, and correlation."""
+    both = torch.stack([found, exact])
+    return float((found - exact).mean() / exact.mean()), float(torch.corrcoef(both)[0, 1])
+
+
+def half(made: Agent) -> Agent:
+    other = copy.copy(made)
+    other.config = dataclasses.replace(made.config, gap_precision="bfloat16")
+    return other
+
+
+def test_gaps_of_large_values_keep_their_size_and_order() -> None:
+    made, rows = fitted(), next_states()
+    with fast_float32_matmul():
+        exact, found = (gaps(of.pessimistic_value(*rows)) for of in (made, half(made)))
+        assert made.pessimistic_value(*rows).mean() > 100
+    assert not found.equal(exact)
+    bias, correlation = agreement(found, exact)
+    assert abs(bias) < 0.01
+    assert correlation > 0.99
+
+
+def test_without_float32_ends_the_same_measure_fails() -> None:
+    """Everything in bfloat16, as autocast would do it: what the form above is for."""
+    made, (obs, noise) = fitted(), next_states()
+    critics = copy.deepcopy(made.target_critics).bfloat16()
+    with torch.no_grad():
+        found = gaps(critics(obs.bfloat16(), made.actor.act(obs, noise).bfloat16()).float().amin(0))
+    exact = gaps(made.pessimistic_value(obs, noise))
+    assert agreement(found, exact)[1] < 0.99
+
+
+def test_both_ways_to_the_products_agree() -> None:
+    made, rows = half(fitted()), next_states()
+    with fast_float32_matmul():
+        fused = made.pessimistic_value(*rows)
+    torch.testing.assert_close(made.pessimistic_value(*rows), fused, rtol=1e-2, atol=0.5)
+
+
+def test_one_hidden_layer_has_nothing_to_round() -> None:
+    made = agent(AgentConfig(hidden=(7,)))
+    obs, noise = waves(6, toys.OBS), waves(6, toys.ACTIONS)
+    torch.testing.assert_close(half(made).pessimistic_value(obs, noise), made.pessimistic_value(obs, noise))
+
+
+def test_only_the_gap_is_rounded() -> None:
+    one, other, obs = fitted(), half(fitted()), next_states()[0][:9]
+    for of in (one, other):
+        of.generator = torch.Generator().manual_seed(3)
+    assert one.next_value(obs).equal(other.next_value(obs))
+    assert TrainConfig().gap_precision == "float32"
