@@ -88,9 +88,9 @@ def outcome(path: Path) -> str:
 
 def main() -> None:
     """Print the counts; exit code 1 if there is anything but policies and refusals."""
+    from tests.microbench.checkpoints.containers.hostile_corpus import corpus
+    from tests.microbench.checkpoints.containers.hostile_exhausting import exhausting
     from tests.microbench.checkpoints.foreign_table import FILES
-    from tests.microbench.checkpoints.hostile_corpus import corpus
-    from tests.microbench.checkpoints.hostile_exhausting import exhausting
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, default=10_000)

@@ -94,7 +94,7 @@ def _has_critics_alone(content: Content) -> bool:
 CRITIC = re.compile(r"(critic|qf?_?\d|vf?\d|value|q_?func)", re.IGNORECASE)
 AGAIN = "download or copy the file itself"
 FORMS: tuple[Form, ...] = (
-    Form(looks=lambda content: not content.raw, about="is empty", way_out=AGAIN),
+    Form(looks=lambda content: not content.raw, about="holds 0 bytes (Empty file)", way_out=AGAIN),
     Form(
         looks=_starts(b"version https://git-lfs.github.com/"),
         about="is a Git LFS pointer in place of the file",

@@ -114,7 +114,7 @@ NORMED = ACTOR | {"bn.running_mean": torch.zeros(WIDTH)}
 TRANSFORMER = {"embed_timestep.weight": torch.ones(9, 4), "transformer.h.0.attn.weight": torch.ones(4, 4)}
 RECURRENT = files.sb3(tensors=files.sb3_tensors("ppo") | {"lstm_actor.weight_ih_l0": torch.ones(4, 4)})
 NOT_POLICIES: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "is empty; download"),
+    "empty": (b"", "holds 0 bytes (Empty file); download"),
     "a pointer of Git LFS": (
         LFS,
         "is a Git LFS pointer in place of the file; fetch the file itself with `git lfs pull`",
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_policy_is_called_what_it_is(tmp_path: Path, name: str
     [
         (LFS, "is a Git LFS pointer in place of the file and holds no statistics"),
         (files.sb3(), "is the zip of a model of Stable-Baselines3 and holds no statistics"),
-        (b"", "is empty and holds no statistics"),
+        (b"", r"holds 0 bytes (Empty file) and holds no statistics"),
         (BUFFER, "holds a replay buffer and no policy; expected a vecnormalize.pkl"),
     ],
 )

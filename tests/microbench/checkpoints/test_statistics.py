@@ -12,7 +12,7 @@ from microbench.data.d4rl import write_d4rl
 from microbench.data.sources import DEFAULT_DATASET, bundled_file, load_dataset
 from microbench.errors import UserError
 from microbench.evaluation.workers.sent import STATS, policy_files
-from tests.microbench.d4rl_arrays import EPISODES
+from tests.microbench.data.d4rl_arrays import EPISODES
 from tests.microbench.small_run import policy_bytes
 
 

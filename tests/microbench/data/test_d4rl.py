@@ -9,7 +9,7 @@ import pytest
 
 from microbench.data.d4rl import file_sha256, finished_returns, read_d4rl, write_d4rl
 from microbench.errors import UserError
-from tests.microbench.d4rl_arrays import EPISODES, NEXT, OBS, REWARD, TERMINAL, TIMEOUT, arrays, stored
+from tests.microbench.data.d4rl_arrays import EPISODES, NEXT, OBS, REWARD, TERMINAL, TIMEOUT, arrays, stored
 from tests.microbench.toys import one_line
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -16,7 +16,7 @@ from microbench.data import hdf5_arrays
 from microbench.data.d4rl import read_d4rl
 from microbench.data.hdf5_arrays import Allowance, Refused, check, find
 from microbench.errors import UserError
-from tests.microbench.d4rl_arrays import arrays
+from tests.microbench.data.d4rl_arrays import arrays
 from tests.microbench.toys import one_line
 
 ROWS = 8

@@ -12,7 +12,7 @@ import pytest
 from microbench.data.d4rl import read_d4rl
 from microbench.data.dataset import Dataset
 from microbench.data.sources import load_dataset
-from tests.microbench.d4rl_arrays import NEXT, OBS, TERMINAL, arrays, stored
+from tests.microbench.data.d4rl_arrays import NEXT, OBS, TERMINAL, arrays, stored
 
 LIMIT = 7
 Row = tuple[float, float, bool]  # obs, next_obs, terminal

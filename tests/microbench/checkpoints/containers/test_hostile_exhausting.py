@@ -13,7 +13,7 @@ from microbench.checkpoints.containers.budget import Exhausted, accounted, pay
 from microbench.checkpoints.containers.pickles import read_pickle
 from microbench.checkpoints.programs.protobuf import Reader
 from microbench.checkpoints.readers import d4rl_policy
-from tests.microbench.checkpoints.hostile_exhausting import exhausting
+from tests.microbench.checkpoints.containers.hostile_exhausting import exhausting
 
 READ = """
 import json, sys, time

@@ -21,9 +21,9 @@ from microbench.checkpoints.containers.torch_files import read_legacy, read_zip
 from microbench.checkpoints.statistics import read_statistics
 from microbench.errors import UserError
 from tests.microbench.checkpoints import foreign_files as files
+from tests.microbench.checkpoints.containers.hostile_corpus import corpus
+from tests.microbench.checkpoints.containers.hostile_files import call, inside
 from tests.microbench.checkpoints.foreign_table import FILES
-from tests.microbench.checkpoints.hostile_corpus import corpus
-from tests.microbench.checkpoints.hostile_files import call, inside
 from tests.microbench.small_run import Shell
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from tests.microbench.checkpoints import foreign_files as files
 from tests.microbench.checkpoints import foreign_programs as programs
-from tests.microbench.checkpoints.hostile_files import inside, members, zipped
+from tests.microbench.checkpoints.containers.hostile_files import inside, members, zipped
 
 MODULUS = 2**61 - 1  # of Python's hash of integers
 

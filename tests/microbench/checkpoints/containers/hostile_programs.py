@@ -10,7 +10,7 @@ import torch
 
 from tests.microbench.checkpoints import foreign_files as files
 from tests.microbench.checkpoints import foreign_programs as programs
-from tests.microbench.checkpoints.hostile_files import call, members, zipped
+from tests.microbench.checkpoints.containers.hostile_files import call, members, zipped
 
 
 def texts(canary: Path) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.microbench.checkpoints.hostile_files import broken, calls, pickles, tensors, zips
-from tests.microbench.checkpoints.hostile_programs import graphs, torchscripts
+from tests.microbench.checkpoints.containers.hostile_files import broken, calls, pickles, tensors, zips
+from tests.microbench.checkpoints.containers.hostile_programs import graphs, torchscripts
 
 
 def corpus(canary: Path) -> dict[str, bytes]:
