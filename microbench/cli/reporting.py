@@ -5,41 +5,29 @@ from typing import Annotated, Any
 
 import typer
 
-from microbench.cli.options import (
-    FAILED,
-    Activation,
-    AsJson,
-    Checkpoint,
-    Env,
-    FailUnder,
-    Family,
-    MaxAction,
-    ObsStats,
-    Quiet,
-    Runs,
-    Squash,
-    end,
-)
+from microbench.cli.exits import FAILED, leave
+from microbench.cli.records import expanded
+from microbench.commands.options import AsJson, Checkpoint, Env, OutputOptions, PolicyOptions, Quiet, Runs
 
 
+@expanded
 def report(
     results: Annotated[list[Path], typer.Argument(help="results.csv files or run folders, reported together.")],
     out: Annotated[Path, typer.Option(help="Folder for the page, the table and the plots.")] = Path("report"),
     gates: Annotated[Path | None, typer.Option(help="TOML file of limits that the results must keep.")] = None,
-    fail_under: FailUnder = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    *,
+    output: OutputOptions,
 ) -> None:
     """Make the page, the table and the plots from results files alone."""
     import reports
     from microbench.commands import report as command
 
-    demanded = command.gates(gates, fail_under)
+    demanded = command.gates(gates, output.fail_under)
     made = command.report(results, out)
     failed = reports.failures(demanded, made.study)
-    if as_json or not quiet:
-        typer.echo(command.printed(made.study, made.files, failed, as_json=as_json))
-    end(failed)
+    if output.as_json or not output.quiet:
+        typer.echo(command.printed(made.study, made.files, failed, as_json=output.as_json))
+    leave(failed)
 
 
 def compare(
@@ -60,25 +48,19 @@ def compare(
         raise typer.Exit(FAILED)
 
 
+@expanded
 def inspect(
     checkpoint: Checkpoint = None,
     env: Env = None,
     runs: Runs = Path("runs"),
-    family: Family = None,
-    activation: Activation = None,
-    squash: Squash = None,
-    max_action: MaxAction = None,
-    obs_stats: ObsStats = None,
+    *,
+    policy: PolicyOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, the units' numbers too.")] = False,
 ) -> None:
     """Say what a policy file holds, what had to be inferred and how, and what can attack it."""
-    from microbench.checkpoints import Overrides
     from microbench.commands import inspect as command
 
-    said = Overrides(
-        family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats, env_id=env
-    )
-    typer.echo(command.inspect(checkpoint, runs, said, as_json=as_json))
+    typer.echo(command.inspect(checkpoint, runs, policy.overrides(env), as_json=as_json))
 
 
 def list_names() -> None:
