@@ -93,7 +93,9 @@ def evaluate(cells: Sequence[Cell], options: "EvaluateOptions") -> Outcome:
         raise UserError("--episodes and --workers must be at least 1.")
     checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
     unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit(cells))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
+    norm, in_range = ball(options.norm)
+    in_range = in_range or options.in_range
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=norm, in_range=in_range)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
     cells = with_critics(each_sensor(task, cells), options.critic or (), checkpoint.target)
@@ -173,7 +175,7 @@ def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options:
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     """Raise UserError for what would only be noticed when the first chunk runs."""
     check_task(checkpoint, find_task(conditions.env_id))
-    if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
+    if conditions.in_range and checkpoint.target.obs_bounds is None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
             f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
@@ -207,7 +209,7 @@ def _this_run(checkpoint: Checkpoint, conditions: Conditions, options: "Evaluate
     return {
         "command": command,
         **provenance(),
-        "conditions": {name: getattr(conditions, name) for name in ("env_id", "unit", "norm")},
+        "conditions": {"env_id": conditions.env_id, "unit": conditions.unit, "norm": conditions.norm_column},
         **units.record(checkpoint, conditions),
         "checkpoint": checkpoint.sha256,
         "checkpoint_path": str(policy),

@@ -15,7 +15,7 @@ from microbench.checkpoints import Overrides
 from microbench.commands import policy, units
 from microbench.commands.evaluate import attack_cells
 from microbench.errors import UserError
-from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.attacked import Conditions, ball
 from microbench.evaluation.chunk import check_task
 from microbench.evaluation.plan import CLEAN, Cell
 from microbench.rendering.drawing import Frames, draw
@@ -54,7 +54,8 @@ def render(options: "RenderOptions") -> list[str]:
         check_kind(options.out)  # before the work
     checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
     unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit([cell]))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
+    norm, in_range = ball(options.norm)
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=norm, in_range=in_range)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
     policy.say_choices(checkpoint, quiet=False)
