@@ -11,7 +11,7 @@ from microbench.commands.options import EvaluateOptions
 from microbench.errors import UserError
 
 MOST_POINTS = 10_000
-"""Points of a sample; a sweep has the same bound (`microbench.studies.sweeps`)."""
+"""Most points of a sample; `microbench.studies.sweeps` has the same limit for a sweep."""
 
 if TYPE_CHECKING:
     from microbench.evaluation.plan import Cell
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 def attack(
     eps: Annotated[list[float] | None, typer.Option(help="Budget in --unit; repeat for several.")] = None,
     eps50: Annotated[
-        bool, typer.Option("--eps50", help="Find the budget that halves the score; of worst, if no --attack is given.")
+        bool,
+        typer.Option("--eps50", help="Find the budget that halves the score under --attack, by default under worst."),
     ] = False,
     budgets: Annotated[
-        int | None, typer.Option(min=2, max=100, help="With --eps50: measure at most so many budgets; 12 if left out.")
+        int | None, typer.Option(min=2, max=100, help="With --eps50: most budgets to measure; 12 by default.")
     ] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME, NAME(setting=value), NAME@SENSOR, module:name, or worst; the usual ones and worst if left out."
+            help="NAME, NAME(setting=value), NAME@SENSOR, module:name, or worst; by default the usual ones and worst."
         ),
     ] = None,
     *,
     how: EvaluateOptions,
 ) -> None:
-    """Attack what a policy observes and print the robustness table."""
+    """Attack the observations of a policy and print the robustness table."""
     from attacks import BARE
     from microbench.commands import evaluate as command
     from microbench.evaluation.plan import CLEAN
@@ -66,9 +67,9 @@ def perturb(
         list[str] | None,
         typer.Option(help="NAME=FACTORS or NAME@PART=FACTORS; several joined by commas act together."),
     ] = None,
-    grid: Annotated[bool, typer.Option("--grid", help="All combinations of all the factors given.")] = False,
+    grid: Annotated[bool, typer.Option("--grid", help="Evaluate all combinations of the factors.")] = False,
     samples: Annotated[
-        int | None, typer.Option(min=1, max=MOST_POINTS, help="Draw so many points from the ranges LOW:HIGH given.")
+        int | None, typer.Option(min=1, max=MOST_POINTS, help="Number of points to draw from the ranges LOW:HIGH.")
     ] = None,
     sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
     attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,
@@ -76,15 +77,15 @@ def perturb(
     *,
     how: EvaluateOptions,
 ) -> None:
-    """Change the world and print the robustness table; bare, mass and friction from 0.5 to 1.5."""
+    """Perturb the environment and print the robustness table; with no options: mass and friction from 0.5 to 1.5."""
     from microbench.commands import evaluate as command
     from microbench.studies import sweeps
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
-    given = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples else sweeps.BARE)
+    texts = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples else sweeps.BARE)
     if grid and samples:
         raise UserError("--grid takes all combinations of factors, --samples draws from ranges: give one of the two.")
-    axes = [sweeps.parse_sweep(text) for text in given]
+    axes = [sweeps.parse_sweep(text) for text in texts]
     perturbed = sweeps.sampled(axes, samples, sampling, how.seed) if samples else sweeps.swept(axes, grid=grid)
     cells = sweeps.crossed(perturbed, command.attack_cells(attack or [], eps or []))
     _evaluate(cells, replace(how, skip_unservable=attack is None))
@@ -98,6 +99,6 @@ def _evaluate(cells: "list[Cell]", options: EvaluateOptions) -> None:
     outcome = command.evaluate(cells, options)
     failed = reports.failures(gates(None, options.output.fail_under), outcome.study)
     if options.output.as_json or not options.quiet:
-        found = outcome.told.get("eps50", ())
-        typer.echo(printed(outcome.study, outcome.files, failed, as_json=options.output.as_json, eps50=found))
+        budgets = outcome.told.get("eps50", ())
+        typer.echo(printed(outcome.study, outcome.files, failed, as_json=options.output.as_json, eps50=budgets))
     leave(failed)

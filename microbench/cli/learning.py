@@ -18,7 +18,7 @@ from microbench.commands.options import LARGEST_STEPS, Quiet, finite
 
 @expanded
 def train(typed: TrainArguments) -> None:
-    """Train a policy on a logged dataset; bare, MICRO on the dataset that ships with the package."""
+    """Train a policy on a logged dataset; with no options: MICRO on the dataset that ships with the package."""
     from microbench.commands import train as command
     from microbench.commands.resuming import resumed
     from microbench.commands.train_options import Asked, check, complete
@@ -34,7 +34,7 @@ def train(typed: TrainArguments) -> None:
 
 @expanded
 def critic(options: CriticOptions) -> None:
-    """Fit a critic Q(s, a) to a policy, for attacks on policies that have none, and say how good it is."""
+    """Fit a critic Q(s, a) to a policy, for attacks on policies that have none, and print how good it is."""
     from microbench.commands import critic as command
 
     path, origin = command.fit_critic(options)
@@ -44,7 +44,7 @@ def critic(options: CriticOptions) -> None:
 
 @expanded
 def adversary(options: AdversaryOptions) -> None:
-    """Train an observation adversary against a policy and say what it forces."""
+    """Train an observation adversary against a policy and print the return under it."""
     from microbench.commands import adversary as command
 
     lines = command.adversary(options)
@@ -53,14 +53,14 @@ def adversary(options: AdversaryOptions) -> None:
 
 
 def collect(
-    out: Annotated[Path, typer.Option(help="The hdf5 file to write, in D4RL layout.")],
+    out: Annotated[Path, typer.Option(help="File to write: hdf5 in D4RL layout.")],
     env: Annotated[str, typer.Option(help="Gymnasium id of the task.")] = "Hopper-v4",
-    steps: Annotated[int, typer.Option(min=1, max=MOST_COLLECTED, help="Environment steps at most.")] = 200_000,
+    steps: Annotated[int, typer.Option(min=1, max=MOST_COLLECTED, help="Most environment steps.")] = 200_000,
     until_score: Annotated[float | None, typer.Option(callback=finite, help="Stop at this normalized score.")] = None,
     evaluate_every: Annotated[
         int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps between evaluations.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Decides the whole run.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of the whole run.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train SAC online from scratch and write its replay buffer as a dataset (locally generated)."""

@@ -1,4 +1,4 @@
-"""The command that shows: render."""
+"""The command that makes a video: render."""
 
 import typer
 
@@ -8,7 +8,7 @@ from microbench.commands.options import RenderOptions
 
 @expanded
 def render(options: RenderOptions) -> None:
-    """Show one episode side by side, untouched and under an adversary, as it was measured."""
+    """Make a video of one evaluated episode: clean on the left, attacked or perturbed on the right."""
     from microbench.commands import render as command
 
     typer.echo("\n".join(command.render(options)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_EPISODES = 100_000
 MOST_WORKERS = 1024
 LARGEST_STEPS = 1_000_000_000
-"""More than any machine does: a number beyond is a slip, and is refused before anything runs or is written."""
+"""No machine does as many: a larger number is a typing error, refused before anything runs or is written."""
 
 
 def finite(value: Any) -> Any:
@@ -32,34 +32,38 @@ def finite(value: Any) -> Any:
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(
-        help="Run folder, policy file of any family, or module:callable; the newest run if left out.",
+        help="Run folder, policy file of any family, or module:callable; the newest run by default.",
         show_default=False,
     ),
 ]
 Runs = Annotated[Path, typer.Option(help="Folder that holds the runs.")]
-Env = Annotated[str | None, typer.Option(help="Gymnasium id of the task; the checkpoint's own if left out.")]
+Env = Annotated[str | None, typer.Option(help="Gymnasium id of the task; by default the one the checkpoint names.")]
 Unit = Annotated[
     str | None,
     typer.Option(
-        help="What eps is measured in: dataset-std, policy-norm, rollout-std, raw or range; the first that the policy "
-        "has of dataset-std and policy-norm if left out, else rollout-std, measured on its own clean episodes."
+        help="Unit of eps: dataset-std, policy-norm, rollout-std, raw or range. By default the first of dataset-std "
+        "and policy-norm that the policy has, else rollout-std, measured on its own clean episodes."
     ),
 ]
 Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table; errors only.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table, also if quiet.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print neither progress nor tables, only errors.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the summary as JSON in place of a table, even with --quiet.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyOptions:
-    """What a policy file does not record; None is taken from the file, else from the family's default."""
+    """Settings that a policy file may not record; None means the file's own, else the family's default."""
 
-    family: Annotated[str | None, typer.Option(help="Family of the file, in place of what its content says.")] = None
+    family: Annotated[
+        str | None, typer.Option(help="Family of the file, in place of the one recognized from its content.")
+    ] = None
     activation: Annotated[
-        str | None, typer.Option(help="Hidden activation, where the file does not say it: relu, leaky_relu(0.2), …")
+        str | None, typer.Option(help="Hidden activation, if the file does not record it: relu, leaky_relu(0.2), …")
     ] = None
     squash: Annotated[
-        str | None, typer.Option(help="How the output becomes an action: tanh, or none (cut to the box).")
+        str | None, typer.Option(help="How the output becomes an action: tanh, or none (clipped to the action box).")
     ] = None
     max_action: Annotated[
         float | None, typer.Option(max=1e6, help="Half-width of the action box of a squashed policy.")
@@ -67,12 +71,12 @@ class PolicyOptions:
     obs_stats: Annotated[
         Path | None,
         typer.Option(
-            help="Mean and std of observations: JSON, a vecnormalize.pkl, a dataset (name or hdf5), or a run."
+            help="Source of the observations' mean and std: JSON, vecnormalize.pkl, a dataset (name or hdf5), or a run."
         ),
     ] = None
 
     def overrides(self, env_id: str | None) -> "Overrides":
-        """The same for the readers of policy files, with the task."""
+        """These settings and the task, as the readers of policy files take them."""
         from microbench.checkpoints import Overrides
 
         return Overrides(**asdict(self), env_id=env_id)
@@ -80,7 +84,7 @@ class PolicyOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """What a command prints, and when its exit code is 1."""
+    """Options that decide what a command prints, and when its exit code is 1."""
 
     fail_under: Annotated[
         float | None,
@@ -100,44 +104,46 @@ class EvaluateOptions:
     unit: Unit = None
     norm: Norm = "linf"
     in_range: Annotated[
-        bool, typer.Option("--in-range", help="Show no observation beyond the range of the dataset's.")
+        bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
     ] = False
     env: Env = None
     episodes: Annotated[
-        int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; the same start states in every cell.")
+        int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; every cell has the same start states.")
     ] = 10
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; the next ones count upwards.")
+        int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; each next episode adds 1.")
     ] = 0
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_WORKERS, help="Processes; one per core if left out. They decide no result."),
+        typer.Option(min=1, max=MOST_WORKERS, help="Processes, by default one per core; results do not depend on it."),
     ] = None
     ray: Annotated[str | None, typer.Option(help="Run on Ray: auto, local, or HOST:PORT of a cluster.")] = None
     runs: Runs = Path("runs")
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for results.csv and report/; the run's own, or one below --runs, if left out."),
+        typer.Option(help="Folder for results.csv and report/; by default the run's own, or one below --runs."),
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Skip episodes that results.csv already holds.")] = False
     output: OutputOptions = field(default_factory=OutputOptions)
     policy: PolicyOptions = field(default_factory=PolicyOptions)
     claim: Annotated[
         float | None,
-        typer.Option(callback=finite, help="Return the policy is said to earn; a different one is flagged."),
+        typer.Option(
+            callback=finite, help="Return that the policy is claimed to earn; rows are flagged if it earns another."
+        ),
     ] = None
     critic: Annotated[
         list[str] | None,
         typer.Option(
-            help="Critic that attacks ask: a file of `microbench critic`, a policy file, or own; repeat for several."
+            help="Critic that attacks use: a file of `microbench critic`, a policy file, or own; repeat for several."
         ),
     ] = None
-    skip_unservable: bool = False  # leave out the attacks that the policy cannot serve, in place of an error
-    budgets: int | None = None  # find eps50 with at most so many; None means to measure the cells as they are
+    skip_unservable: bool = False  # leave out attacks that the policy cannot serve; False makes them errors
+    budgets: int | None = None  # the most budgets that the search of eps50 measures; None: no such search
 
     @property
     def quiet(self) -> bool:
-        """Whether progress and remarks are kept from stderr."""
+        """Whether neither progress nor remarks go to stderr."""
         return self.output.quiet
 
 
@@ -152,9 +158,9 @@ class RenderOptions:
     seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Evaluation seed of the episode.")] = 0
     steps: Annotated[
         int | None,
-        typer.Option(min=1, max=LARGEST_STEPS, help="Steps to show; the episodes run to their ends in any case."),
+        typer.Option(min=1, max=LARGEST_STEPS, help="Steps to show; the episodes themselves run to their end."),
     ] = None
-    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; a GIF beside the policy if left out.")] = None
+    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; by default a GIF beside the policy.")] = None
     unit: Unit = None
     norm: Norm = "linf"
     env: Env = None

@@ -37,7 +37,7 @@ class Asked:
 
     @classmethod
     def parsed(cls, typed: "TrainArguments") -> "Asked":
-        """The options as they were typed, with --seed, --seeds and --set read.
+        """Read --seed, --seeds and --set; the other options stay as typed.
 
         Raises:
             UserError: seeds or settings that cannot be read, or both --seed and --seeds.
