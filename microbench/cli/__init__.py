@@ -1,4 +1,4 @@
-"""The command line: options are parsed here; everything heavy is imported inside the commands."""
+"""The command line: it parses options; commands import everything heavy when they run."""
 
 import errno
 import os
@@ -11,8 +11,8 @@ import typer
 from microbench.cli import evaluating, learning, rendering, reporting
 from microbench.shown import shown
 
-MOST_SHOWN = 2000  # characters of a sentence
-INTERRUPTED = 130  # what shells expect after ^C; typer returns it, too
+MOST_SHOWN = 2000  # characters of an error message
+INTERRUPTED = 130  # exit code after ^C, as shells expect and typer returns
 USAGE_ERROR: type[Exception] = typer.BadParameter.mro()[1]  # click's UsageError, which typer does not export
 
 app = typer.Typer(
@@ -39,13 +39,13 @@ for name, command in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end is an interruption, too
+    """Run the command line. A user's mistake ends in one sentence and exit code 2, never in a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends a run as ^C does
     sys.exit(_run())
 
 
 def _run() -> int:
-    """The exit code."""
+    """Run the command of sys.argv and return its exit code."""
     from microbench.installation import check_name
     from microbench.named_modules import only_named
 
@@ -56,29 +56,31 @@ def _run() -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except USAGE_ERROR as error:
-        return _told(_usage(error))
-    except Exception as error:  # whatever it is: nobody who evaluates a file should have to read a traceback
+        return _fail(_usage(error))
+    except Exception as error:  # any: who evaluates a file should not have to read a traceback
         if os.environ.get("MICROBENCH_TRACEBACK"):
             raise
-        return _told(_sentence(error))
+        return _fail(_sentence(error))
     if code == INTERRUPTED:
         typer.echo("microbench: interrupted; train, adversary, attack and perturb go on with --resume.", err=True)
     return int(code or 0)
 
 
-def _told(sentence: str) -> int:
+def _fail(sentence: str) -> int:
+    """Print the sentence to stderr and return the exit code of a mistake."""
     typer.echo(f"microbench: {shown(sentence, MOST_SHOWN)}", err=True)
     return 2
 
 
 def _usage(error: Exception) -> str:
-    """What the parser says, and where the options are explained."""
+    """The parser's message, and the command that explains the options."""
     context = getattr(error, "ctx", None)
-    told = " ".join(str(error.format_message()).split()).removesuffix(".")  # type: ignore[attr-defined]  # it has, see USAGE_ERROR
-    return f"{told} (see `{context.command_path if context else 'microbench'} --help`)."
+    message = " ".join(str(error.format_message()).split()).removesuffix(".")  # type: ignore[attr-defined]  # click's UsageError has it
+    return f"{message} (see `{context.command_path if context else 'microbench'} --help`)."
 
 
 def _sentence(error: Exception) -> str:
+    """One sentence for the user: what is wrong, and the way out."""
     if isinstance(error, OSError) and error.strerror:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         way_out = "make room, then go on with --resume" if full else "choose another path"

@@ -1,50 +1,40 @@
-"""Commands that only tell: report, compare, inspect and list."""
+"""Commands that evaluate nothing: report, compare, inspect and list."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from microbench.cli.options import (
-    FAILED,
-    Activation,
-    AsJson,
-    Checkpoint,
-    Env,
-    FailUnder,
-    Family,
-    MaxAction,
-    ObsStats,
-    Quiet,
-    Runs,
-    Squash,
-    end,
-)
+from microbench.cli.exits import FAILED, leave
+from microbench.cli.records import expanded
+from microbench.commands.options import AsJson, Checkpoint, Env, OutputOptions, PolicyOptions, Quiet, Runs
 
 
+@expanded
 def report(
-    results: Annotated[list[Path], typer.Argument(help="results.csv files or run folders, reported together.")],
-    out: Annotated[Path, typer.Option(help="Folder for the page, the table and the plots.")] = Path("report"),
-    gates: Annotated[Path | None, typer.Option(help="TOML file of limits that the results must keep.")] = None,
-    fail_under: FailUnder = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    results: Annotated[list[Path], typer.Argument(help="results.csv files or run folders, for one report.")],
+    out: Annotated[Path, typer.Option(help="Folder to write page, table and plots to.")] = Path("report"),
+    gates: Annotated[
+        Path | None, typer.Option(help="TOML file of limits; the exit code is 1 if the results break one.")
+    ] = None,
+    *,
+    output: OutputOptions,
 ) -> None:
-    """Make the page, the table and the plots from results files alone."""
+    """Write page, table and plots of results files; nothing is evaluated."""
     import reports
     from microbench.commands import report as command
 
-    demanded = command.gates(gates, fail_under)
-    made = command.report(results, out)
-    failed = reports.failures(demanded, made.study)
-    if as_json or not quiet:
-        typer.echo(command.printed(made.study, made.files, failed, as_json=as_json))
-    end(failed)
+    limits = command.gates(gates, output.fail_under)
+    written = command.report(results, out)
+    failed = reports.failures(limits, written.study)
+    if output.as_json or not output.quiet:
+        typer.echo(command.printed(written.study, written.files, failed, as_json=output.as_json))
+    leave(failed)
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="results.csv or run folder to compare with.")],
-    b: Annotated[Path, typer.Argument(help="results.csv or run folder that may be better or worse.")],
+    a: Annotated[Path, typer.Argument(help="results.csv or run folder of the reference.")],
+    b: Annotated[Path, typer.Argument(help="results.csv or run folder to be compared with A.")],
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,35 +44,31 @@ def compare(
     comparison = command.compare(a, b)
     if as_json or not quiet:
         typer.echo(command.printed(comparison, as_json=as_json))
-    elif comparison.is_blind:  # silence would be read as "no loss"
+    elif comparison.is_blind:  # printing nothing would look like "no loss"
         typer.echo("microbench: too few pairs of episodes for any loss to be significant.", err=True)
     if comparison.losses:
         raise typer.Exit(FAILED)
 
 
+@expanded
 def inspect(
     checkpoint: Checkpoint = None,
     env: Env = None,
     runs: Runs = Path("runs"),
-    family: Family = None,
-    activation: Activation = None,
-    squash: Squash = None,
-    max_action: MaxAction = None,
-    obs_stats: ObsStats = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, the units' numbers too.")] = False,
+    *,
+    policy: PolicyOptions,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, with the numbers of the units.")
+    ] = False,
 ) -> None:
-    """Say what a policy file holds, what had to be inferred and how, and what can attack it."""
-    from microbench.checkpoints import Overrides
+    """Print the content of a policy file, what was inferred about it and how, and which attacks it can serve."""
     from microbench.commands import inspect as command
 
-    said = Overrides(
-        family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats, env_id=env
-    )
-    typer.echo(command.inspect(checkpoint, runs, said, as_json=as_json))
+    typer.echo(command.inspect(checkpoint, runs, policy.overrides(env), as_json=as_json))
 
 
 def list_names() -> None:
-    """List attacks and what they need, perturbations, algorithms, critics, families and tasks."""
+    """List attacks and their requirements, perturbations, algorithms, critics, families and tasks."""
     import attacks
     import perturbations
     from microbench.checkpoints import FAMILIES

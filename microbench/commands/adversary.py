@@ -4,9 +4,8 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ from microbench.adversaries.learned import Learned
 from microbench.adversaries.storing import Origin, Stored, parse_adversary, save_adversary
 from microbench.adversaries.training import Opponent, Training
 from microbench.adversaries.tries import Try, planned
-from microbench.checkpoints import Checkpoint, Overrides
-from microbench.checkpoints.record import NONE
+from microbench.checkpoints import Checkpoint
 from microbench.commands import policy, units
 from microbench.commands.evaluate import LARGEST_EPS
 from microbench.episodes.loop import run_episodes
@@ -33,32 +31,14 @@ from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import find_task, normalized_score
 from reports.statistics.means import mean_interval
 
+if TYPE_CHECKING:
+    from microbench.commands.learning_options import AdversaryOptions
+
 STORE_EVERY = 60.0  # seconds
 EPISODES = 50  # of the final measurement: those of `microbench attack --episodes 50`
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdversaryOptions:
-    """The command's options."""
-
-    checkpoint: Path | None
-    runs: Path
-    eps: float
-    method: str
-    steps: int
-    seed: int
-    tries: int
-    env: str | None
-    unit: str | None
-    norm: str
-    out: Path | None
-    resume: bool
-    force: bool
-    quiet: bool
-    overrides: Overrides = NONE
-
-
-def adversary(options: AdversaryOptions) -> list[str]:
+def adversary(options: "AdversaryOptions") -> list[str]:
     """Train, keep the strongest of the tries, write it with its learning curve; returns what there is to say.
 
     Raises:
@@ -66,9 +46,7 @@ def adversary(options: AdversaryOptions) -> list[str]:
         OSError: a file cannot be written.
     """
     _check(options)
-    checkpoint = policy.open_checkpoint(
-        options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
-    )
+    checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
     unit = units.unit_of(checkpoint, options.unit)
     conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
     check_task(checkpoint, find_task(conditions.env_id))
@@ -83,7 +61,7 @@ def adversary(options: AdversaryOptions) -> list[str]:
     return [*told, f"use it:    {_command(options, files)}"]
 
 
-def _check(options: AdversaryOptions) -> None:
+def _check(options: "AdversaryOptions") -> None:
     for kind, name, known in (("method", options.method, METHODS), ("norm", options.norm, NORMS)):
         if name not in known:
             raise unknown_name(kind, name, known)
@@ -97,7 +75,7 @@ def _check(options: AdversaryOptions) -> None:
         raise UserError("--steps and --tries must be at least 1, --seed at least 0.")
 
 
-def _opponent(checkpoint: Checkpoint, conditions: Conditions, options: AdversaryOptions) -> Opponent:
+def _opponent(checkpoint: Checkpoint, conditions: Conditions, options: "AdversaryOptions") -> Opponent:
     task, target = find_task(conditions.env_id), conditions.of(checkpoint.target)
     scale = target.open_scale(conditions.unit)
     threat = Threat(eps=options.eps, scale=scale, unit=conditions.unit, norm=conditions.norm)  # type: ignore[arg-type]  # Threat checks the name
@@ -107,7 +85,7 @@ def _opponent(checkpoint: Checkpoint, conditions: Conditions, options: Adversary
 class _Tries:
     """One training after the other; what is on the disk is always a whole iteration."""
 
-    def __init__(self, opponent: Opponent, checkpoint: Checkpoint, files: Files, options: AdversaryOptions) -> None:
+    def __init__(self, opponent: Opponent, checkpoint: Checkpoint, files: Files, options: "AdversaryOptions") -> None:
         self._opponent, self._checkpoint, self._files, self._options = opponent, checkpoint, files, options
         self._tries = planned(options.tries, options.seed)
         self._best = b""
@@ -222,12 +200,12 @@ def _forced(opponent: Opponent, files: Files) -> list[str]:
     return told
 
 
-def _command(options: AdversaryOptions, files: Files) -> str:
+def _command(options: "AdversaryOptions", files: Files) -> str:
     """The command that measures the adversary again."""
     words = ["microbench attack", *([str(options.checkpoint)] if options.checkpoint else [])]
     words += [f"--attack adversary:{files.adversary}", f"--eps {options.eps:g}", f"--episodes {EPISODES}"]
     words += [f"--unit {options.unit}"] if options.unit else []
     words += [f"--norm {options.norm}"] if options.norm != "linf" else []
-    said = {"env": options.env} | {k: v for k, v in options.overrides.given.items() if k != "env_id"}
-    words += [f"--{name.replace('_', '-')} {value}" for name, value in said.items() if value is not None]
+    others = {"env": options.env, **asdict(options.policy)}
+    words += [f"--{name.replace('_', '-')} {value}" for name, value in others.items() if value is not None]
     return " ".join(words)

@@ -2,16 +2,15 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from microbench import progress
-from microbench.checkpoints import Checkpoint, Overrides
-from microbench.checkpoints.record import NONE
+from microbench.checkpoints import Checkpoint
 from microbench.commands import policy
 from microbench.critics import METHODS, Fit, FittedCritic, Method, fit
 from microbench.critics.judging import of_actions, on_policy
@@ -29,32 +28,14 @@ from microbench.seeds import CRITIC_STEP
 from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import Task, find_task
 
+if TYPE_CHECKING:
+    from microbench.commands.learning_options import CriticOptions
+
 EPISODES = 100  # to which a critic is fitted
 HELD_OUT = 20  # episodes that are judged by, after half of that distance
 
 
-@dataclass(frozen=True, kw_only=True)
-class CriticOptions:
-    """The command's options; None leaves the method's own setting."""
-
-    checkpoint: Path | None
-    runs: Path
-    method: str
-    episodes: int | None  # None: 100, where there is no dataset
-    dataset: str | None
-    noise: tuple[float, ...]
-    steps: int
-    members: int
-    gamma: float
-    radius: float | None
-    weight: float | None
-    seed: int
-    out: Path | None
-    quiet: bool
-    overrides: Overrides = NONE
-
-
-def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
+def fit_critic(options: "CriticOptions") -> tuple[Path, Origin]:
     """Run the policy, fit, judge on other episodes, and write the file.
 
     Raises:
@@ -64,8 +45,8 @@ def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
     """
     method = _method(options)
     config = Fit(gamma=options.gamma, steps=options.steps, members=options.members, seed=options.seed)
-    checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, options.overrides)
-    task = find_task(options.overrides.env_id or checkpoint.env_id)
+    checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
+    task = find_task(options.env or checkpoint.env_id)
     check_task(checkpoint, task)
     folder = policy.results_folder(checkpoint, None, options.runs)
     path = options.out or folder / f"{options.method}.safetensors"
@@ -106,7 +87,7 @@ def printed(path: Path, origin: Origin, *, as_json: bool) -> str:
     return "\n".join([*lines, *([f"warning: a poor critic: {warning}; its attacks prove nothing."] if warning else [])])
 
 
-def _method(options: CriticOptions) -> Method:
+def _method(options: "CriticOptions") -> Method:
     if options.method not in METHODS:
         raise unknown_name("method", options.method, METHODS)
     method = METHODS[options.method]
@@ -121,12 +102,13 @@ def _method(options: CriticOptions) -> Method:
     for name, value in (("episodes", options.episodes), ("noise", options.noise)):
         if options.dataset is not None and value:
             raise UserError(f"--dataset takes the place of episodes of the policy, so --{name} says nothing there.")
-    if not all(0 <= size < math.inf for size in options.noise):
-        raise UserError(f"--noise is {', '.join(map(str, options.noise))}, expected numbers of 0 or more.")
-    return replace(method, noise=options.noise) if options.noise else method
+    noise = tuple(options.noise or ())
+    if not all(0 <= size < math.inf for size in noise):
+        raise UserError(f"--noise is {', '.join(map(str, noise))}, expected numbers of 0 or more.")
+    return replace(method, noise=noise) if noise else method
 
 
-def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOptions) -> tuple[Steps, str]:
+def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: "CriticOptions") -> tuple[Steps, str]:
     """What is fitted to, and what to call it."""
     if options.dataset is None:
         first = CRITIC_STEP * (options.seed + 1)

@@ -2,17 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 import reports
 from microbench import progress
-from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.own import FAMILY as OWN
-from microbench.checkpoints.record import NONE
 from microbench.commands import policy as opening
 from microbench.commands import units
 from microbench.errors import UserError
@@ -33,34 +32,14 @@ from reports.rows.results import RESULTS
 from reports.study.summary import Study, study
 from reports.study.worst import WORST
 
+if TYPE_CHECKING:
+    from microbench.commands.options import EvaluateOptions
+
 LARGEST_EPS = 1e9
 """The largest budget: times the size of any unit it still is a number in single precision."""
 
 MOST_EPISODES = 1_000_000
 """Episodes of one command, all cells together: days of work, and a plan that still fits into memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """The options that all evaluating commands share."""
-
-    checkpoint: Path | None
-    runs: Path
-    env: str | None
-    unit: str | None  # None means the dataset's spread, else the policy's own, else one measured on it
-    norm: str
-    episodes: int
-    seed: int
-    workers: int | None  # processes; None means one per core
-    out: Path | None
-    resume: bool
-    quiet: bool
-    ray: str | None = None  # auto, local or the address of a cluster; None means processes of this machine
-    overrides: Overrides = NONE
-    claim: float | None = None  # the return that the policy is said to earn
-    skip_unservable: bool = False
-    critics: tuple[str, ...] = ()  # files, or own; the attacks that ask a critic are run with each
-    budgets: int | None = None  # find eps50 with at most so many; None means to measure the cells as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +76,7 @@ def attack_cells(names: Sequence[str], budgets: Sequence[float]) -> list[Cell]:
     return [Cell(attack=name, eps=eps) for name in names for eps in budgets]
 
 
-def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
+def evaluate(cells: Sequence[Cell], options: "EvaluateOptions") -> Outcome:
     """Run the cells, write rows as they come, then the table and the plots.
 
     Episodes that results.csv holds already are measured again and replaced one chunk after the other, or, with
@@ -112,14 +91,14 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     _check_size(len(cells), options.episodes)
     if options.episodes < 1 or (options.workers is not None and options.workers < 1):
         raise UserError("--episodes and --workers must be at least 1.")
-    checkpoint = opening.open_checkpoint(
-        options.checkpoint, options.runs, replace(options.overrides, env_id=options.env)
-    )
+    checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
     unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit(cells))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
+    norm, in_range = ball(options.norm)
+    in_range = in_range or options.in_range
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=norm, in_range=in_range)
     _check(checkpoint, conditions)
     task = find_task(conditions.env_id)
-    cells = with_critics(each_sensor(task, cells), options.critics, checkpoint.target)
+    cells = with_critics(each_sensor(task, cells), options.critic or (), checkpoint.target)
     cells, suite, stages = _stages(checkpoint, conditions, cells, options)
     critics = servable.judges(checkpoint, task, [*(cell.attack for cell in cells), *suite], quiet=options.quiet)
     changed = effects(task, cells)  # now, so that a part that the robot lacks is told at once
@@ -149,7 +128,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
 
 
 def _stages(
-    checkpoint: Checkpoint, conditions: Conditions, cells: Sequence[Cell], options: EvaluateOptions
+    checkpoint: Checkpoint, conditions: Conditions, cells: Sequence[Cell], options: "EvaluateOptions"
 ) -> tuple[list[Cell], list[str], Stages]:
     """The cells that this policy can serve, the suite of `worst`, and how all is measured.
 
@@ -162,7 +141,7 @@ def _stages(
     servable.check_attacks(checkpoint, task, conditions, cells)
     suite: list[str] = []
     if WORST in named:
-        able = servable.servable_suite(checkpoint, task, options.critics, named, quiet=options.quiet)
+        able = servable.servable_suite(checkpoint, task, options.critic or (), named, quiet=options.quiet)
         suite = worst.suite_of(cells, able)
     missing = {name for name in asked if servable.lacking(checkpoint, task, name)}
     same = servable.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
@@ -181,7 +160,7 @@ def _stages(
     return list(cells), suite, measured(cells)
 
 
-def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options: EvaluateOptions) -> Measuring:
+def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options: "EvaluateOptions") -> Measuring:
     return Measuring(
         checkpoint=checkpoint,
         conditions=conditions,
@@ -196,14 +175,14 @@ def _how(checkpoint: Checkpoint, conditions: Conditions, results: Path, options:
 def _check(checkpoint: Checkpoint, conditions: Conditions) -> None:
     """Raise UserError for what would only be noticed when the first chunk runs."""
     check_task(checkpoint, find_task(conditions.env_id))
-    if ball(conditions.norm)[1] and checkpoint.target.obs_bounds is None:
+    if conditions.in_range and checkpoint.target.obs_bounds is None:
         way = "train it again" if checkpoint.family == OWN else "give the dataset with --obs-stats FILE.hdf5"
         raise UserError(
             f"{checkpoint.path} does not say the range of its dataset's observations: {way}, or leave --in-range out."
         )
 
 
-def _say_seeds(checkpoint: Checkpoint, cells: Sequence[Cell], options: EvaluateOptions) -> None:
+def _say_seeds(checkpoint: Checkpoint, cells: Sequence[Cell], options: "EvaluateOptions") -> None:
     """Tell which of these episodes serve something else as well: what was fitted or chosen on them looks too good."""
     episodes = options.episodes * (2 if WORST in {cell.attack for cell in cells} else 1)  # the fresh ones of worst
     for use in met(options.seed, episodes, trained_here=checkpoint.family == OWN):
@@ -223,14 +202,14 @@ def _check_size(cells: int, episodes: int) -> None:
         )
 
 
-def _this_run(checkpoint: Checkpoint, conditions: Conditions, options: EvaluateOptions) -> dict[str, Any]:
+def _this_run(checkpoint: Checkpoint, conditions: Conditions, options: "EvaluateOptions") -> dict[str, Any]:
     """How these rows were made; the policy is named as it was typed, or as it was found below the folder of runs."""
     command = ["microbench", *sys.argv[1:]]  # not the script's own path, which is the machine's
     policy = options.checkpoint or Path(options.runs, *checkpoint.path.parts[-2:])
     return {
         "command": command,
         **provenance(),
-        "conditions": {name: getattr(conditions, name) for name in ("env_id", "unit", "norm")},
+        "conditions": {"env_id": conditions.env_id, "unit": conditions.unit, "norm": conditions.norm_column},
         **units.record(checkpoint, conditions),
         "checkpoint": checkpoint.sha256,
         "checkpoint_path": str(policy),

@@ -1,8 +1,8 @@
 """`microbench render`: one episode twice, untouched and under an adversary, as a video."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gymnasium
 import mujoco
@@ -15,7 +15,7 @@ from microbench.checkpoints import Overrides
 from microbench.commands import policy, units
 from microbench.commands.evaluate import attack_cells
 from microbench.errors import UserError
-from microbench.evaluation.attacked import Conditions
+from microbench.evaluation.attacked import Conditions, ball
 from microbench.evaluation.chunk import check_task
 from microbench.evaluation.plan import CLEAN, Cell
 from microbench.rendering.drawing import Frames, draw
@@ -27,6 +27,9 @@ from reports.rows.results import RESULTS, read
 from reports.study.names import condition_name
 from reports.study.worst import WORST
 
+if TYPE_CHECKING:
+    from microbench.commands.options import RenderOptions
+
 SIZE = 360
 """Pixels of a picture, in width and height."""
 
@@ -37,24 +40,7 @@ SHAPE = ("body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "geom_rb
 """Fields that decide what a model looks like in a given position."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenderOptions:
-    """The command's options; `perturbation` is written `mass=1.5` or `friction=0.5,gravity=0.75`."""
-
-    checkpoint: Path | None
-    runs: Path
-    env: str | None
-    attack: str | None
-    eps: float | None
-    unit: str | None
-    norm: str
-    perturbation: str | None
-    seed: int
-    steps: int | None  # shown; the episodes run to their ends
-    out: Path | None
-
-
-def render(options: RenderOptions) -> list[str]:
+def render(options: "RenderOptions") -> list[str]:
     """Record both episodes, draw them and write the video; returns what there is to say, returns in full precision.
 
     Raises:
@@ -68,7 +54,8 @@ def render(options: RenderOptions) -> list[str]:
         check_kind(options.out)  # before the work
     checkpoint = policy.open_checkpoint(options.checkpoint, options.runs, Overrides(env_id=options.env))
     unit = units.unit_of(checkpoint, options.unit, needed=units.needs_unit([cell]))
-    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=options.norm)
+    norm, in_range = ball(options.norm)
+    conditions = Conditions(env_id=options.env or checkpoint.env_id, unit=unit, norm=norm, in_range=in_range)
     task = find_task(conditions.env_id)
     check_task(checkpoint, task)
     policy.say_choices(checkpoint, quiet=False)
@@ -83,7 +70,7 @@ def render(options: RenderOptions) -> list[str]:
     return [*said, f"video: {path}"]
 
 
-def _cell(options: RenderOptions) -> Cell:
+def _cell(options: "RenderOptions") -> Cell:
     if options.attack is None and options.perturbation is None:
         raise UserError("there is nothing to compare with; give --attack with --eps, or --perturbation NAME=FACTOR.")
     if options.attack == WORST:

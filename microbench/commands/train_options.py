@@ -2,12 +2,16 @@
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from microbench.commands.settings import parse_seeds, parse_settings
 from microbench.data.sources import DEFAULT_DATASET
 from microbench.errors import UserError, unknown_name
 from microbench.learning.algorithms import ALGORITHMS
 from microbench.learning.config import TrainConfig, load_preset
+
+if TYPE_CHECKING:
+    from microbench.commands.learning_options import TrainArguments
 
 MOST_STEPS = 10**9
 MOST_THREADS = 1024
@@ -30,6 +34,25 @@ class Asked:
     env: str | None = None
     rows: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parsed(cls, typed: "TrainArguments") -> "Asked":
+        """Read --seed, --seeds and --set; the other options stay as typed.
+
+        Raises:
+            UserError: seeds or settings that cannot be read, or both --seed and --seeds.
+        """
+        if typed.seed is not None and typed.seeds is not None:
+            raise UserError(
+                f"--seed {typed.seed} and --seeds {typed.seeds} both say which seeds to train; give one of the two."
+            )
+        same = {one.name: getattr(typed, one.name) for one in fields(cls) if one.name not in ("seeds", "settings")}
+        seed = None if typed.seed is None else (typed.seed,)
+        return cls(
+            **same | {"dataset": typed.dataset or None},
+            seeds=seed if typed.seeds is None else parse_seeds(typed.seeds),
+            settings=parse_settings(typed.setting or []),
+        )
 
     @property
     def given(self) -> dict[str, Any]:

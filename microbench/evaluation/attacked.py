@@ -29,8 +29,14 @@ class Conditions:
 
     env_id: str
     unit: str = "dataset-std"
-    norm: str = "linf"  # or `linf,in-range`: see `ball`
+    norm: str = "linf"
+    in_range: bool = False  # whether attacked observations stay within the range of the dataset's
     scale: tuple[float, ...] | None = None  # the raw size (S,) of one unit that was measured and is in no policy file
+
+    @property
+    def norm_column(self) -> str:
+        """The norm as results name it: `linf`, or `linf,in-range`."""
+        return f"{self.norm},{IN_RANGE}" if self.in_range else self.norm
 
     def of(self, target: Target) -> Target:
         """The target with the unit that was measured, if one was."""
@@ -82,7 +88,7 @@ def find_attack(text: str) -> Attack:
 def check_victim(attack: Attack | None, checkpoint: Checkpoint, conditions: Conditions) -> None:
     """Raise UserError for an adversary of ours that was trained against another policy, or in another unit or norm."""
     if isinstance(attack, Learned):
-        attack.check(checkpoint.sha256, conditions.unit, ball(conditions.norm)[0])
+        attack.check(checkpoint.sha256, conditions.unit, conditions.norm)
 
 
 def sensors_of(text: str) -> tuple[str, ...]:
@@ -159,9 +165,8 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     if sensors := sensors_of(text):
         marked = torch.from_numpy(chosen(task, sensors))
         scale = torch.where(torch.cat([marked, marked.new_zeros(len(scale) - len(marked))]), scale, 0.0)
-    norm, in_range = ball(conditions.norm)
-    low, high = _bounds(target, len(scale)) if in_range else (None, None)
-    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
+    low, high = _bounds(target, len(scale)) if conditions.in_range else (None, None)
+    threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
     poor = judged is not None and bool(judged.poor)
     return Attacked(target=target, attack=attack, threat=threat, poor_critic=poor)
 

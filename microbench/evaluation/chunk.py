@@ -88,7 +88,7 @@ def row_of(checkpoint: Checkpoint, conditions: Conditions, episode: Episode) -> 
         "attack": cell.shown,
         "eps": cell.eps,
         "unit": conditions.unit if attacked or in_obs_units(cell.perturbation) else "",
-        "norm": conditions.norm if attacked else "",
+        "norm": conditions.norm_column if attacked else "",
         "perturbation": cell.perturbation,
         "factor": cell.factor,
         "episode": episode.number,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from attacks import InWorld, Noise, Target
 from microbench.episodes.loop import remembered
 from microbench.errors import UserError
-from microbench.evaluation.attacked import Attacked, Conditions, attacked
+from microbench.evaluation.attacked import Attacked, Conditions, attacked, ball
 from microbench.evaluation.plan import Cell
 from microbench.numerics.rows import as_tensor, finite, one_thread
 from microbench.tasks import TASKS, Task
@@ -62,7 +62,8 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
                 f"the observations of {env} are {space}, the target has {len(target.scale(unit))}; attack the "
                 "environment for which the policy was made."
             )
-        conditions = Conditions(env_id=_task(env).env_id, unit=unit, norm=norm)
+        norm, in_range = ball(norm)
+        conditions = Conditions(env_id=_task(env).env_id, unit=unit, norm=norm, in_range=in_range)
         self._under = attacked(target, _task(env), conditions, [Cell(attack=attack, eps=eps)])
         if isinstance(self._under.attack, InWorld):
             raise UserError(

@@ -41,7 +41,7 @@ def test_sensors_close_all_others() -> None:
 def test_the_range_of_the_data_bounds_what_is_shown_and_no_memory() -> None:
     memory = Memory(start=torch.zeros(2), advance=lambda seen, obs: obs[:, 11:])
     recurrent = dataclasses.replace(TARGET, memory=memory)
-    ranged = dataclasses.replace(HOPPER, norm="l2,in-range")
+    ranged = dataclasses.replace(HOPPER, norm="l2", in_range=True)
     under = attacked(recurrent, TASK, ranged, [Cell(attack="pgd", eps=0.1)])
     assert under.threat is not None
     assert under.threat.norm == "l2"
@@ -67,6 +67,12 @@ def test_norms_are_read_in_one_place() -> None:
     ):
         with pytest.raises(UserError, match=sentence):
             ball(text)
+
+
+@pytest.mark.parametrize("text", ["linf", "l2", "linf,in-range", "l2,in-range"])
+def test_results_name_the_norm_as_it_can_be_typed(text: str) -> None:
+    norm, in_range = ball(text)
+    assert dataclasses.replace(HOPPER, norm=norm, in_range=in_range).norm_column == text
 
 
 def test_each_sensor_becomes_a_cell_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Chunks on the real simulator: equal to a plain Gymnasium loop, and to themselves however they are cut."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,13 @@ def test_every_condition_changes_something(measured: pd.DataFrame) -> None:
 
 def test_the_unit_and_the_norm_of_the_budget_count(checkpoint: Checkpoint) -> None:
     cell = only(Cell(attack="random", eps=0.2))
-    norms = ("linf", "l2", "linf,in-range", "l2,in-range")
-    units = [Conditions(env_id="Hopper-v4", unit=unit, norm=norm) for unit in ("raw", "range") for norm in norms]
-    assert len({tuple(run(checkpoint, cell, conditions)["return"]) for conditions in units}) == 8
+    balls = itertools.product(("raw", "range"), ("linf", "l2"), (False, True))
+    rows = [
+        run(checkpoint, cell, Conditions(env_id="Hopper-v4", unit=unit, norm=norm, in_range=in_range))
+        for unit, norm, in_range in balls
+    ]
+    assert len({tuple(table["return"]) for table in rows}) == 8
+    assert [table["norm"].iloc[-1] for table in rows[:4]] == ["linf", "linf,in-range", "l2", "l2,in-range"]
 
 
 def nothing(factor: float) -> perturbations.Perturbation:
