@@ -118,7 +118,8 @@ def largest_change(network: Feedforward, obs: Tensor, threat: Threat, method: st
     if obs.ndim != 2 or obs.shape[1] != size or network.layers[0][0].shape[1] != size:
         raise ValueError(f"A certificate needs obs (B, {size}) of a network with {size} inputs, not {obs.shape}.")
     with torch.no_grad():
-        changes = [_change(network, part, threat.rows(part), obs, bound) for part in torch.arange(len(obs)).split(ROWS)]
+        parts = torch.split(torch.arange(len(obs)), ROWS)
+        changes = [_change(network, part, threat.rows(part), obs, bound) for part in parts]
     return torch.cat(changes)
 
 

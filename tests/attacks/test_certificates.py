@@ -71,9 +71,8 @@ def test_no_point_of_the_budget_changes_the_action_by_more_than_a_bound(
     search = Descend(objective=action_difference, steps=20, restarts=4)
     for eps in (0.01, 0.2, 1.0):
         threat = budget(eps, norm, in_range=in_range)
-        drawn = threat.project(obs.repeat_interleave(200, 0), threat.sample(obs, noise(), 200).flatten(0, 1)).unflatten(
-            0, (ROWS, 200)
-        )
+        rows = threat.sample(obs, noise(), 200).flatten(0, 1)
+        drawn = threat.project(obs.repeat_interleave(200, 0), rows).reshape(ROWS, 200, SENSORS)
         pushed = search(target, obs, threat, noise())
         for method in METHODS:
             bound = largest_change(network, obs, threat, method)
