@@ -21,7 +21,8 @@ from attacks.feedforward import Feedforward
 from attacks.relaxation import Line, lines
 from attacks.threat import Threat
 
-ROWS = 64  # bounded at once: CROWN keeps a matrix per row
+ROWS = 64  # bounded at once, fewer of wide networks
+MATRICES = 2**24  # numbers of CROWN's matrices that are kept at once: one of 2N × N per row
 ROUNDING = 1e-13  # of one product in float64, relative to the sizes that it adds up
 OUTWARDS = (1e-9, 1e-12)  # relative and absolute slack of a change
 
@@ -118,7 +119,8 @@ def largest_change(network: Feedforward, obs: Tensor, threat: Threat, method: st
     if obs.ndim != 2 or obs.shape[1] != size or network.layers[0][0].shape[1] != size:
         raise ValueError(f"A certificate needs obs (B, {size}) of a network with {size} inputs, not {obs.shape}.")
     with torch.no_grad():
-        parts = torch.split(torch.arange(len(obs)), ROWS)
+        widest = max(max(weight.shape) for weight, _ in network.layers)
+        parts = torch.split(torch.arange(len(obs)), max(1, min(ROWS, MATRICES // (2 * widest**2))))
         changes = [_change(network, part, threat.rows(part), obs, bound) for part in parts]
     return torch.cat(changes)
 
