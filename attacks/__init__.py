@@ -32,6 +32,7 @@ from pkgutil import resolve_name
 from typing import cast
 
 from attacks.compat import COMPAT, SignSteps
+from attacks.feedforward import Feedforward
 from attacks.language import parse
 from attacks.noise import Noise
 from attacks.objectives import (
@@ -68,6 +69,7 @@ __all__ = [
     "BestOf",
     "Critic",
     "Descend",
+    "Feedforward",
     "Fork",
     "InWorld",
     "Memory",

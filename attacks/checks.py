@@ -31,6 +31,17 @@ ROUNDING = 1e-5
 
 LITTLE = 0.25  # of the budget
 
+FAR = 0.5
+"""Of a proven bound: an attack that reaches less leaves more than half of it open."""
+
+
+def far_below_bound(change: Tensor, bound: Tensor) -> tuple[str, ...]:
+    """Return the flag `far-below-bound`, or none, for the changes (B,) that attacks reach and their bounds (B,).
+
+    Raised if the mean change is less than half of the mean bound: what lies between the two is not known.
+    """
+    return ("far-below-bound",) if float(change.mean()) < FAR * float(bound.mean()) else ()
+
 
 def zero_gradient(objective: Objective, target: Target, obs: Tensor, seen: Tensor | None = None) -> Tensor:
     """Return (B,) whether the objective's gradient vanishes at seen (default: at the clean point).

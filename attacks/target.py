@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from attacks.adapted import FORMS, Adapted, as_vector
+from attacks.feedforward import Feedforward
 
 GRADIENTS = "gradients"
 """What an attack's `needs` calls a policy whose action depends differentiably on the observation."""
@@ -62,6 +63,7 @@ class Target:
     distribution  obs (B, S) → Normal (B, A) *before* the tanh, or around a squashed mean if the policy was trained so;
                   None if the policy has none
     memory        None for a policy that decides by the present observation alone
+    network       the policy written out as layers, for certificates; None if it is no feed-forward network
     """
 
     policy: Policy
@@ -73,6 +75,7 @@ class Target:
     action_box: tuple[Tensor, Tensor] | None = None
     distribution: Callable[[Tensor], Normal] | None = None
     memory: Memory | None = None
+    network: Feedforward | None = None
 
     def __post_init__(self) -> None:
         for name in FORMS:

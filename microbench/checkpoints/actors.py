@@ -14,6 +14,7 @@ from microbench.checkpoints.containers.budget import pay
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer, Norm, UnknownPart
 from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
 Bounds = tuple[float, float]
@@ -75,6 +76,7 @@ def found(actor: Actor, choices: Choices) -> Found:
         critics=nets.side_by_side(critics, prepare) if len(critics) > 1 else None,
         value=nets.value_of(actor.value, activation, prepare) if actor.value else None,
         scaled=actor.scaled,
+        network=written_out(actor.chain, activation, actor.norm, actions=actions),
         norm=actor.norm,
         box=actor.box,
         robots=actor.robots,

@@ -14,6 +14,7 @@ from microbench.checkpoints.layers import after
 from microbench.checkpoints.record import Checkpoint, Source, identity
 from microbench.checkpoints.statistics import Statistics, read_statistics
 from microbench.checkpoints.task_of import actuator_box, find_env_id
+from microbench.checkpoints.written_out import executed
 from microbench.errors import UserError
 
 
@@ -26,6 +27,7 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
     stats = _given_statistics(choices)
     others = found.beside if stats is None or stats.raw in found.beside else (*found.beside, stats.raw)
     whole = identity(content.sha256, said, *others)
+    action_box = _action_box(found, center, half, env_id)
     target = Target(
         policy=_policy(found, center, half),
         critic=_judging(found.critic, found, center, half),
@@ -33,9 +35,10 @@ def assemble(family: str, found: Found, content: Content, choices: Choices, *, n
         state_value=found.value,
         obs_scale=_units(found, choices, stats),
         obs_bounds=None if stats is None else stats.bounds,
-        action_box=_action_box(found, center, half, env_id),
+        action_box=action_box,
         distribution=None if found.log_std is None else _distribution(found),
         memory=found.memory,
+        network=executed(found.network, found.squash, center, half, action_box),
     )
     _try(target, found)
     return Checkpoint(

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attacks import Memory
+from attacks import Feedforward, Memory
 from microbench.checkpoints.activations import ACTIVATIONS, activation
 from microbench.checkpoints.layers import SQUASHES, Function, Norm
 from microbench.checkpoints.record import Overrides
@@ -28,6 +28,7 @@ class Found:
     critics  the same for each of several, (K, B); None unless there are at least two
     value    obs (B, S + H) → value V(s) of the state (B,)
     scaled   the critic takes actions that are scaled from the box to ±1
+    network  the head written out as layers; None if it is no feed-forward network
     norm     the normalisation that is part of the policy, whose std is the unit `policy-norm`
     box      lowest and highest action (A,), where the file says them
     robots   what the file calls its task: robot names, without version
@@ -45,6 +46,7 @@ class Found:
     critics: Callable[[Tensor, Tensor], Tensor] | None = None
     value: Function | None = None
     scaled: bool = False
+    network: Feedforward | None = None
     norm: Norm | None = None
     memory: Memory | None = None
     box: tuple[Tensor, Tensor] | None = None

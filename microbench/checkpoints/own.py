@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.distributions import Normal
 
-from attacks import Target
+from attacks import Feedforward, Target
 from microbench.checkpoints.containers.damage import DAMAGE, telling
 from microbench.checkpoints.containers.described import check_numbers, read_described, widths
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
@@ -96,6 +96,7 @@ def load_own(path: Path, said: str | None = None) -> Checkpoint:
             obs_bounds=own_bounds(tensors),
             action_box=(actor.action_center - actor.action_scale, actor.action_center + actor.action_scale),
             distribution=lambda obs: _distribution(actor, obs),
+            network=_written_out(tensors, len(widths(about["hidden"])), actor),
         ),
         source=Source(
             path=str(path.resolve()), sha256=sha256, identity=sha256, overrides=Overrides(env_id=said) if said else NONE
@@ -107,6 +108,15 @@ def load_own(path: Path, said: str | None = None) -> Checkpoint:
 def _distribution(actor: Actor, obs: Tensor) -> Normal:
     mean, log_std = actor.head(obs)
     return Normal(mean, log_std.exp(), validate_args=False)
+
+
+def _written_out(tensors: dict[str, Tensor], hidden: int, actor: Actor) -> Feedforward:
+    names = [*(f"actor.layers.{place}" for place in range(hidden)), "actor.mean"]
+    return Feedforward(
+        layers=[(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in names],
+        activation="relu",
+        output=lambda z: actor.action_center.to(z) + actor.action_scale.to(z) * torch.tanh(z),
+    )
 
 
 def own_bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:

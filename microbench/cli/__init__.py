@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from microbench.cli import evaluating, learning, rendering, reporting
+from microbench.cli import certifying, evaluating, learning, rendering, reporting
 from microbench.shown import shown
 
 MOST_SHOWN = 2000  # characters of an error message
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "adversary": learning.adversary,
     "attack": evaluating.attack,
     "perturb": evaluating.perturb,
+    "certify": certifying.certify,
     "critic": learning.critic,
     "report": reporting.report,
     "compare": reporting.compare,

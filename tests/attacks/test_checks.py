@@ -1,7 +1,7 @@
 import torch
 
 from attacks import Target, value
-from attacks.checks import loss_order, stochastic_policy, zero_gradient
+from attacks.checks import far_below_bound, loss_order, stochastic_policy, zero_gradient
 from tests.attacks.toys import linear_target, observations
 
 
@@ -24,3 +24,10 @@ def test_loss_order_names_the_pairs_that_are_the_wrong_way_round() -> None:
     assert loss_order({"pgd": -1.0, "fgsm": -2.0, "random": 0.1}) == ["pgd > fgsm"]
     assert loss_order({"pgd": 0.5, "random": 0.1, "min-q": -9.0}) == ["pgd > random"]
     assert loss_order({"pgd": 0.15, "random": 0.1}, tolerance=0.1) == []
+
+
+def test_an_attack_below_half_of_its_bound_leaves_most_of_it_open() -> None:
+    bound = torch.tensor([1.0, 3.0])
+    assert far_below_bound(torch.tensor([0.0, 1.9]), bound) == ("far-below-bound",)
+    assert far_below_bound(torch.tensor([0.0, 2.0]), bound) == ()
+    assert far_below_bound(torch.zeros(2), torch.zeros(2)) == ()

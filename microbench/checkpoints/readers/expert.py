@@ -16,6 +16,7 @@ from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.hdf5_files import read_hdf5
 from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
+from microbench.checkpoints.written_out import written_out
 
 STD_EPS = 1e-6  # the Standardizer divides by std + 1e-6
 ROOT = "GaussianPolicy/"
@@ -51,6 +52,7 @@ def read(content: Content, choices: Choices) -> Found:
         head=nets.after(norm, nets.mlp(chain, activation)),
         squash=choices.squash("none"),
         log_std=lambda seen: log_std.expand(len(seen), -1),
+        network=written_out(chain, activation, norm),
         norm=norm,
         about={"layers": sizes, **about},
     )

@@ -18,7 +18,8 @@ from microbench.checkpoints.containers.arrays import numbers
 from microbench.checkpoints.containers.content import Content, state_dict
 from microbench.checkpoints.containers.pickles import Stub
 from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.layers import Function, Norm
+from microbench.checkpoints.layers import Function, Layer, Norm
+from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
 ENVIRONMENT = re.compile(r"(\w+?)Env(?:V\d)?")
@@ -51,6 +52,7 @@ def read(content: Content, choices: Choices) -> Found:
         log_std=lambda seen: log_std.expand(len(seen), -1),
         value=nets.value_of(layers, activation, norm) if forward and not recurrent else None,
         critic=None if recurrent else worst_case_critic(content, choices, norm, (sizes[0], sizes[-1])),
+        network=None if recurrent else written_out(chain_of(tensors), activation, norm),
         norm=norm,
         memory=memory,
         robots=robots_of(environment),
@@ -82,8 +84,13 @@ def network(tensors: Mapping[str, Tensor], norm: Norm, activation: str) -> tuple
     """Obs → mean action (or, for an adversary, direction), its memory, and the sizes of its layers."""
     if any(name.startswith("lstm.") for name in tensors):
         return _lstm(tensors, norm)
-    chain = [*nets.numbered(tensors, "affine_layers."), nets.layer(tensors, "final_mean")]
+    chain = chain_of(tensors)
     return nets.after(norm, nets.mlp(chain, activation)), None, nets.sizes(chain)
+
+
+def chain_of(tensors: Mapping[str, Tensor]) -> list[Layer]:
+    """The layers of a policy without memory."""
+    return [*nets.numbered(tensors, "affine_layers."), nets.layer(tensors, "final_mean")]
 
 
 def _lstm(tensors: Mapping[str, Tensor], norm: Norm) -> tuple[Function, Memory, list[int]]:

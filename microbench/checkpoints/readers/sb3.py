@@ -6,6 +6,7 @@ of PPO, A2C, TRPO and linear ARS is cut to the box.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from microbench.checkpoints.readers.sb3_norm import folded
 from microbench.checkpoints.readers.sb3_parts import are_weights, is_zip, parts_of, version
 from microbench.checkpoints.readers.sb3_spaces import check_inputs, check_spaces, check_stack
 from microbench.checkpoints.readers.sb3_statistics import config_beside, statistics_of
+from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
 DROPPED_QUANTILES = 2  # TQC's top_quantiles_to_drop_per_net
@@ -62,18 +64,21 @@ def read(content: Content, choices: Choices) -> Found:
     clock = clock_of(sizes, data, config, choices)
     prepare, obs_size, memory = prepared(content, sizes[0], stats, clock)
     trunk = nets.after(prepare, nets.mlp(chain[:-1], activation, last=True)) if len(chain) > 1 else prepare
+    norm, cut = None if stats is None else stats.norm, _cut(tensors, kwargs)
+    network = written_out(chain, activation, norm)
     return Found(
         algorithm="crossq" if crossq else _algorithm(data, tensors),
         obs_size=obs_size,
         action_size=sizes[-1],
-        head=nets.after(trunk, _mean(chain[-1], tensors, kwargs)),
+        head=nets.after(trunk, _mean(chain[-1], cut)),
         squash=choices.squash(default[1], _stored_squash(tensors, kwargs)),
         log_std=_log_std(trunk, spread),
         critic=_critic(tensors, data, activation, prepare),
         critics=_critics(tensors, activation, prepare),
         value=_value(tensors, activation, prepare),
         scaled=True,
-        norm=stats.norm if stats is not None else None,
+        network=None if network is None or memory is not None else replace(network, output=_cut_to(cut)),
+        norm=norm,
         memory=memory,
         box=_box(data, sizes[-1]),
         train_seed=data.get("seed") if isinstance(data.get("seed"), int) else None,
@@ -117,11 +122,19 @@ def _stored_squash(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> 
     return "tanh" if told else "none"
 
 
-def _mean(layer: Layer, tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> Function:
-    """The output before squashing; state-dependent exploration cuts it to ±clip_mean."""
-    network = nets.mlp([layer], "relu")
+def _cut(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> float:
+    """To what the output is cut before squashing: ±clip_mean with state-dependent exploration, else not at all."""
     cut = float(kwargs.get("clip_mean", CLIP_MEAN)) if "actor.log_std" in tensors else 0.0
-    return nets.after(network, lambda u: u.clamp(-cut, cut)) if cut > 0 else network
+    return cut if cut > 0 else float("inf")
+
+
+def _cut_to(cut: float) -> Function:
+    return nets.unchanged if cut == float("inf") else lambda u: u.clamp(-cut, cut)
+
+
+def _mean(layer: Layer, cut: float) -> Function:
+    """The output before squashing."""
+    return nets.after(nets.mlp([layer], "relu"), _cut_to(cut))
 
 
 def _log_std(trunk: Function, spread: Layer | Tensor | None) -> Function | None:
