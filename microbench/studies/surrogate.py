@@ -1,8 +1,8 @@
 """The lowest point of a noisy function on the unit cube, for few and costly evaluations in batches.
 
-A Gaussian process is fitted to what was evaluated; the next batch lies where it expects the lowest values, or knows
-least (efficient global optimisation: Jones, Schonlau & Welch 1998, J. Global Optim. 13; batches by the "kriging
-believer" of Ginsbourger, Le Riche & Carraro 2010). d axes, n points.
+A Gaussian process is fitted to what was evaluated; the next batch lies where it expects low values or knows little.
+Points are judged by lower confidence bounds (Cox & John 1992, "A statistical method for global optimization"), and a
+batch grows by the "kriging believer" of Ginsbourger, Le Riche & Carraro 2010. d axes, n points.
 """
 
 import itertools
@@ -92,7 +92,7 @@ def fitted(points: Floats, values: Floats) -> Surrogate:
 
 def _conditioned(points: Floats, values: Floats, lengths: Floats, noise: float) -> Surrogate:
     covariance = _kernel(points, points, lengths) + noise * np.eye(len(points))
-    factor = np.linalg.cholesky(covariance)
+    factor = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     weights = scipy.linalg.cho_solve((factor, True), values)
     log_likelihood = float(-0.5 * values @ weights - np.log(np.diag(factor)).sum())
     return Surrogate(points=points, lengths=lengths, factor=factor, weights=weights, log_likelihood=log_likelihood)
