@@ -19,6 +19,7 @@ class Stream(IntEnum):
     PROBE = 3
     EXPLORATION = 3
     FACTORS = 3
+    SEARCH = 4  # of the seed of a command: points of an uncertainty set that are tried
 
 
 TRAINING_EVALUATION = range(10_000, 20_000)

@@ -11,7 +11,7 @@ from reports.rows.printable import LONGEST, cut
 from reports.study.grids import families
 from reports.study.provenance import runs_of
 from reports.study.summary import Results, study, summarize
-from reports.tables import budgets, compact, gap, pivots, robustness, sensors
+from reports.tables import budgets, compact, gap, pivots, robustness, searched, sensors
 from reports.tables.formats import plain, to_csv, to_latex, to_markdown
 from reports.words.remarks import notes
 
@@ -67,6 +67,9 @@ def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> s
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
     given = study(results, sidecar).shown
     text = to_markdown(robustness.robustness_table(given), robustness.caption(given))
+    worst_points = searched.search_table(given)
+    if len(worst_points):
+        text += "\n" + to_markdown(worst_points, searched.CAPTION)
     halving = budgets.budget_table(given)
     if len(halving):
         text += "\n" + to_markdown(halving, budgets.CAPTION)

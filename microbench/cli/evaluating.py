@@ -71,6 +71,13 @@ def perturb(
     samples: Annotated[
         int | None, typer.Option(min=1, max=MOST_POINTS, help="Number of points to draw from the ranges LOW:HIGH.")
     ] = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Find the worst point of the ranges LOW:HIGH, measured on fresh episodes."),
+    ] = False,
+    points: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="With --search: measure so many points; 40 if left out.")
+    ] = None,
     sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
     attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
@@ -80,15 +87,24 @@ def perturb(
     """Perturb the environment and print the robustness table; with no options: mass and friction from 0.5 to 1.5."""
     from microbench.commands import evaluate as command
     from microbench.studies import sweeps
+    from microbench.studies.search import POINTS, box_of
 
     named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
-    texts = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples else sweeps.BARE)
+    texts = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples or search else sweeps.BARE)
     if grid and samples:
         raise UserError("--grid takes all combinations of factors, --samples draws from ranges: give one of the two.")
+    if search and (grid or samples):
+        raise UserError("--search looks for the worst point of ranges, by itself: leave --grid and --samples out.")
+    if points and not search:
+        raise UserError("--points bounds the search of --search: give both, or leave it out.")
     axes = [sweeps.parse_sweep(text) for text in texts]
-    perturbed = sweeps.sampled(axes, samples, sampling, how.seed) if samples else sweeps.swept(axes, grid=grid)
+    box = box_of(axes, points or POINTS) if search else None
+    if box:
+        perturbed = [box.centre]
+    else:
+        perturbed = sweeps.sampled(axes, samples, sampling, how.seed) if samples else sweeps.swept(axes, grid=grid)
     cells = sweeps.crossed(perturbed, command.attack_cells(attack or [], eps or []))
-    _evaluate(cells, replace(how, skip_unservable=attack is None))
+    _evaluate(cells, replace(how, skip_unservable=attack is None, search=box))
 
 
 def _evaluate(cells: "list[Cell]", options: EvaluateOptions) -> None:
@@ -99,6 +115,6 @@ def _evaluate(cells: "list[Cell]", options: EvaluateOptions) -> None:
     outcome = command.evaluate(cells, options)
     failed = reports.failures(gates(None, options.output.fail_under), outcome.study)
     if options.output.as_json or not options.quiet:
-        budgets = outcome.told.get("eps50", ())
-        typer.echo(printed(outcome.study, outcome.files, failed, as_json=options.output.as_json, eps50=budgets))
+        ends = {name: outcome.told.get(name, ()) for name in ("eps50", "searched")}
+        typer.echo(printed(outcome.study, outcome.files, failed, as_json=options.output.as_json, **ends))
     leave(failed)

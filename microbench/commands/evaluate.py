@@ -1,5 +1,6 @@
 """`microbench attack` and `microbench perturb`: a policy and cells → results.csv, a table and plots."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from microbench.studies.eps50 import halved
 from microbench.studies.measure import Measuring, measure
 from microbench.studies.provenance import provenance
 from microbench.studies.rows import check_same_files, finish, flag_claim, past_runs, planned_rows
+from microbench.studies.search import cost, searched
 from microbench.studies.stages import Stages, at_once
 from microbench.tasks import find_task
 from reports.rows.results import RESULTS
@@ -135,6 +137,8 @@ def _stages(
     Raises UserError as `servable.check_attacks`.
     """
     task, named = find_task(conditions.env_id), {cell.attack for cell in cells}
+    if options.search and WORST in named:
+        raise UserError("--search chooses a point under each attack, so worst has no say; name one, as --attack pgd.")
     asked = [cell.attack for cell in cells if cell.attack not in ("none", WORST)]
     if options.skip_unservable:
         cells = servable.servable_cells(checkpoint, task, cells, quiet=options.quiet)
@@ -147,6 +151,12 @@ def _stages(
     same = servable.repeated(checkpoint, task, [*(name for name in asked if name not in missing), *suite])
     servable.say_repeated(checkpoint, same, quiet=options.quiet)
     suite = [name for name in suite if same.get(name) not in suite]
+    if options.search:
+        under = [cell for cell in cells if cell.perturbation == "none"]
+        _check_size((options.search.points + 2) * len(under), options.episodes)
+        progress.say(cost(options.search, len(under), options.episodes), quiet=options.quiet)
+        changed = functools.partial(effects, task)
+        return list(cells), suite, searched(options.search, under, options.episodes, options.seed, changed)
     searches = sum(1 + len(suite) * (cell.attack == WORST) for cell in cells)
     _check_size(searches, options.episodes)
 

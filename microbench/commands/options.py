@@ -140,6 +140,7 @@ class EvaluateOptions:
     ] = None
     skip_unservable: bool = False  # leave out attacks that the policy cannot serve; False makes them errors
     budgets: int | None = None  # the most budgets that the search of eps50 measures; None: no such search
+    search: Any = None  # the studies.search.Box whose worst point is searched (its import is heavy); None: no search
 
     @property
     def quiet(self) -> bool:

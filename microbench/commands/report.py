@@ -62,8 +62,9 @@ def printed(
     *,
     as_json: bool,
     eps50: Sequence[Mapping[str, Any]] = (),
+    searched: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
+    """The table or its numbers as JSON, what searches found, failed gates, and where everything is."""
     shown = summed(results).shown
     if as_json:
         cells, gaps = (
@@ -73,7 +74,8 @@ def printed(
         where = {name: str(path) for name, path in files.items()}
         told = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
         single = json.loads(reports.sensor_numbers(shown).to_json(orient="records", double_precision=15))
-        told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
+        extra = {"sensors": single, "eps50": list(eps50), "searched": list(searched)}
+        told |= {name: found for name, found in extra.items() if found}
         return json.dumps(told, indent=2)
     found = "".join(f"{sentence(one)}\n" for one in eps50)
     return (

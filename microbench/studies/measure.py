@@ -43,6 +43,8 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
     results.json says `about`, what the stages tell, and how many seconds it took; while a stage runs whose rows do not
     say all by themselves, that its command is unfinished. Earlier rows of such a stage are taken out before.
 
+    Rows of a stage with a table of its own are no results, and only decide what comes next.
+
     Raises:
         ValueError: as `evaluate_episodes`, or files of an earlier evaluation that are damaged.
         OSError: a file cannot be written.
@@ -57,16 +59,18 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
             record.tell({**about, **ended.value, "seconds": _since(began)})
             return pd.concat(keys, ignore_index=True), ended.value
         stage = _with_files(stage)
-        keys.append(identify(how.checkpoint, how.conditions, stage.episodes))
-        left = _left(stage, how, keys[-1])  # in any case: damage is told before the work
-        if rows is None and (before := measured_before(how.results, keys[-1])):
+        there = replace(how, results=how.results.with_name(stage.table))
+        own = identify(how.checkpoint, how.conditions, stage.episodes)
+        keys += [own] if there.results == how.results else []
+        left = _left(stage, there, own)  # in any case: damage is told before the work
+        if rows is None and (before := measured_before(there.results, own)):
             say(f"{before}; they are {'kept' if how.resume else 'measured again'}.", quiet=how.quiet)
         if stage.told:  # from here on rows of these names are those of what is told
-            remove(identify(how.checkpoint, how.conditions, left), how.results)
+            remove(identify(how.checkpoint, how.conditions, left), there.results)
         if stage.told or "scale" in about:  # a unit that was measured is recorded before the first row in it
             record.tell({**about, **stage.told, "seconds": _since(began), "unfinished": True})
-        _run(replace(stage, episodes=left), how)
-        rows = planned_rows(read(how.results), keys[-1])
+        _run(replace(stage, episodes=left), there)
+        rows = planned_rows(read(there.results), own)
 
 
 def _with_files(stage: Stage) -> Stage:

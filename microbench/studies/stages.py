@@ -11,19 +11,21 @@ import pandas as pd
 from microbench.evaluation.plan import Episode
 from microbench.studies.rows import past_runs
 from reports.files import alone, replace
-from reports.rows.results import as_json
+from reports.rows.results import RESULTS, as_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """Episodes that can be run together, and what the JSON beside the results says before their first row is there.
 
-    `later` counts the episodes of stages to come, for the estimate of the time that is left.
+    `later` counts the episodes of stages to come, for the estimate of the time that is left. `table` is the file beside
+    results.json that gets the rows: those that only choose what is measured later are no results.
     """
 
     episodes: list[Episode]
     title: str = "episodes"
     later: int = 0
+    table: str = RESULTS
     told: Mapping[str, Any] = field(default_factory=dict)
 
 

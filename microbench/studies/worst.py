@@ -70,11 +70,7 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
     worst = list(dict.fromkeys(cell for cell in cells if cell.attack == WORST))
     if not suite:
         raise UserError("worst has no attack to choose from; name one that this policy can serve beside it.")
-    if seed + n > HELD_OUT or n > HELD_OUT_BLOCK:
-        raise UserError(
-            f"worst chooses on episodes below seed {HELD_OUT:,} and measures on at most {HELD_OUT_BLOCK:,} above it; "
-            "give a smaller --seed, or fewer --episodes."
-        )
+    check_apart(WORST, n, seed)
     both = {replace(cell, attack="none", eps=0.0) for cell in worst} | {CLEAN}
     planned = [
         episode
@@ -87,6 +83,15 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
     told = {"worst": [choice.about for choice in found]}
     yield Stage(episodes=fresh(found, n, seed), title=WORST, told=told)
     return told
+
+
+def check_apart(name: str, n: int, seed: int) -> None:
+    """Raise UserError where n episodes from `seed` on, that choose, would meet those from `held_out(seed)` on."""
+    if seed + n > HELD_OUT or n > HELD_OUT_BLOCK:
+        raise UserError(
+            f"{name} chooses on episodes below seed {HELD_OUT:,} and measures on at most {HELD_OUT_BLOCK:,} above it; "
+            "give a smaller --seed, or fewer --episodes."
+        )
 
 
 def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
@@ -118,7 +123,7 @@ def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, see
             raise ValueError(f"{name} was not measured on the {n} episodes of the others, so no attack can be chosen.")
     known = {name: rows for name, rows in measured.items() if rows is not None}
     means = {name: math.fsum(rows["return"]) / n for name, rows in known.items()}
-    whole = [name for name, rows in known.items() if not rows["flags"].map(_broke_off).any()] or list(known)
+    whole = [name for name, rows in known.items() if not rows["flags"].map(broke_off).any()] or list(known)
     first, *others = sorted(whole, key=lambda name: _strength(means[name]))  # of equals the first of the suite
     about = {name: known[first][name].iloc[0] for name in CELL} | {"eps": cell.eps, "factor": cell.factor}
     told: dict[str, Any] = {"attack": first, "mean_returns": {name: _finite(mean) for name, mean in means.items()}}
@@ -127,7 +132,8 @@ def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, see
     return Choice(cell=cell, about=about | told | {"seed": seed, "episodes": n, "held_out": held_out(seed)})
 
 
-def _broke_off(flags: str) -> bool:
+def broke_off(flags: str) -> bool:
+    """Whether an episode with these flags is no complete one: what it earned says nothing of the policy."""
     return any(flag.startswith(EXCUSES) for flag in flags.split(";"))
 
 

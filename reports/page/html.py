@@ -22,7 +22,7 @@ from reports.study import provenance
 from reports.study.grids import families
 from reports.study.names import condition_name
 from reports.study.summary import CONDITION, Results, Study, prepare, study, summarize
-from reports.tables import budgets, choices, sensors
+from reports.tables import budgets, choices, searched, sensors
 from reports.tables import gap as gap_tables
 from reports.tables.listing import listings
 from reports.tables.pivots import OVERVIEW, family_table, grid_caption, grid_table
@@ -152,6 +152,7 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
     found = [(choices.CAPTION, choices.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
+    found += [(searched.CAPTION, searched.search_table(given))]
     found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap_tables.CAPTION, gap_tables.gap_table(given))]
     found += [(OVERVIEW, family_table(given))]
     grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]

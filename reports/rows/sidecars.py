@@ -203,9 +203,24 @@ CHOICE = {
 
 CHOSEN = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor", "attack")
 
+SEARCH = {
+    **dict.fromkeys(("checkpoint", "task", "attack", "unit", "norm", "perturbation"), _text),
+    **dict.fromkeys(("eps", "factor", "points", "steps", "seconds", "episodes", "seed", "held_out"), _number),
+    "box": _mapping_to(_list_of(_number, 2)),
+    **dict.fromkeys(("choosing", "fresh"), _mapping_to(_list_of(_or_none(_number), 3))),
+    "curve": _list_of(_list_of(_or_none(_number), 3)),
+}
+"""What a search for the worst point of an uncertainty set tried and chose."""
+
+SEARCHED = (
+    *("checkpoint", "task", "attack", "eps", "perturbation", "factor"),
+    *("box", "points", "steps", "seconds", "episodes", "seed"),
+)
+
 EACH: dict[str, Check] = {
     "effects": _record(EFFECT, ("perturbation", "factor")),
     "worst": _record(CHOICE, CHOSEN),
+    "searched": _record(SEARCH, SEARCHED),
 }
 """Lists of which a part of another form is left out alone."""
 
@@ -218,6 +233,7 @@ RUN: dict[str, Check] = {
     "claim": _number,
     "effects": _list_of(_scalar),  # see EACH
     "worst": _list_of(_scalar),
+    "searched": _list_of(_scalar),
     "critics": _mapping_to(_record({"sha256": _text}, ("sha256",))),
 }
 """What one run may say, as far as somebody reads it."""
