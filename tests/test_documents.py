@@ -1,4 +1,4 @@
-"""What README and docs/ show: code that runs, names that exist, and sentences that can be read."""
+"""What README and docs/ show: code that runs, and names that exist."""
 
 import re
 import sys
@@ -160,31 +160,3 @@ def test_the_glossary_has_words_that_the_code_uses_and_each_once() -> None:
     assert len(words) == len(set(words)) > 30
     code = "\n".join(text(path) for path in sources()).lower()
     assert [word for word in words if not re.search(rf"\b{word.replace(' ', '[ _-]')}s?\b", code)] == []
-
-
-# ---- sentences
-
-PAGES = [
-    *sorted((DOCS / "how-to").glob("*.md")),
-    *(DOCS / f"{name}.md" for name in ("index", "tutorial", "explanations")),
-]
-PAGES += [*(DOCS / f"{name}.md" for name in ("catalogue", "decisions", "glossary")), ROOT / "README.md"]
-
-
-LONGEST = 35  # words; the aim is 25
-
-
-def sentences(path: Path) -> list[str]:
-    """Sentences of the prose; tables, code and headings are none."""
-    prose = re.sub(
-        r"^(```.*?^```|#.*?$|\|.*?$|!?\[!?\[.*?$|:::.*?$|>.*?$|    .*?$)", "\n", text(path), flags=re.M | re.S
-    )
-    prose = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", prose)
-    paragraphs = re.split(r"\n\s*\n|\n(?=- |\d+\. )", prose)
-    return [s for p in paragraphs for s in re.split(r"(?<=[.!?])\**\s+|\.\*\*\s+", " ".join(p.split())) if s]
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_no_sentence_is_long(path: Path) -> None:
-    long = [sentence for sentence in sentences(path) if len(re.findall(r"\w[\w'’-]*", sentence)) > LONGEST]
-    assert long == []
