@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test format slow environment clean
+.PHONY: help demo check test docs format slow environment clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -47,6 +47,10 @@ check: $(DEV_STAMP) ## Lint, format, types, layers and tests: all that CI runs
 test: $(DEV_STAMP) ## Only the tests
 	$(PYTEST) -m "not slow"
 
+docs: $(DEV_STAMP) ## The documentation as a site that needs no network: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site: site/index.html"
+
 slow: $(DEV_STAMP) ## The tests that take minutes
 	$(PYTEST) -m slow
 
@@ -57,7 +61,7 @@ format: $(DEV_STAMP) ## Mend what can be mended automatically
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment, the caches and build outputs; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -72,5 +76,5 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV); the first time takes minutes"
-	$(INSTALL) ".[dev]"
+	$(INSTALL) ".[dev,docs]"
 	@touch $@ $(RUN_STAMP)

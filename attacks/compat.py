@@ -140,4 +140,4 @@ COMPAT: Mapping[str, BestOf | Random | SignSteps] = {
     # RobustRLlib, meant for --unit raw. How long its steps are is not published: 2.5·eps/10 here.
     "compat:robustrllib-adversarial": SignSteps(objective=action_difference, length=0.25),
 }
-"""Presets by name. They are no part of the suite; docs/architecture.md says what each computes and what is wrong."""
+"""Presets by name. They are no part of the suite; docs/catalogue.md says what each computes and what is wrong."""

@@ -25,9 +25,8 @@ from microbench.data.sources import BUNDLED
 from microbench.errors import UserError
 from microbench.installation import check_name
 from microbench.learning.algorithms import ALGORITHMS
+from tests.repository import PACKAGES, ROOT, documents, sources, text
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("attacks", "microbench", "perturbations", "reports")
 CLEAN_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -36,18 +35,6 @@ def python(*arguments: str, cwd: Path = ROOT, path: str = str(ROOT)) -> subproce
     command = [sys.executable, *arguments]
     environment = CLEAN_ENVIRONMENT | {"PYTHONPATH": path}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-
-
-def sources() -> list[Path]:
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-
-
-def documents() -> list[Path]:
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def text(path: Path) -> str:
-    return path.read_text("utf-8")
 
 
 def canonical(requirement: str) -> str:
@@ -92,7 +79,7 @@ def test_the_wheel_holds_every_module_and_every_data_file(wheel: zipfile.ZipFile
 def test_the_metadata_name_us_and_the_extras(metadata: Message) -> None:
     assert metadata["Name"] == "microbench-rl"
     assert metadata["Version"] == microbench.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "ray", "video"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"adroit", "d4rl", "dev", "docs", "ray", "video"}
     # Its requirements cannot be built for newer interpreters, and a plain install must not ask for it.
     (requirement,) = [line for line in metadata.get_all("Requires-Dist", []) if line.startswith("d4rl")]
     assert "python_version < '3.12'" in requirement
@@ -104,7 +91,8 @@ def test_constraints_are_exact_and_from_an_index() -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9.a-z]*", line)] == []
     pinned = {canonical(line) for line in lines}
     project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
-    asked = {canonical(name) for name in (*project["dependencies"], *project["optional-dependencies"]["dev"])}
+    extras = project["optional-dependencies"]
+    asked = {canonical(name) for name in (*project["dependencies"], *extras["dev"], *extras["docs"])}
     assert {"torch", "hatchling", "gymnasium", "pytest"} <= asked
     assert asked - pinned == set()
     assert {"editables", "setuptools"} <= pinned  # what an editable install and torch need without our asking
@@ -285,7 +273,7 @@ def test_the_parser_accepts_what_documents_show(document: str, line: str) -> Non
 
 def test_make_targets_that_documents_show_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.M))
-    assert {"check", "demo", "test", "format", "slow", "clean", "help"} <= targets
+    assert {"check", "demo", "docs", "test", "format", "slow", "clean", "help"} <= targets
     shown = {word for path in documents() for word in re.findall(r"(?:`|^\$? ?)make ([a-z]+)", text(path), re.M)}
     assert shown - targets == set()
 
@@ -346,5 +334,5 @@ def test_nothing_large_or_generated_is_committed() -> None:
     names = [path.relative_to(ROOT) for path in tracked()]
     large = [name.as_posix() for name in names if (ROOT / name).stat().st_size > 500_000]
     assert set(large) <= allowed
-    assert [name for name in names if name.parts[0] in (".venv", "runs", "dist", "build")] == []
+    assert [name for name in names if name.parts[0] in (".venv", "runs", "dist", "build", "site")] == []
     assert [name for name in names if name.suffix in (".pyc", ".pt", ".pkl", ".part")] == []

@@ -372,13 +372,13 @@ def test_rendering_shows_the_perturbed_world(tmp_path: Path) -> None:
     assert renderer.data is env.unwrapped.data
 
 
-def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = Path(__file__).resolve().parents[3] / "README.md"
-    (example,) = re.findall(r"^```python\n(.*?)^```", readme.read_text("utf-8"), re.M | re.S)
+def test_the_example_of_the_documentation_attacks_and_perturbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
     (tmp_path / "runs" / "latest").mkdir(parents=True)
     write_policy(tmp_path / "runs" / "latest" / "policy.safetensors")
     monkeypatch.chdir(tmp_path)
-    made: dict[str, Any] = {}
-    exec(compile(example, str(readme), "exec"), made)
-    assert (made["obs"] != made["info"]["clean_obs"]).any()
-    assert made["info"]["perturbation"].startswith("mass=")
+    names: dict[str, Any] = {}
+    exec(compile(example, str(page), "exec"), names)
+    assert (names["obs"] != names["info"]["clean_obs"]).any()
+    assert names["info"]["perturbation"].startswith("mass=")
