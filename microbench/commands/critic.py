@@ -1,4 +1,4 @@
-"""`microbench critic`: a policy → a critic of its actions, with a report of how far it can be trusted."""
+"""`microbench critic` fits a critic to a policy, with a report of its errors on held-out episodes."""
 
 import json
 import math
@@ -35,7 +35,7 @@ HELD_OUT = 20  # episodes that are judged by, after half of that distance
 
 @dataclass(frozen=True, kw_only=True)
 class CriticOptions:
-    """The command's options; None leaves the method's own setting."""
+    """The command's options; None means the method's own setting."""
 
     checkpoint: Path | None
     runs: Path
@@ -55,11 +55,11 @@ class CriticOptions:
 
 
 def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
-    """Run the policy, fit, judge on other episodes, and write the file.
+    """Run the policy, fit a critic to its episodes, test it on others, and write the file.
 
     Raises:
         UserError: an unknown method, one that cannot be fitted to a dataset, a policy or dataset of another task, or a
-            file that is there already.
+            file that exists already.
         OSError: the file cannot be written.
     """
     method = _method(options)
@@ -90,7 +90,7 @@ def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
 
 
 def printed(path: Path, origin: Origin, *, as_json: bool) -> str:
-    """The report of the fit for people, or as JSON."""
+    """The report of the fit as text, or as JSON."""
     report, warning = origin.report, origin.poor
     if as_json:
         return json.dumps({"critic": str(path)} | asdict(origin) | {"warning": warning}, indent=2)
@@ -110,8 +110,8 @@ def _method(options: CriticOptions) -> Method:
     if options.method not in METHODS:
         raise unknown_name("method", options.method, METHODS)
     method = METHODS[options.method]
-    said = {"action_radius": options.radius, "weight": options.weight}
-    changes = {name: value for name, value in said.items() if value is not None}
+    settings = {"action_radius": options.radius, "weight": options.weight}
+    changes = {name: value for name, value in settings.items() if value is not None}
     if changes and not isinstance(method.penalty, Robustness):
         raise UserError(f"--radius and --weight are settings of robust-sarsa; {options.method} has none.")
     if isinstance(method.penalty, Robustness):
@@ -120,14 +120,14 @@ def _method(options: CriticOptions) -> Method:
             raise UserError("robust-sarsa follows what the policy itself did next; leave --dataset out, or use fqe.")
     for name, value in (("episodes", options.episodes), ("noise", options.noise)):
         if options.dataset is not None and value:
-            raise UserError(f"--dataset takes the place of episodes of the policy, so --{name} says nothing there.")
+            raise UserError(f"--dataset replaces the episodes of the policy, so --{name} has no effect; leave one out.")
     if not all(0 <= size < math.inf for size in options.noise):
         raise UserError(f"--noise is {', '.join(map(str, options.noise))}, expected numbers of 0 or more.")
     return replace(method, noise=options.noise) if options.noise else method
 
 
 def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOptions) -> tuple[Steps, str]:
-    """What is fitted to, and what to call it."""
+    """The steps to which the critic is fitted, and a description of them."""
     if options.dataset is None:
         first = CRITIC_STEP * (options.seed + 1)
         episodes = options.episodes or EPISODES
@@ -160,7 +160,7 @@ def _fitted(steps: Steps, task: Task, method: Method, config: Fit, *, quiet: boo
 
 
 def _report(critic: FittedCritic, checkpoint: Checkpoint, task: Task, config: Fit) -> dict[str, Any]:
-    """What held-out episodes of the policy say of the critic."""
+    """The report of the critic on held-out episodes of the policy."""
     first = CRITIC_STEP * (config.seed + 1) + CRITIC_STEP // 2
     seeds = range(first, first + HELD_OUT)
     steps = roll_out(checkpoint.target, task, seeds)

@@ -1,4 +1,4 @@
-"""`microbench report` and what every command prints of its results: a table, or JSON, and the gates that failed."""
+"""`microbench report`, and the output of every command with results: a table or JSON, and the gates that failed."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ from reports.study.summary import study as summed
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The episodes of a report, summed up, and its files by name."""
+    """A written report: the study of its episodes, and its files by name."""
 
     study: Study
     files: dict[str, Path]
 
 
 def report(paths: Sequence[Path], out: Path) -> Report:
-    """Report results files or run folders together, with what the JSON beside them tells.
+    """Write one report on results files or run folders, with the metadata of their results.json.
 
     Raises:
         ValueError: a damaged file, or two that disagree about an episode.
@@ -44,15 +44,15 @@ def results_file(path: Path) -> Path:
 
 
 def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
-    """What `--gates` and `--fail-under` demand; no gate if neither is given.
+    """The gates of `--gates` and `--fail-under`; none without these options.
 
     Raises:
         ValueError: the file is damaged or has a key that no gate has.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
 
     """
-    told = reports.read_gates(file) if file is not None else []
-    return told if limit is None else [*told, reports.fail_under(limit)]
+    gates_of_file = reports.read_gates(file) if file is not None else []
+    return gates_of_file if limit is None else [*gates_of_file, reports.fail_under(limit)]
 
 
 def printed(
@@ -63,7 +63,7 @@ def printed(
     as_json: bool,
     eps50: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
+    """The output of a command: the table or its numbers as JSON, answers of `--eps50`, failed gates, and paths."""
     shown = summed(results).shown
     if as_json:
         cells, gaps = (
@@ -71,14 +71,14 @@ def printed(
             for table in (reports.summarize(results), reports.gap_numbers(shown))
         )
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
+        content = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
         single = json.loads(reports.sensor_numbers(shown).to_json(orient="records", double_precision=15))
-        told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
-        return json.dumps(told, indent=2)
-    found = "".join(f"{sentence(one)}\n" for one in eps50)
+        content |= {name: values for name, values in (("sensors", single), ("eps50", list(eps50))) if values}
+        return json.dumps(content, indent=2)
+    searches = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
         reports.markdown(shown)
         + "\n"
-        + (found and found + "\n")
+        + (searches and searches + "\n")
         + "\n".join(f"{name}: {printable(str(path))}" for name, path in files.items())
     )
