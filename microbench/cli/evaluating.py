@@ -206,6 +206,6 @@ def _evaluate(cells: "list[Cell]", options: "EvaluateOptions", limit: float | No
     outcome = command.evaluate(cells, options)
     failed = reports.failures(gates(None, limit), outcome.study)
     if as_json or not options.quiet:
-        found = outcome.metadata.get("eps50", ())
+        found = outcome.told.get("eps50", ())
         typer.echo(printed(outcome.study, outcome.files, failed, as_json=as_json, eps50=found))
     end(failed)

@@ -35,7 +35,7 @@ HELD_OUT = 20  # episodes that are judged by, after half of that distance
 
 @dataclass(frozen=True, kw_only=True)
 class CriticOptions:
-    """The command's options; None means the method's own setting."""
+    """The command's options; None leaves the method's own setting."""
 
     checkpoint: Path | None
     runs: Path
@@ -55,7 +55,7 @@ class CriticOptions:
 
 
 def fit_critic(options: CriticOptions) -> tuple[Path, Origin]:
-    """Run the policy, fit a critic to its episodes, test it on others, and write the file.
+    """Run the policy, fit, judge on other episodes, and write the file.
 
     Raises:
         UserError: an unknown method, one that cannot be fitted to a dataset, a policy or dataset of another task, or a
@@ -120,14 +120,14 @@ def _method(options: CriticOptions) -> Method:
             raise UserError("robust-sarsa follows what the policy itself did next; leave --dataset out, or use fqe.")
     for name, value in (("episodes", options.episodes), ("noise", options.noise)):
         if options.dataset is not None and value:
-            raise UserError(f"--dataset replaces the episodes of the policy, so --{name} has no effect; leave one out.")
+            raise UserError(f"--dataset takes the place of episodes of the policy, so --{name} says nothing there.")
     if not all(0 <= size < math.inf for size in options.noise):
         raise UserError(f"--noise is {', '.join(map(str, options.noise))}, expected numbers of 0 or more.")
     return replace(method, noise=options.noise) if options.noise else method
 
 
 def _steps(checkpoint: Checkpoint, task: Task, method: Method, options: CriticOptions) -> tuple[Steps, str]:
-    """The steps to which the critic is fitted, and a description of them."""
+    """What is fitted to, and what to call it."""
     if options.dataset is None:
         first = CRITIC_STEP * (options.seed + 1)
         episodes = options.episodes or EPISODES

@@ -69,7 +69,7 @@ class Outcome:
 
     study: Study
     files: dict[str, Path]
-    metadata: dict[str, Any]
+    told: dict[str, Any]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def evaluate(cells: Sequence[Cell], options: EvaluateOptions) -> Outcome:
     beside = {"runs": past_runs(folder / RESULTS)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", beside)
     rows = study(planned_rows(frame, keys), beside)
-    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, metadata=metadata)
+    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=metadata)
 
 
 def _stages(

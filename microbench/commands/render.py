@@ -39,7 +39,7 @@ SHAPE = ("body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "geom_rb
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions:
-    """The command's options; `perturbation` is a text such as `mass=1.5` or `friction=0.5,gravity=0.75`."""
+    """The command's options; `perturbation` is written `mass=1.5` or `friction=0.5,gravity=0.75`."""
 
     checkpoint: Path | None
     runs: Path
@@ -55,7 +55,7 @@ class RenderOptions:
 
 
 def render(options: RenderOptions) -> list[str]:
-    """Record both episodes, draw them, write the video, and return the lines to print, with unrounded returns.
+    """Record both episodes, draw them and write the video; returns what there is to say, returns in full precision.
 
     Raises:
         ValueError: neither attack nor perturbation, an unknown one, a missing checkpoint, a file name that is no

@@ -51,8 +51,8 @@ def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
         OSError: the file cannot be read.
 
     """
-    gates_of_file = reports.read_gates(file) if file is not None else []
-    return gates_of_file if limit is None else [*gates_of_file, reports.fail_under(limit)]
+    in_file = reports.read_gates(file) if file is not None else []
+    return in_file if limit is None else [*in_file, reports.fail_under(limit)]
 
 
 def printed(
@@ -63,7 +63,7 @@ def printed(
     as_json: bool,
     eps50: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The output of a command: the table or its numbers as JSON, answers of `--eps50`, failed gates, and paths."""
+    """The table or its numbers as JSON, what a search for eps50 found, failed gates, and where everything is."""
     shown = summed(results).shown
     if as_json:
         cells, gaps = (
@@ -71,14 +71,14 @@ def printed(
             for table in (reports.summarize(results), reports.gap_numbers(shown))
         )
         where = {name: str(path) for name, path in files.items()}
-        content = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
+        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
         single = json.loads(reports.sensor_numbers(shown).to_json(orient="records", double_precision=15))
-        content |= {name: values for name, values in (("sensors", single), ("eps50", list(eps50))) if values}
-        return json.dumps(content, indent=2)
-    searches = "".join(f"{sentence(one)}\n" for one in eps50)
+        told |= {name: found for name, found in (("sensors", single), ("eps50", list(eps50))) if found}
+        return json.dumps(told, indent=2)
+    found = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
         reports.markdown(shown)
         + "\n"
-        + (searches and searches + "\n")
+        + (found and found + "\n")
         + "\n".join(f"{name}: {printable(str(path))}" for name, path in files.items())
     )

@@ -18,13 +18,13 @@ from reports.rows.results import as_json
 class Stage:
     """Episodes that can run together, and metadata for results.json, written before their first row.
 
-    `later` is the number of episodes in later stages, for the estimate of the remaining time.
+    `later` counts the episodes of stages to come, for the estimate of the time that is left.
     """
 
     episodes: list[Episode]
     title: str = "episodes"
     later: int = 0
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 Stages = Generator[Stage, pd.DataFrame, dict[str, Any]]

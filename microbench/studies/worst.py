@@ -85,13 +85,13 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
     rows = yield Stage(episodes=planned, later=n * len(worst))
     strongest = choose(rows, worst, suite, n, seed)
     metadata = {"worst": [choice.about for choice in strongest]}
-    yield Stage(episodes=fresh(strongest, n, seed), title=WORST, metadata=metadata)
+    yield Stage(episodes=fresh(strongest, n, seed), title=WORST, told=metadata)
     return metadata
 
 
-def fresh(strongest: Sequence[Choice], n: int, seed: int) -> list[Episode]:
-    """The held-out episodes that measure the attacks chosen on those from `seed`."""
-    return plan_episodes([choice.measured for choice in strongest], n, held_out(seed))
+def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
+    """The episodes that measure what was chosen on those from `seed`."""
+    return plan_episodes([choice.measured for choice in found], n, held_out(seed))
 
 
 def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> list[Choice]:

@@ -81,7 +81,9 @@ def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:
     assert not list(Path().glob("*fqe*"))
 
 
-@pytest.mark.parametrize(("options", "words"), [((), "nowhere.hdf5"), (("--noise", 0.1), "so --noise has no effect")])
+@pytest.mark.parametrize(
+    ("options", "words"), [((), "nowhere.hdf5"), (("--noise", 0.1), "so --noise says nothing there")]
+)
 def test_mistakes_with_a_dataset(options: tuple[object, ...], words: str, here: Shell) -> None:
     said = here("critic", "policy.safetensors", "--dataset", "nowhere.hdf5", *options)
     assert said.is_one_sentence
