@@ -1,13 +1,12 @@
-"""Attacks on what a policy observes: a budget (Threat), an objective and a search make an attack.
+"""Attacks on what a policy observes: an attack is an objective and a search inside a budget (Threat).
 
 >>> seen = ATTACKS["pgd"](target, obs, threat, noise)    # all (B, S)                       # doctest: +SKIP
 
-random           uniform in the ball
-random-corner    a random corner of the box (linf), or point of its edge (l2)
-random-gaussian  normal with a standard deviation of eps, put back into the ball
-fgsm             one full step down the gradient of `value` from the clean point, or none where that lowers nothing;
-                 without a critic, of `action_difference` from a random start, because its gradient is zero at the clean
-                 point
+random           uniform noise in the ball: the baseline that any search must beat
+random-corner    a random corner of the box (linf), or a random point on the ellipsoid's surface (l2)
+random-gaussian  normal noise with a standard deviation of eps, projected into the ball
+fgsm             one full step down the gradient of `value` from the clean point, if it lowers the value. Without a
+                 critic the objective is `action_difference`, from a random start: its gradient at the clean point is 0.
 pgd              10 steps of 2.5·eps/10 from the clean point and from a random one, on the same objective as fgsm
 pgd-restarts     20 steps from the clean point and from the best 4 of 40 random ones, on the same objective
 min-q            the published search: `value` at 50 uniform points and the clean one; needs a critic
@@ -15,16 +14,17 @@ min-q-gradient   pgd on `value`; needs a critic
 min-q-mixed      10 steps on `value` from the clean point and from the best 5 of 50 corners; needs a critic
 action-diff      10 steps on `action_difference` from a random start
 action-kl        the same on `action_kl`; needs a distribution of actions
-v-min            10 steps on `state_value`, the value of the state that is shown; needs V(s)
-targeted         10 steps towards the worst action that the critic knows, or towards `action`
-q-mean           pgd on `q_mean`, the mean of several critics instead of what the policy's own makes of them
-q-std            where several critics disagree most, at 50 uniform points and the clean one
+v-min            10 steps on `state_value`, the value of the adversarial observation; needs V(s)
+targeted         10 steps towards the action with the lowest Q(s, a), or towards the setting `action`
+q-mean           pgd on `q_mean`, the mean of the critics in place of the policy's own reduction; needs several critics
+q-std            the point, of 50 uniform ones and the clean one, at which several critics disagree most
 
 `compat:` names are the searches of earlier suites, faults included (`attacks.compat`).
 
-In REFERENCES stands what needs the simulator and much time, and is no part of a suite:
+REFERENCES holds attacks that need the simulator and much time; no suite contains them:
 
-oracle           the candidate, of these attacks' and of points of the ball, after which copies of the world pay least
+oracle           tries proposals of other attacks and points of the ball in copies of the simulator, and plays the one
+                 with the lowest reward
 """
 
 from difflib import get_close_matches
@@ -117,7 +117,7 @@ ATTACKS: dict[str, Attack] = {
 }
 
 BARE: tuple[str, ...] = ("random", "fgsm", "pgd", "q-mean", "min-q", "action-diff")
-"""What an evaluation runs if no attack is named: one row for each idea."""
+"""The attacks of an evaluation without `--attack`: one for each idea."""
 
 SUITE: tuple[str, ...] = (
     "fgsm",
@@ -130,20 +130,20 @@ SUITE: tuple[str, ...] = (
     "targeted",
     "v-min",
 )
-"""Among which the worst attack of a budget is looked for, as far as a policy can serve them."""
+"""The attacks from which `--attack worst` chooses, as far as the policy has what they need."""
 
 REFERENCES: dict[str, Attack] = {
     "oracle": Oracle(
         cheap=tuple(ATTACKS[name] for name in ("fgsm", "pgd", "q-mean", "min-q", "action-diff", "targeted"))
     ),
 }
-"""Attacks for comparison, which need more than an observation: they run where they are asked for by name."""
+"""Attacks for comparison that need more than an observation: they run only by name."""
 
 
 def resolve(text: str) -> Attack:
-    """The attack that a text means (`attacks.language`), a built-in one or anybody's as `module:name`.
+    """The attack that a text names (`attacks.language`): a built-in one, or `module:name` from the Python path.
 
-    Sensors do not matter here: they belong to the threat. ValueError if there is no such attack or setting.
+    Sensors after @ are ignored: they belong to the threat. ValueError if there is no such attack or setting.
     """
     spec = parse(text)
     attack = _named(spec.name)
@@ -182,6 +182,6 @@ def objective_of(attack: Attack, target: Target) -> str:
 
 
 def needs_of(attack: Attack, target: Target) -> tuple[str, ...]:
-    """Return what the attack cannot do without: fields of Target, and "gradients"; empty if it does not say."""
+    """Return the fields of Target, and "gradients", that the attack needs; empty if it has no method `needs`."""
     needs = getattr(attack, "needs", None)
     return () if needs is None else tuple(needs(target))

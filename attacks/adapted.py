@@ -1,7 +1,7 @@
-"""Functions of others as attacks call them: tensors in, tensors out, and one sentence where that cannot be.
+"""Policies and critics of users, wrapped so that attacks call all of them with tensors.
 
-Policies and critics come as torch modules in any precision, and as NumPy functions. Attacks ask all of them with
-tensors that may want a gradient, in the precision of the observations.
+They may be torch modules in any precision, or NumPy functions. Attacks call them with tensors in the precision of the
+observations, which may require a gradient. A function that fails raises ValueError with one sentence.
 """
 
 import re
@@ -13,36 +13,36 @@ import torch
 from torch import Tensor
 
 PRECISION = re.compile(r"dtype|scalar type|bias type|weight type", re.IGNORECASE)
-"""What torch's errors speak of where a network has another precision than its input."""
+"""Words of torch's error for a network of another precision than its input."""
 
 NEEDS_PLAIN = "requires grad"
-"""What torch's error speaks of where NumPy is to read a tensor that wants a gradient."""
+"""Words of torch's error for NumPy reading a tensor that requires a gradient."""
 
 NEEDS_ARRAY = "numpy.ndarray"
-"""What torch's errors speak of where arrays and tensors meet."""
+"""Words of torch's errors for a function that mixes arrays and tensors."""
 
 FORMS = {"policy": "action (B, A)", "critic": "value (B,)", "critics": "values (K, B)", "state_value": "value (B,)"}
 """Fields of a target that are functions of observations → what they return for obs (B, S)."""
 
 
 class Adapted:
-    """A function of a target, called with tensors.
+    """A function of a target (`FORMS`) that takes and returns tensors.
 
-    One in double precision gets its input so, and gradients pass. One of NumPy gets what it can read; its results have
-    no gradient, which `Target.has` tells. A policy's actions have the precision of its observations.
+    A module in double precision receives double input, and gradients pass through it. A NumPy function receives arrays;
+    its results have no gradient, and `Target.has` reports that. Actions have the precision of the observations.
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self.function, self.name = function, name
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the function has of that name: a module keeps its parameters."""
-        if name.startswith("__") or name == "function":  # asked for by copies, before there is a function
+        """Return the function's own attribute, so that a module keeps its parameters."""
+        if name.startswith("__") or name == "function":  # copy.copy reads these before there is a function
             raise AttributeError(name)
         return getattr(self.function, name)
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """Return what the function returns, as a tensor; ValueError if it fails or returns something else."""
+        """Return the function's result as a tensor; ValueError if it fails or returns something else."""
         try:
             values = self._values(inputs)
         except torch.OutOfMemoryError:
@@ -77,9 +77,9 @@ class Adapted:
 
 
 def as_vector(name: str, values: Any) -> Tensor:
-    """Return numbers, one per sensor or actuator, as a vector; ValueError if they are none.
+    """Return numbers, one per sensor or actuator, as a vector; ValueError if they are no vector of numbers.
 
-    A tensor stays what it is; a NumPy array or a list becomes one in float32.
+    A tensor is returned as it is; a NumPy array or a list becomes a float32 tensor.
     """
     try:
         vector = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float32))

@@ -19,17 +19,17 @@ from attacks.target import Policy, Target
 WEAKEST_LAST = ("pgd", "fgsm", "random")
 
 FEWEST = 4
-"""Probes of an episode, at least, where means are compared."""
+"""Least number of probes of an episode from which means are compared."""
 
-NEARLY_ALL = 0.9  # of the probes of an episode
+NEARLY_ALL = 0.9  # share of an episode's probes that must raise a flag
 
 BEYOND = 2.0
-"""Standard errors that a mean difference must exceed: probes of an episode are few."""
+"""Number of standard errors that a mean difference must exceed, because an episode has few probes."""
 
 ROUNDING = 1e-5
-"""Of an objective's size: float32 keeps seven digits, and sums lose one or two of them."""
+"""Relative rounding error of an objective: float32 keeps seven digits, and sums lose one or two of them."""
 
-LITTLE = 0.25  # of the budget
+LITTLE = 0.25  # share of the budget below which an attack counts as short
 
 FAR = 0.5
 """Of a proven bound: an attack that reaches less leaves more than half of it open."""
@@ -44,9 +44,10 @@ def far_below_bound(change: Tensor, bound: Tensor) -> tuple[str, ...]:
 
 
 def zero_gradient(objective: Objective, target: Target, obs: Tensor, seen: Tensor | None = None) -> Tensor:
-    """Return (B,) whether the objective's gradient vanishes at seen (default: at the clean point).
+    """Return (B,) whether the objective's gradient is zero at seen (default: at the clean point).
 
-    A saturated tanh does this, and always a distance to the clean action at the clean point. NaN counts as 0.
+    A saturated tanh has a zero gradient, and so has every distance to the clean action at the clean point. NaN counts
+    as 0.
     """
     _, gradient = loss_and_gradient(objective, target, obs, obs if seen is None else seen)
     return (gradient == 0).all(-1)
@@ -61,7 +62,7 @@ def stochastic_policy(policy: Policy, obs: Tensor) -> bool:
 def loss_order(losses: Mapping[str, float], tolerance: float = 0.0) -> list[str]:
     """Return every violation of pgd ≤ fgsm ≤ random among mean objectives, as "fgsm > random".
 
-    The means must be of one minimised objective over the same observations; absent names are skipped.
+    All means must be of the same minimised objective over the same observations; absent names are skipped.
     """
     present = [name for name in WEAKEST_LAST if name in losses]
     return [
@@ -69,34 +70,34 @@ def loss_order(losses: Mapping[str, float], tolerance: float = 0.0) -> list[str]
     ]
 
 
-def suspicions(found: Probe) -> dict[str, Tensor]:
-    """Return for every flag whether each of n episodes (n,) raises it, from its probes (n, K)."""
-    is_flat, is_blind = (_share(marks) >= NEARLY_ALL for marks in (found.is_flat, found.is_blind))
-    is_short = (_share(found.used) < LITTLE) & exceeds(found.chosen, found.further)
+def suspicions(probes: Probe) -> dict[str, Tensor]:
+    """Return flag → whether each of n episodes (n,) raises it, computed from its probes (n, K)."""
+    is_flat, is_blind = (_share(marks) >= NEARLY_ALL for marks in (probes.is_flat, probes.is_blind))
+    is_short = (_share(probes.used) < LITTLE) & exceeds(probes.chosen, probes.further)
     return {
         "zero-gradient": is_flat & ~is_blind,
         "no-critic-gradient": is_blind,
-        "loss-order": exceeds(found.chosen, found.fgsm) | exceeds(found.chosen, found.random),
-        "blackbox-beats-whitebox": exceeds(found.chosen, found.blackbox),
+        "loss-order": exceeds(probes.chosen, probes.fgsm) | exceeds(probes.chosen, probes.random),
+        "blackbox-beats-whitebox": exceeds(probes.chosen, probes.blackbox),
         "unused-budget": is_short,
     }
 
 
 def exceeds(high: Tensor, low: Tensor) -> Tensor:
-    """Return (n,) whether the mean of high − low (n, K) is above 0 beyond rounding and BEYOND standard errors.
+    """Return (n,) whether the mean of high − low (n, K) exceeds rounding and BEYOND standard errors.
 
-    NaN and infinite differences are left out; fewer than FEWEST others show nothing.
+    NaN and infinite differences are dropped; with fewer than FEWEST others the answer is False.
     """
     difference = high.double() - low.double()
-    there = difference.isfinite()
-    difference = torch.where(there, difference, torch.nan)
-    count = there.sum(-1)
+    finite = difference.isfinite()
+    difference = torch.where(finite, difference, torch.nan)
+    count = finite.sum(-1)
     mean = difference.nanmean(-1)
-    spread = (difference - mean.unsqueeze(-1)).square().nansum(-1) / (count - 1)
-    size = torch.where(there, high.double().abs(), torch.nan).nanmean(-1)
-    return (count >= FEWEST) & (mean > BEYOND * (spread / count).sqrt()) & (mean > ROUNDING * size)
+    variance = (difference - mean.unsqueeze(-1)).square().nansum(-1) / (count - 1)
+    size = torch.where(finite, high.double().abs(), torch.nan).nanmean(-1)
+    return (count >= FEWEST) & (mean > BEYOND * (variance / count).sqrt()) & (mean > ROUNDING * size)
 
 
 def _share(marks: Tensor) -> Tensor:
-    """Return the mean (n,) of what is there of (n, K); NaN, which compares as false, where nothing is."""
+    """Mean (n,) over the non-NaN entries of (n, K); NaN, for which every comparison is False, where all are."""
     return marks.double().nanmean(-1)

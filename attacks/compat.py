@@ -1,8 +1,8 @@
-"""What earlier suites searched with, for comparison with their numbers only: each says what is wrong with it.
+"""The searches of earlier suites, for comparison with their published numbers only; each preset names its fault.
 
-Every preset is the search as its authors' code runs it, with one environment at a time. There, the points that RORL and
-MICRO draw once for a whole batch are a row's own, as here; whatever the published search does, what it returns is put
-back into the budget. Steps are signs of gradients: RORL's Adam, made anew at each step, takes no other.
+A preset runs as its authors' code does with a single environment, where the points that RORL and MICRO draw once for a
+batch belong to one row, as here. Whatever point a search returns is projected into the budget. Steps are signs of
+gradients: the first step of a new Adam is a sign, and RORL makes a new Adam at every step.
 """
 
 from collections.abc import Mapping
@@ -33,15 +33,16 @@ STARTS = (BALL, ONE_STEP, SIGNS)
 
 @dataclass(frozen=True, kw_only=True)
 class SignSteps:
-    """Steps of fixed length along the sign of the gradient; the last point counts, not the best.
+    """Steps of fixed length along the sign of the gradient; the last point is returned, not the best.
 
-    objective  what is minimised
-    steps      how many
-    length     of a step, in units of eps; of the raw numbers of every sensor alike if `raw`
-    starts     random starts, of which the one with the best end is taken
-    start      ball: uniform in the budget; one-step: uniform within the length of a step; signs: one along random signs
-    langevin   add Gaussian noise of √(2·length·eps)/(i + 2) to the gradient in step i, before its sign is taken
-    in_range   cut the end to the range of the data
+    objective  the function that is minimised
+    steps      gradients per start; more steps reach farther, at a cost that grows with them
+    length     length of a step in units of eps, or in raw numbers for every sensor alike if `raw`. If steps · length
+               is below 1, a start may not reach the edge of the ball.
+    starts     number of random starts; the one with the lowest objective at its end is returned
+    start      ball: uniform in the budget; one-step: uniform within the length of a step; signs: a step of random signs
+    langevin   whether Gaussian noise of √(2·length·eps)/(i + 2) is added to the gradient in step i, before its sign
+    in_range   whether the last point is clipped to the range of the data
     """
 
     objective: Objective
@@ -61,18 +62,18 @@ class SignSteps:
             )
 
     def objective_for(self, target: Target) -> Objective:
-        """Return the objective that is minimised."""
+        """Return the objective of the record, whatever the target."""
         return self.objective
 
     def needs(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of the target that it cannot do without."""
+        """Return the fields of the target that it needs, and `GRADIENTS`."""
         return (*needed(self.objective), GRADIENTS, *(("obs_bounds",) if self.in_range else ()))
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
         """Return seen (B, S)."""
         row = torch.arange(len(obs), device=obs.device).repeat_interleave(self.starts)
         clean, ball = obs[row], threat.rows(row)
-        seen = ball.project(clean, self._begun(obs, threat, noise).flatten(0, 1))
+        seen = ball.project(clean, self._starts(obs, threat, noise).flatten(0, 1))
         for step in range(self.steps):
             gradient = self._disturbed(loss_and_gradient(self.objective, target, clean, seen)[1], ball, noise, step)
             seen = ball.project(clean, seen - self._step(ball, obs) * gradient.sign())
@@ -83,8 +84,8 @@ class SignSteps:
             chosen = torch.where(threat.half_width.to(obs) > 0, _cut(chosen, low, high), obs)
         return threat.project(obs, chosen)
 
-    def _begun(self, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """The starts (B, N, S)."""
+    def _starts(self, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
+        """The starting points (B, N, S)."""
         if self.start == BALL:
             return threat.sample(obs, noise, self.starts)
         shape = (self.starts, obs.shape[-1])
@@ -92,14 +93,14 @@ class SignSteps:
         return obs.unsqueeze(1) + self.length * threat.half_width.to(obs).unsqueeze(-2) * drawn
 
     def _step(self, ball: Threat, obs: Tensor) -> Tensor:
-        """The raw length of a step per sensor."""
+        """The raw length of a step, per sensor: (S,), or (B, S) if eps is given per row."""
         if not self.raw:
             return self.length * ball.half_width.to(obs)
         eps = torch.as_tensor(ball.eps).to(obs)
         return self.length * eps * (ball.scale > 0).to(obs)
 
     def _disturbed(self, gradient: Tensor, ball: Threat, noise: Noise, step: int) -> Tensor:
-        """The gradient in units of eps, with Langevin noise if there is any."""
+        """The gradient in units of eps, with Langevin noise if `langevin`."""
         gradient = gradient * ball.scale.to(gradient)
         if not self.langevin:
             return gradient
@@ -108,7 +109,7 @@ class SignSteps:
 
 
 def _cut(seen: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """What is shown (B, S + H), cut to the range (S,) of the data; a memory H is left alone."""
+    """The observation (B, S + H) with its S sensors clipped to the range (S,) of the data; a memory H stays."""
     sensed = seen[:, : len(low)]
     return torch.cat([torch.clamp(sensed, low, high), seen[:, len(low) :]], 1)
 
@@ -140,4 +141,4 @@ COMPAT: Mapping[str, BestOf | Random | SignSteps] = {
     # RobustRLlib, meant for --unit raw. How long its steps are is not published: 2.5·eps/10 here.
     "compat:robustrllib-adversarial": SignSteps(objective=action_difference, length=0.25),
 }
-"""Presets by name. They are no part of the suite; docs/catalogue.md says what each computes and what is wrong."""
+"""Presets by name, none of them in SUITE; docs/catalogue.md describes each search and its fault."""

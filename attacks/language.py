@@ -1,7 +1,7 @@
-"""The little language of attacks: `NAME[(setting=value,…)][@SENSOR[+SENSOR…]]`.
+"""The text form of an attack: `NAME[(setting=value,…)][@SENSOR[+SENSOR…]]`.
 
-`pgd(steps=50,restarts=4)@2+5` is the attack `pgd` with two of its fields set, on two sensors alone. The whole text is
-what results call the attack, so that a table says what was done.
+`pgd(steps=50,restarts=4)@2+5` is the attack `pgd` with two of its fields set, on two sensors alone. Results name an
+attack by its whole text, so that a table shows every setting that was changed.
 """
 
 import ast
@@ -15,14 +15,14 @@ _EXAMPLE = "write it as pgd, pgd(steps=50,restarts=4) or pgd@2+5"
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What a text says: the attack's name, settings of its record, and the only sensors it may touch (none: all)."""
+    """A parsed attack text: a name, settings of the attack's record, and the sensors it may change (empty: all)."""
 
     name: str
     settings: Mapping[str, object] = field(default_factory=dict)
     sensors: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The text again, in one spelling."""
+        """The attack's text in canonical spelling: `parse` of it gives an equal Spec."""
         settings = ",".join(f"{name}={_spelled(value)}" for name, value in self.settings.items())
         return (
             self.name + (f"({settings})" if settings else "") + ("@" + "+".join(self.sensors) if self.sensors else "")
@@ -33,16 +33,16 @@ def parse(text: str) -> Spec:
     """`"pgd(steps=50)@2+5"` → its parts; a value is a number, true, false, a word or a quoted text.
 
     Raises:
-        ValueError: not of this form.
+        ValueError: the text is not of this form, or names a setting or a sensor twice.
     """
-    found = _FORM.fullmatch(text.strip())
-    if found is None:
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
         raise ValueError(f"'{text}' is no attack; {_EXAMPLE}.")
-    sensors = tuple(word.strip() for word in (found["sensors"] or "").split("+")) if found["sensors"] else ()
+    sensors = tuple(word.strip() for word in (match["sensors"] or "").split("+")) if match["sensors"] else ()
     if not all(sensors) or len(set(sensors)) < len(sensors):
         raise ValueError(f"'{text}' does not name every sensor once; {_EXAMPLE}.")
-    settings = _settings(found["settings"] or "()", text)
-    return Spec(name=found["name"].strip(), settings=settings, sensors=sensors)
+    settings = _settings(match["settings"] or "()", text)
+    return Spec(name=match["name"].strip(), settings=settings, sensors=sensors)
 
 
 def _settings(text: str, whole: str) -> dict[str, object]:

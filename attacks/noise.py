@@ -1,4 +1,4 @@
-"""Row-wise randomness: what an episode draws never depends on the batch it is in."""
+"""Row-wise randomness: an episode's random numbers never depend on the batch it is in."""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -13,9 +13,9 @@ STREAM = 1  # the environment uses the episode's seed itself; attacks use (seed,
 
 
 class Noise:
-    """A random source of B rows, row i drawing from the generator of its own episode.
+    """A random source of B rows: row i draws from the generator of its own episode.
 
-    Draws are float32 on the CPU, so that they are the same on every device.
+    Draws are float32 tensors on the CPU, so that they are the same on every device.
     """
 
     def __init__(self, generators: Sequence[np.random.Generator]) -> None:
@@ -30,12 +30,12 @@ class Noise:
         return len(self._generators)
 
     def rows(self, index: Tensor | Sequence[int]) -> "Noise":
-        """Return the chosen rows (integers or a Boolean mask); they share, and advance, these generators."""
+        """Return the chosen rows (integers or a Boolean mask). They share these generators and advance them."""
         chosen: list[int] = torch.arange(len(self))[index].tolist()
         return Noise([self._generators[i] for i in chosen])
 
     def copies(self, n: int) -> "Noise":
-        """Return n sources per row, (B·n): all of one row draw the same numbers, none that the row itself draws."""
+        """Return n sources per row, (B·n). Those of a row draw the same numbers, and others than the row itself."""
         seeds = [int(generator.integers(2**63)) for generator in self._generators]
         return Noise([np.random.Generator(np.random.PCG64(seed)) for seed in seeds for _ in range(n)])
 

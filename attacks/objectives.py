@@ -1,7 +1,8 @@
-"""What an attacker minimises: pure functions (target, obs (B, S), seen (B, S)) → (B,).
+"""Objectives of attacks, which minimise them: pure functions (target, obs (B, S), seen (B, S)) → (B,).
 
-obs is the true state, seen is what the policy is shown. A critic Q always judges the true state: with `seen`
-in both places the search finds states of low value instead of bad actions (`state_value` does that, and says so).
+obs is the true state s, seen the adversarial observation ŝ that the policy receives. A critic Q is always evaluated at
+the true state: with ŝ in both places a search would look for states of low value instead of bad actions. Only
+`state_value` does so.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +17,16 @@ Objective = Callable[[Target, Tensor, Tensor], Tensor]
 
 
 def value(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
-    """Q(s, π(ŝ)), the worth in the true state of the action taken on the shown one ("min-Q").
+    """Q(s, π(ŝ)), the value in the true state of the policy's action on ŝ ("min-Q").
 
-    Yang et al. 2022, RORL (arXiv:2206.02829), with the critic's own reduction of its ensemble. ValueError if
-    the target has no critic.
+    The critic reduces its own ensemble. Yang et al. 2022, RORL (arXiv:2206.02829). ValueError if the target has no
+    critic.
     """
     return target.require_critic()(obs, target.policy(seen))
 
 
 def action_difference(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
-    """−‖π(ŝ) − π(s)‖², the squared change of the executed action; its gradient is zero at ŝ = s."""
+    """−‖π(ŝ) − π(s)‖², minus the squared change of the executed action; its gradient is zero at ŝ = s."""
     with torch.no_grad():
         clean = target.policy(obs)  # (B, A)
     return -(target.policy(seen) - clean).square().sum(-1)
@@ -34,8 +35,8 @@ def action_difference(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
 def action_kl(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
     """−KL(π(s)‖π(ŝ)) − KL(π(ŝ)‖π(s)) of the Gaussians *before* the tanh, summed over action dimensions.
 
-    RORL (arXiv:2206.02829). Its gradient is zero at ŝ = s. ValueError if the target has no distribution: a
-    deterministic action has no KL, and the plain distance is another attack (action_difference).
+    Its gradient is zero at ŝ = s. RORL (arXiv:2206.02829). ValueError if the target has no distribution: deterministic
+    actions have no KL, and their distance is another objective (`action_difference`).
     """
     distribution = target.require_distribution()
     with torch.no_grad():
@@ -45,10 +46,10 @@ def action_kl(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
 
 
 def state_value(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
-    """V(ŝ), the value of the state that is shown: the one objective that judges ŝ and not s.
+    """V(ŝ), the value of the adversarial observation itself; all other objectives evaluate the true state.
 
-    Pattanaik et al. 2018 (arXiv:1712.03632), as SA-PPO's critic attack has it. It looks for observations of bad states,
-    not for bad actions. ValueError if the target has no V.
+    Minimising it finds observations of bad states, not bad actions. Pattanaik et al. 2018 (arXiv:1712.03632), in the
+    form of SA-PPO's critic attack. ValueError if the target has no V.
     """
     return target.require_state_value()(seen)
 
@@ -69,9 +70,9 @@ def q_min(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
 
 
 def q_std(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
-    """−std over the ensemble of Q_k(s, π(ŝ)): where the critics know least (RORL, arXiv:2206.02829).
+    """−std over the ensemble of Q_k(s, π(ŝ)): lowest where the critics disagree most (RORL, arXiv:2206.02829).
 
-    ValueError without an ensemble, or with one of a single critic, whose spread is no number.
+    ValueError without an ensemble, or with a single critic, for which the std is not defined.
     """
     values = _members(target, obs, seen)  # (K, B)
     if len(values) < 2:
@@ -85,7 +86,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     objective.__name__: objective
     for objective in (value, q_mean, q_min, q_first, q_std, action_difference, action_kl, state_value)
 }
-"""What `NAME(objective=…)` may say."""
+"""The objectives by name, as `NAME(objective=…)` takes them."""
 
 NEEDS: Mapping[Objective, str] = {
     value: "critic",
@@ -96,13 +97,13 @@ NEEDS: Mapping[Objective, str] = {
     action_kl: "distribution",
     state_value: "state_value",
 }
-"""The part of the target (a field of it) without which an objective cannot be computed."""
+"""The field of the target that an objective needs."""
 
 STATIONARY_AT_CLEAN: frozenset[Objective] = frozenset({action_difference, action_kl})
 
 
 def needed(objective: Objective) -> tuple[str, ...]:
-    """Return the parts of a target (its fields) that the objective cannot do without."""
+    """Return the fields of a target that the objective needs."""
     return (NEEDS[objective],) if objective in NEEDS else ()
 
 
@@ -112,7 +113,7 @@ def default(target: Target) -> Objective:
 
 
 def _members(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
-    """Q_k(s, π(ŝ)), (K, B); ValueError if that is not what the ensemble returns."""
+    """Q_k(s, π(ŝ)), (K, B); ValueError if the ensemble returns another shape."""
     values = target.require_critics()(obs, target.policy(seen))
     if values.ndim != 2 or values.shape[1] != len(obs):
         raise ValueError(f"An ensemble of critics must return (K, B) with B = {len(obs)}, not {tuple(values.shape)}.")

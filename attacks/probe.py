@@ -1,6 +1,7 @@
-"""What lies beside an attack's choice: the same objective at cheaper points of the same ball. B batch, S observation.
+"""A probe compares an attack's point with cheaper points of the same ball, by the same objective.
 
-The attack has seen none of it: a probe is taken afterwards, on a few observations, and draws from noise of its own.
+B batch, S observation. The evaluator takes a probe after the attack, on a few observations. A probe draws from noise of
+its own, so that the attack is the same with and without it.
 """
 
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from attacks.target import Target
 from attacks.threat import Threat
 
 POINTS = 16
-"""Random points of a probe, at most: the black box has about the evaluations of FGSM, and fewer than a descent."""
+"""Largest number of random points of a probe: the black box has about the evaluations of FGSM, fewer than a descent."""
 
-POINTS_PER_STEP = 8  # a gradient costs about three evaluations, and FGSM asks for three objectives beside it
+POINTS_PER_STEP = 8  # random points per gradient of the attack: one costs about three evaluations, FGSM three more
 
 NOT_ALONE: frozenset[Objective] = frozenset({target_distance})
-"""Objectives that judge by columns which only their attack puts beside an observation: nothing can be asked of them."""
+"""Objectives that read columns which only their attack adds to an observation; they cannot be evaluated outside it."""
 
 
 @runtime_checkable
 class Follower(Protocol):
-    """An attack that follows gradients of its objective, `steps` of them from each start; others are not probed."""
+    """An attack that follows `steps` gradients of its objective from each start; no other attack is probed."""
 
     @property
     def steps(self) -> int:
@@ -35,13 +36,13 @@ class Follower(Protocol):
         ...
 
     def objective_for(self, target: Target) -> Objective | None:
-        """Return the objective that is minimised on this target."""
+        """Return the objective that the attack minimises on this target."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What was found, (B,) each; (n, K) for K probes of n episodes, NaN where there was none.
+    """The results of a probe, (B,) each; (n, K) for K probes of n episodes, NaN where an episode has fewer.
 
     chosen       objective at the attack's choice
     further      objective after one more full step down the gradient from there
@@ -50,7 +51,7 @@ class Probe:
     blackbox     lowest objective at random points and at those of the boundary in their directions
     is_flat      1 where the gradient is zero at the start, at the attack's choice and at a random point
     is_blind     1 where it is, and yet the action has a gradient at that point: the critic has none
-    used         share of the budget that was used, every sensor weighted by what the gradient gives for it
+    used         share of the budget that the attack used, every sensor weighted by its gradient
     """
 
     chosen: Tensor
@@ -64,7 +65,10 @@ class Probe:
 
 
 def probe(follower: Follower, target: Target, obs: Tensor, seen: Tensor, threat: Threat, noise: Noise) -> Probe | None:
-    """Look beside the attack's choice seen (B, S) for obs (B, S); None without an objective that can be asked alone."""
+    """Compare the attack's point seen (B, S) for obs (B, S) with cheaper points of the same ball.
+
+    None if its objective cannot be evaluated outside the attack, or if it has none.
+    """
     objective = follower.objective_for(target)
     if objective is None or objective in NOT_ALONE:
         return None
@@ -75,20 +79,20 @@ def probe(follower: Follower, target: Target, obs: Tensor, seen: Tensor, threat:
     chosen, at_end = loss_and_gradient(objective, target, obs, seen)
     stepped = [threat.project(obs, start + threat.steepest(at_start))]
     stepped += [threat.project(obs, seen + threat.steepest(at_end))]
-    judged = torch.cat([torch.stack(stepped, 1), points], 1)  # (B, 2 + N, S)
-    losses = loss(objective, target, obs.repeat_interleave(judged.shape[1], 0), judged.flatten(0, 1))
-    fgsm, further, *others = losses.reshape(len(obs), -1).unbind(1)
+    others = torch.cat([torch.stack(stepped, 1), points], 1)  # (B, 2 + N, S)
+    losses = loss(objective, target, obs.repeat_interleave(others.shape[1], 0), others.flatten(0, 1))
+    fgsm, further, *drawn = losses.reshape(len(obs), -1).unbind(1)
     is_flat = is_zero(at_start, threat) & is_zero(at_end, threat)
     is_blind = torch.zeros_like(is_flat)
-    if is_flat.any() and not is_distance:  # at a minimum it is zero as well, but not everywhere
+    if is_flat.any() and not is_distance:  # the gradient is zero at a minimum as well, but not everywhere
         is_flat &= is_zero(loss_and_gradient(objective, target, obs, points[:, 0])[1], threat)
         is_blind = is_flat & ~is_zero(loss_and_gradient(action_difference, target, obs, points[:, 0])[1], threat)
     return Probe(
         chosen=chosen,
         further=further,
         fgsm=fgsm,
-        random=others[0],
-        blackbox=torch.stack(others, 1).nan_to_num(nan=torch.inf).amin(1),
+        random=drawn[0],
+        blackbox=torch.stack(drawn, 1).nan_to_num(nan=torch.inf).amin(1),
         is_flat=is_flat.to(chosen),
         is_blind=is_blind.to(chosen),
         used=_used(at_end, seen - obs, threat),
@@ -101,7 +105,7 @@ def is_zero(gradient: Tensor, threat: Threat) -> Tensor:
 
 
 def _points(obs: Tensor, threat: Threat, noise: Noise, n: int) -> Tensor:
-    """Random points (B, n, S): the first half uniform, the others those of the boundary in their directions."""
+    """Random points (B, n, S): the first half uniform, the second half on the boundary in the same directions."""
     uniform = threat.sample(obs, noise, n // 2)
     row = torch.arange(len(obs)).repeat_interleave(n // 2)
     own, clean = threat.rows(row), obs[row]

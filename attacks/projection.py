@@ -5,11 +5,11 @@ from torch import Tensor
 
 
 def into_ball(change: Tensor, radius: Tensor, rooms: tuple[Tensor, ...] | None = None) -> Tensor:
-    """Return the factor (B, 1) in [0, 1] by which change (B, S) has to be scaled to end in the ball ‖·‖₂ ≤ radius.
+    """Return the factor (B, 1) in [0, 1] that scales change (B, S) into the ball ‖·‖₂ ≤ radius.
 
-    With `rooms`, how far (B, S) each sensor may go down and up, it is the factor after which cutting every sensor to
-    its room gives the nearest point of the ball within the box. That point minimises a sum of squares under one sum of
-    squares, so that it is t·change where the box leaves room and the box's edge elsewhere, for one t per row.
+    `rooms` are the distances (B, S) that each sensor may go down and up. With them, the scaled change, clipped to the
+    rooms, is the nearest point of the ball within the box. That point minimises a sum of squares under one constraint
+    on a sum of squares: it is t·change where the box leaves room and the box's edge elsewhere, for one t per row.
     """
     if rooms is None:
         length = torch.linalg.vector_norm(change, dim=-1, keepdim=True)  # (B, 1)

@@ -1,4 +1,4 @@
-"""When two attacks are one: the same search of the same objective on a target."""
+"""Two attacks are the same on a target if they run the same search on the same objective."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ from attacks.world import Attack
 
 
 def settled(attack: Attack, target: Target) -> Attack | None:
-    """Return the attack with the objective that it minimises on this target; None for what is no record from here.
+    """Return the attack with the objective that it minimises on this target; None for an attack of another package.
 
-    Two records that are equal then draw and step alike, so that all their episodes are the same: without a critic that
-    are `pgd` and `action-diff`, with one `pgd` and `min-q-gradient`.
+    Equal records draw and step alike, so that all their episodes are the same. Without a critic these are `pgd` and
+    `action-diff`; with one, `pgd` and `min-q-gradient`.
     """
     if isinstance(attack, (Descend, BestOf)):
         return replace(attack, objective=attack.objective_for(target))

@@ -1,4 +1,4 @@
-"""Settings of an attack's record by name: `pgd(steps=50,objective=value)` is `pgd` with two other fields."""
+"""Settings replace fields of an attack's record: `pgd(steps=50,objective=value)` is `pgd` with two other fields."""
 
 import types
 from dataclasses import fields, is_dataclass, replace
@@ -11,14 +11,14 @@ from attacks.objectives import OBJECTIVES, Objective
 Record = TypeVar("Record")
 
 MOST = 10_000
-"""The largest whole number in a text: of steps, starts or candidates, each of which costs time and memory per row."""
+"""The largest whole number in a text, because each step, start or candidate costs time and memory per row."""
 
 
 def configured(record: Record, spec: Spec) -> Record:
-    """The record with the settings of the text.
+    """The record with the settings of a parsed text.
 
     Raises:
-        ValueError: it has no such setting, or not with such a value.
+        ValueError: the record has no such setting, or the value is of the wrong kind or too large.
     """
     if not is_dataclass(record) or isinstance(record, type):
         raise ValueError(f"The attack {spec.name!r} has no settings; leave the parentheses out.")
@@ -39,8 +39,10 @@ def _checked(spec: Spec, name: str, names: list[str], hints: dict[str, object]) 
         return OBJECTIVES[str(value)]
     fits = type(value) in wanted or (float in wanted and type(value) is int)
     if not fits:
-        told = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted if kind is not types.NoneType)
-        raise ValueError(f"{name}={value!r} of the attack {spec.name!r} has the wrong kind of value; expected {told}.")
+        expected = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted if kind is not types.NoneType)
+        raise ValueError(
+            f"{name}={value!r} of the attack {spec.name!r} has the wrong kind of value; expected {expected}."
+        )
     if type(value) is int and value > MOST:
         raise ValueError(f"{name}={value} of the attack {spec.name!r} is beyond any use; expected at most {MOST:,}.")
     return float(value) if int not in wanted and type(value) is int else value

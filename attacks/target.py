@@ -1,4 +1,4 @@
-"""What an attacker may use of the system under attack. B batch, S observation, A action."""
+"""The target: a policy, and everything else that an attacker knows. B batch, S observation, A action."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from attacks.adapted import FORMS, Adapted, as_vector
 from attacks.feedforward import Feedforward
 
 GRADIENTS = "gradients"
-"""What an attack's `needs` calls a policy whose action depends differentiably on the observation."""
+"""The name, in an attack's `needs`, of a policy that is differentiable in the observation."""
 
 
 class Policy(Protocol):
-    """Deterministic policy in evaluation mode: every row depends on its own observation only."""
+    """A deterministic policy in evaluation mode: the action of a row depends on its own observation only."""
 
     def __call__(self, obs: Tensor, /) -> Tensor:
         """Return the executed action (B, A) for obs (B, S), differentiably."""
@@ -24,7 +24,7 @@ class Policy(Protocol):
 
 
 class Critic(Protocol):
-    """Pessimistic value of an action: how an ensemble is reduced is the critic's own business."""
+    """The value of an action; a critic with an ensemble reduces it itself, usually by the minimum."""
 
     def __call__(self, obs: Tensor, action: Tensor, /) -> Tensor:
         """Return the value (B,) of action (B, A) in the state obs (B, S), differentiably."""
@@ -33,12 +33,14 @@ class Critic(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memory:
-    """What a recurrent policy carries from one step of an episode to the next: H numbers per row.
+    """The memory of a recurrent policy: H numbers per row, carried from one step of an episode to the next.
 
-    They travel as the last H columns of obs, which then is (B, S + H), so that whatever an attack does with rows they
-    keep their own memory; their budget is 0. `start` (H,) is that of a new episode; `advance(seen, obs)`, both
-    (B, S + H), gives the memory (B, H) of the next step: seen is what the policy was shown, obs the true state, which
-    is for an attacker who remembers and nothing that a policy may look at.
+    The memory is the last H columns of obs, which is then (B, S + H): however an attack rearranges rows, each keeps its
+    own memory. The budget of these columns is 0.
+
+    start    the memory (H,) at the start of an episode
+    advance  (seen, obs), both (B, S + H) → the memory (B, H) of the next step. A policy may read seen only; obs, the
+             true state, is there for an attacker with a memory.
     """
 
     start: Tensor
@@ -47,10 +49,10 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """A policy and whatever else the attacker knows about it.
+    """A policy and everything else that the attacker knows.
 
-    Functions may be torch modules in single or double precision, or NumPy's, which give no gradients
-    (`attacks.adapted`); vectors may be tensors, arrays or lists. ValueError for vectors that are none.
+    Functions may be torch modules in single or double precision, or NumPy functions, which give no gradients
+    (`attacks.adapted`). Vectors may be tensors, arrays or lists; ValueError for anything else.
 
     policy        obs (B, S) → action (B, A), the action that is executed
     critic        obs (B, S), action (B, A) → value (B,); None if the checkpoint has none
@@ -99,18 +101,18 @@ class Target:
         return self.obs_scale[unit]
 
     def open_scale(self, unit: str) -> Tensor:
-        """Return `scale` (S + H,) for a Threat: what the policy remembers is closed to every attack."""
+        """Return `scale` (S + H,) for a Threat: 0 for the H columns of the memory, which no attack may change."""
         scale = self.scale(unit)
         return torch.cat([scale, torch.zeros_like(self.start, dtype=scale.dtype)])
 
     @property
     def start(self) -> Tensor:
-        """What a new episode begins to remember (H,), nothing for a policy without memory."""
+        """The memory (H,) at the start of an episode; empty for a policy without memory."""
         return torch.zeros(0) if self.memory is None else self.memory.start
 
     @property
     def blank(self) -> Tensor:
-        """A row of zeros with the memory of a new episode (1, S + H), to try something on."""
+        """A dummy row (1, S + H): zeros for the sensors, then the memory of a new episode."""
         known = [*self.obs_scale.values(), *(self.obs_bounds or ())]
         if not known:
             raise ValueError(
@@ -120,14 +122,14 @@ class Target:
         return torch.cat([torch.zeros(size), self.start])[None]
 
     def has(self, need: str) -> bool:
-        """Return whether it has what an attack may need: one of its fields, or `GRADIENTS` of the action."""
+        """Return whether the target has a field that an attack needs, or `GRADIENTS` of the action."""
         if need != GRADIENTS:
             return getattr(self, need) is not None
         with torch.enable_grad():
             return bool(self.policy(self.blank.requires_grad_()).requires_grad)
 
     def require_critic(self) -> Critic:
-        """Return the critic; ValueError naming the way out if there is none."""
+        """Return the critic; ValueError if there is none, with an attack that runs without one."""
         if self.critic is None:
             raise ValueError(
                 "This attack minimises a critic's value and the target has no critic; "
@@ -136,7 +138,7 @@ class Target:
         return self.critic
 
     def require_critics(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return the ensemble of critics; ValueError naming the way out if there are not several."""
+        """Return the ensemble of critics; ValueError if there is none, with an attack that runs without one."""
         if self.critics is None:
             raise ValueError(
                 "This attack needs several critics side by side and the target has not: use the objective value, with "
@@ -145,7 +147,7 @@ class Target:
         return self.critics
 
     def require_state_value(self) -> Callable[[Tensor], Tensor]:
-        """Return the value of a state; ValueError naming the way out if there is none."""
+        """Return the state value V; ValueError if there is none, with an attack that runs without one."""
         if self.state_value is None:
             raise ValueError(
                 "This attack lowers a state's value V(s) and the target has no such network; use the attack min-q "
@@ -154,7 +156,7 @@ class Target:
         return self.state_value
 
     def require_obs_bounds(self) -> tuple[Tensor, Tensor]:
-        """Return the range (S,), (S,) of the data's observations; ValueError naming the way out if it is not known."""
+        """Return the smallest and the largest observation (S,), (S,) of the data; ValueError if they are not known."""
         if self.obs_bounds is None:
             raise ValueError(
                 "The range of the data's observations is not known here; give the target its obs_bounds (for a policy "
@@ -163,7 +165,7 @@ class Target:
         return self.obs_bounds
 
     def require_action_box(self) -> tuple[Tensor, Tensor]:
-        """Return the smallest and the largest action (A,), (A,); ValueError naming the way out if not known."""
+        """Return the smallest and the largest action (A,), (A,); ValueError if they are not known."""
         if self.action_box is None:
             raise ValueError(
                 "This attack looks for the worst action and the target does not say its action box; name an action, "
@@ -172,7 +174,7 @@ class Target:
         return self.action_box
 
     def require_distribution(self) -> Callable[[Tensor], Normal]:
-        """Return the pre-tanh distribution; ValueError naming the way out if there is none."""
+        """Return the pre-tanh distribution; ValueError if there is none, with an attack that runs without one."""
         if self.distribution is None:
             raise ValueError(
                 "This attack compares action distributions and the target only has a deterministic action; "

@@ -1,4 +1,4 @@
-"""What the attacker may do to an observation: the ball, measured per sensor in a named unit.
+"""The threat model: the ball of adversarial observations around a true one, measured per sensor in a named unit.
 
 B batch, N candidates, S observation. One unit of eps on sensor i is `scale[i]` in raw observation units.
 """
@@ -21,14 +21,15 @@ NORMS = ("linf", "l2")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Threat:
-    """All observations `seen` with ‖(seen − obs)/scale‖ ≤ eps and, if asked, low ≤ seen ≤ high.
+    """All observations `seen` with ‖(seen − obs)/scale‖ ≤ eps and, with low and high, low ≤ seen ≤ high.
 
-    eps    budget in units: a number, or one per row (B, 1)
-    scale  raw half-width (S,) of one unit; 0 hides a sensor from the attacker
+    eps    budget in units: a number, or one per row (B, 1); a larger ball contains every smaller one
+    scale  raw half-width (S,) of one unit; 0 closes a sensor to the attacker
     unit   name of that unit, stored with every result
     norm   linf: a box of half-width eps·scale; l2: the ellipsoid inscribed in that box
-    low    smallest and largest observation (S,) that may be shown, for example of the data; None for no such bound.
-    high   A sensor whose true value is beyond a bound may stay where it is or come back, and not go farther out.
+    low    smallest observation (S,) that the attacker may produce, for example that of the data; None for no bound
+    high   largest such observation (S,). A sensor whose true value is beyond a bound may stay or come back, but not go
+           farther out.
     """
 
     eps: float | Tensor
@@ -71,11 +72,11 @@ class Threat:
 
     @property
     def bounded(self) -> bool:
-        """Whether observations are kept within low and high."""
+        """Whether low or high bounds the observations."""
         return self.low is not None or self.high is not None
 
     def reach(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the smallest and the largest value (B, S) that each sensor of obs (B, S) may be given."""
+        """Return the smallest and the largest value (B, S) that the attacker may give each sensor of obs (B, S)."""
         half = self.half_width.to(obs)
         lowest, highest = obs - half, obs + half
         if self.low is not None:
@@ -88,8 +89,8 @@ class Threat:
         """Return the point of the ball around obs (B, S) nearest to seen (B, S), in the units of eps.
 
         Sensors without budget (eps or scale 0) return obs bit for bit; the result has the dtype of obs.
-        A row of obs that is NaN stays NaN. ValueError if seen is no tensor of the shape of obs, or is not
-        finite where obs is: that is a bug of the attack, which a projection would hide.
+        A row of obs that is NaN stays NaN. ValueError if seen is no tensor of the shape of obs, or is not finite where
+        obs is finite: a projection would hide that fault of the attack.
         """
         seen, half = self._checked(obs, seen), self.half_width.to(obs)
         if self.norm == "linf":
@@ -104,7 +105,7 @@ class Threat:
     def sample(self, obs: Tensor, noise: Noise, n: int) -> Tensor:
         """Return n points (B, N, S) drawn uniformly from the ball of each row of obs (B, S).
 
-        With low and high: uniformly from what they leave of a box; put back into them from an ellipsoid.
+        With low and high, points are uniform in the part of the box within them (linf), or clipped to them (l2).
         """
         half = self.half_width.to(obs).unsqueeze(-2)  # (1 or B, 1, S)
         if self.norm == "linf":
@@ -140,7 +141,7 @@ class Threat:
         return obs + (half * _direction(self._in_units(direction))).to(obs)
 
     def boundary(self, obs: Tensor, seen: Tensor) -> Tensor:
-        """Return the point (B, S) on the edge of the ball in the direction of seen, before low and high apply."""
+        """Return the point (B, S) on the edge of the ball in the direction of seen (B, S), without low and high."""
         return self.edge(obs, seen - obs)
 
     def inside(self, obs: Tensor, seen: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ class Threat:
         return torch.where(scale > 0, change.double() / scale, 0.0).nan_to_num(nan=0.0)
 
     def _radius(self, obs: Tensor) -> Tensor:
-        """Return eps in double precision, rounded first as in half_width: a number and a row give one result."""
+        """Return eps in double precision, rounded first as in half_width: a number and (B, 1) give one result."""
         return torch.as_tensor(self.eps, dtype=self.scale.dtype).to(obs.device, torch.float64)
 
     def _checked(self, obs: Tensor, seen: object) -> Tensor:

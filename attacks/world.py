@@ -1,6 +1,6 @@
-"""Copies of the world under attack, for an attacker who may try things out. B rows, N copies each, S observation.
+"""Copies of the simulated world, for attacks that look ahead. B rows, N copies each, S observation.
 
-A leaf knows no simulator, so whoever has one offers it in this shape.
+This package knows no simulator: a caller who has one implements these protocols.
 """
 
 from collections.abc import Callable
@@ -17,28 +17,28 @@ Attack = Callable[[Target, Tensor, Threat, Noise], Tensor]
 
 
 class Fork(Protocol):
-    """N copies of each of B rows, row i·N + c being copy c of row i; what happens in them happens nowhere else."""
+    """N copies of each of B rows: row i·N + c is copy c of row i. Steps in a copy change nothing outside it."""
 
     def step(self, seen: Tensor, /) -> tuple[Tensor, Tensor, Tensor]:
-        """Let the policy act on what it is shown, seen (B·N, S), and the copies move on.
+        """Step every copy with the policy's action on the adversarial observation seen (B·N, S).
 
-        Returns the next obs (B·N, S), the reward (B·N,) in float64 and whether each copy goes on (B·N,); a copy whose
-        episode has ended keeps its obs, earns 0 and stays ended.
+        Returns the next obs (B·N, S), the reward (B·N,) in float64, and whether each copy goes on (B·N,). A copy whose
+        episode has ended keeps its obs, has reward 0 and stays ended.
         """
         ...
 
 
 class World(Protocol):
-    """The rows of an attack's obs as they are now."""
+    """The simulator's present state of every row of an attack's obs."""
 
     def fork(self, n: int, /) -> Fork:
-        """N copies of every row."""
+        """Return n copies of every row."""
         ...
 
 
 @runtime_checkable
 class InWorld(Protocol):
-    """An attack that looks ahead: the evaluator asks it at every step for the attack on the rows as they are then."""
+    """An attack that looks ahead: at every step the evaluator calls `in_world` and runs the attack it returns."""
 
     def in_world(self, world: World, /) -> Attack:
         """Return the attack `(target, obs, threat, noise) → seen` for the rows of this world."""

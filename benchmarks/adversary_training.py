@@ -103,9 +103,9 @@ def main() -> None:
         unit = next(iter(target.obs_scale))
         rates = measure(task, target, unit, arguments.method, arguments.rounds, arguments.iterations)
         ratio = rates["training"] / rates["clean"]
-        told = f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
+        text = f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
         medians = np.round(rates.median()).astype(int)
-        print(f"| {env_id} | {medians['clean']:,} | {medians['training']:,} | {told} |", flush=True)
+        print(f"| {env_id} | {medians['clean']:,} | {medians['training']:,} | {text} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ def pooled(x: Floats) -> tuple[Floats, Floats]:
 def bootstrap(x: Floats) -> tuple[Floats, Floats]:
     """The expanded percentile bootstrap over runs and their episodes."""
     groups = np.repeat(np.arange(x.shape[1]), x.shape[2]).tolist()
-    found = [bootstrap_interval(one.ravel(), groups=groups) for one in x]
-    return np.array([one.low for one in found]), np.array([one.high for one in found])
+    intervals = [bootstrap_interval(one.ravel(), groups=groups) for one in x]
+    return np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
 
 
 def print_unequal(n: int) -> None:

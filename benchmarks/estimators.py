@@ -49,14 +49,18 @@ def scores(run: Path, episodes: int) -> dict[str, float]:
         "clean": attacks["attack"] == "none",
         f"eps {EPS:g}": attacks["attack"] == "worst",
     }
-    found = {name: attacks.loc[rows, "mean"].item() for name, rows in chosen.items()}
-    return found | {f"mass {FACTOR:g}": worlds.loc[worlds["factor"] == FACTOR, "mean"].item()}
+    means = {name: attacks.loc[rows, "mean"].item() for name, rows in chosen.items()}
+    return means | {f"mass {FACTOR:g}": worlds.loc[worlds["factor"] == FACTOR, "mean"].item()}
 
 
 def told(values: NDArray[np.float64]) -> str:
     """Mean and interval over seeds; one seed has none."""
-    found = reports.mean_interval(values, groups=range(len(values)))
-    return f"{found.estimate:.1f} [{found.low:.1f}, {found.high:.1f}]" if len(values) > 1 else f"{found.estimate:.1f}"
+    interval = reports.mean_interval(values, groups=range(len(values)))
+    return (
+        f"{interval.estimate:.1f} [{interval.low:.1f}, {interval.high:.1f}]"
+        if len(values) > 1
+        else f"{interval.estimate:.1f}"
+    )
 
 
 def table(measured: pd.DataFrame) -> str:

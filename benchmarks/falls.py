@@ -36,7 +36,7 @@ def measure(path: Path, conventions: Sequence[str], seeds: Sequence[int], config
     """A row per convention of rows and seed: what dynamics fitted to these rows imagine on all rows of the file."""
     truth = load_dataset(str(path), rows="strict")
     task = find_task(truth.env_id)
-    found = []
+    rows = []
     for convention in conventions:
         dataset = load_dataset(str(path), rows=convention)
         followed = task.imagined_terminal(torch.from_numpy(dataset.next_obs[dataset.terminal]))
@@ -46,7 +46,7 @@ def measure(path: Path, conventions: Sequence[str], seeds: Sequence[int], config
                 for _ in training.fit_dynamics(lambda event: None):
                     pass
             true, false = shares(training.model, truth, task, seed)
-            found.append(
+            rows.append(
                 {
                     "rows": convention,
                     "seed": seed,
@@ -56,10 +56,10 @@ def measure(path: Path, conventions: Sequence[str], seeds: Sequence[int], config
                     "false falls": f"{false:.4f}",
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
-def table(found: pd.DataFrame) -> str:
+def table(falls: pd.DataFrame) -> str:
     """The same in Markdown."""
-    lines = ["| " + " | ".join(found.columns) + " |", "|---" * len(found.columns) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in found.to_numpy())])
+    lines = ["| " + " | ".join(falls.columns) + " |", "|---" * len(falls.columns) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in falls.to_numpy())])

@@ -49,15 +49,15 @@ Curve = Iterator[tuple[int, float]]  # updates, score
 def ours(dataset: Dataset, task: Task, config: TrainConfig, seed: int, score: Score) -> Curve:
     """Our trainer, as `microbench train` runs it."""
     training = Training(dataset, task, ALGORITHMS["micro"], config, seed=seed, device=torch.device("cpu"))
-    found: list[tuple[int, float]] = []
+    scores: list[tuple[int, float]] = []
 
     def evaluate(agent: Agent, episodes: int) -> tuple[float, float]:
-        found.append(((training.epoch) * config.updates_per_epoch, score(agent.actor)))
-        return 0.0, found[-1][1]
+        scores.append(((training.epoch) * config.updates_per_epoch, score(agent.actor)))
+        return 0.0, scores[-1][1]
 
     for _ in training.run(evaluate, lambda event: None):
-        yield from found
-        found.clear()
+        yield from scores
+        scores.clear()
 
 
 def reference(dataset: Dataset, config: TrainConfig, seed: int, score: Score, checkout: Path) -> Curve:

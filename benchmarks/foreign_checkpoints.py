@@ -99,8 +99,8 @@ def measured(folder: Path, known: Known, episodes: int, roundings: int) -> tuple
     try:
         checkpoint = load(folder / known.path, Overrides(env_id=known.env_id, activation=known.activation))
     except UserError as error:
-        told = str(error).removeprefix(str(folder / known.path)).strip()
-        return f"| `{known.path}` | – | refused: {told} | – | – | – |", None
+        sentence = str(error).removeprefix(str(folder / known.path)).strip()
+        return f"| `{known.path}` | – | refused: {sentence} | – | – | – |", None
     every = returns_of(checkpoint, range(episodes))
     same = returns_of(shaken(checkpoint), np.repeat(np.arange(THREE), roundings).tolist()).reshape(THREE, roundings)
     share = None if known.mean is None else share_as_far(same, known.mean)
@@ -129,8 +129,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     shares: dict[str, float] = {}
     for known in [known for known in FILES if arguments.only in known.path]:
-        told, share = measured(arguments.folder, known, arguments.episodes, arguments.roundings)
-        print(told, flush=True)
+        row, share = measured(arguments.folder, known, arguments.episodes, arguments.roundings)
+        print(row, flush=True)
         if share is not None:
             shares[known.path] = share
     limit = LEVEL / max(len(shares), 1)

@@ -79,8 +79,8 @@ def outcome(path: Path) -> str:
     try:
         load(path)
     except UserError as error:
-        told = str(error)
-        return "refused" if "\n" not in told and told.endswith(".") else f"no sentence: {told[:200]}"
+        sentence = str(error)
+        return "refused" if "\n" not in sentence and sentence.endswith(".") else f"no sentence: {sentence[:200]}"
     except Exception as error:  # this is what must not happen, and is counted
         return f"traceback: {error!r:.80} at {traceback.extract_tb(error.__traceback__)[-1].name}"
     return "read"

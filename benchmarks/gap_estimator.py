@@ -44,13 +44,13 @@ TRUTH_SAMPLES, PER_PASS = 10_000, 50
 
 def load_run(folder: Path) -> tuple[Agent, Elites, Tensor, Tensor]:
     """The run's agent with its stored critics as targets, its ensemble, and states and actions that it imagines."""
-    told = json.loads((folder / "config.json").read_text("utf-8"))
+    description = json.loads((folder / "config.json").read_text("utf-8"))
     settings: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told["config"].items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in description["config"].items()
     }
-    config, task = TrainConfig(**settings), find_task(told["env_id"])
+    config, task = TrainConfig(**settings), find_task(description["env_id"])
     sizes, cpu = (task.obs_size, task.action_size), torch.device("cpu")
-    agent = make_agent(*sizes, config, ALGORITHMS[told["algorithm"]], seed=0, device=cpu)
+    agent = make_agent(*sizes, config, ALGORITHMS[description["algorithm"]], seed=0, device=cpu)
     stored = load_file(folder / POLICY)
     for part, networks in (("actor.", [agent.actor]), ("critics.", [agent.critics, agent.target_critics])):
         weights = {name.removeprefix(part): tensor for name, tensor in stored.items() if name.startswith(part)}
@@ -61,7 +61,7 @@ def load_run(folder: Path) -> tuple[Agent, Elites, Tensor, Tensor]:
     model.elites = weights["elites"].clone()
     model.load_state_dict(weights)
     generator = torch.Generator().manual_seed(0)
-    starts = as_transitions(load_dataset(told["dataset"]), cpu).sample(2000, generator).obs
+    starts = as_transitions(load_dataset(description["dataset"]), cpu).sample(2000, generator).obs
     length, ends = config.rollout_length, task.imagined_terminal
     rows = roll_out(model, agent.actor, starts, length=length, terminal=ends, generator=generator)
     return agent, Elites(model), rows.obs, rows.action
@@ -89,15 +89,15 @@ def truth(elites: Elites, value: PessimisticValue, rows: tuple[Tensor, Tensor], 
     return value_gap(total / passes)
 
 
-def describe(found: Tensor, exact: Tensor) -> dict[str, float]:
+def describe(estimates: Tensor, exact: Tensor) -> dict[str, float]:
     """Estimates (R, B) against the truth (B,): all relative to the mean true gap, but the correlation."""
-    found, exact = found.double(), exact.double()
+    estimates, exact = estimates.double(), exact.double()
     scale = exact.mean()
-    error = found - exact
-    correlations = [np.corrcoef(row.numpy(), exact.numpy())[0, 1] for row in found]
+    error = estimates - exact
+    correlations = [np.corrcoef(row.numpy(), exact.numpy())[0, 1] for row in estimates]
     return {
         "bias": float(error.mean() / scale),
-        "spread": float(found.std(0).square().mean().sqrt() / scale),
+        "spread": float(estimates.std(0).square().mean().sqrt() / scale),
         "error": float(error.square().mean().sqrt() / scale),
         "correlation": float(np.mean(correlations)),
     }
@@ -121,9 +121,9 @@ def rounded(agent: Agent, elites: Elites, rows: tuple[Tensor, Tensor], samples: 
     half = copy.copy(agent)
     half.config = replace(agent.config, gap_precision="bfloat16")
     with fast_float32_matmul():
-        exact, found = (gap(elites, of.pessimistic_value, rows, samples, 0, kind) for of in (agent, half))
-    told = describe(torch.stack([found, found]), exact)  # one estimate has no spread
-    return f"bias {told['bias']:+.2%}, error {told['error']:.1%}, correlation {told['correlation']:.4f}"
+        exact, estimates = (gap(elites, of.pessimistic_value, rows, samples, 0, kind) for of in (agent, half))
+    numbers = describe(torch.stack([estimates, estimates]), exact)  # one estimate has no spread
+    return f"bias {numbers['bias']:+.2%}, error {numbers['error']:.1%}, correlation {numbers['correlation']:.4f}"
 
 
 def compare(
@@ -140,9 +140,9 @@ def compare(
     for kind, samples in itertools.chain.from_iterable(((kind, n) for n in of) for kind, of in counts.items()):
         run = partial(gap, elites, agent.pessimistic_value, samples=samples, kind=kind)
         with fast_float32_matmul():
-            found = torch.stack([run(rows=rows, seed=seed) for seed in range(repeats)])
+            estimates = torch.stack([run(rows=rows, seed=seed) for seed in range(repeats)])
         ms, gflop = cost(partial(run, rows=charged))
-        lines.append({"estimator": kind, "N": samples, **describe(found, exact), "ms": ms, "GFLOP": gflop})
+        lines.append({"estimator": kind, "N": samples, **describe(estimates, exact), "ms": ms, "GFLOP": gflop})
     return pd.DataFrame(lines)
 
 
@@ -166,12 +166,12 @@ def main() -> None:
         f"mean value {values.mean():.1f}\n"
     )
     counts = {"independent": [1, 2, 5, 10, 20, 100], "paired": [1, 2, 5, 10]}
-    found = compare(agent, elites, rows, exact, counts, options.repeats)
+    estimates = compare(agent, elites, rows, exact, counts, options.repeats)
     for kind, samples in (("independent", 10), ("paired", 2)):
         every = rounded(agent, elites, (obs, action), samples, kind)
         print(f"bfloat16 against float32, the same {samples} {kind} samples, {len(obs):,} states: {every}")
     print()
-    shown = found.assign(**{name: found[name].map("{:+.1%}".format) for name in ("bias", "spread", "error")})
+    shown = estimates.assign(**{name: estimates[name].map("{:+.1%}".format) for name in ("bias", "spread", "error")})
     print(shown.round({"correlation": 3, "ms": 2, "GFLOP": 2}).to_markdown(index=False, disable_numparse=True))
 
 

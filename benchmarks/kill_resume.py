@@ -140,17 +140,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws the moments")
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
-    told = []
+    outcomes = []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         training = Campaign(name="training", command=TRAIN, folder=Path("latest"), files=TRAINED)
-        told.append(run(training, arguments.kills, rng, place / "training"))
+        outcomes.append(run(training, arguments.kills, rng, place / "training"))
         policy = place / "training" / "straight" / "latest"
         grid = (*PERTURB, str(policy), "--episodes", str(arguments.episodes))
         for title, of_worker in (("evaluation", False), ("worker", True)):
             campaign = Campaign(name=title, command=grid, folder=Path(), files=("results.csv",), of_worker=of_worker)
-            told.append(run(campaign, arguments.kills, rng, place / title))
-    print(pd.DataFrame(told).to_markdown(index=False))
+            outcomes.append(run(campaign, arguments.kills, rng, place / title))
+    print(pd.DataFrame(outcomes).to_markdown(index=False))
     print(f"\nseed {arguments.seed}, " + ", ".join(f"{part} {version}" for part, version in versions().items()))
 
 

@@ -33,14 +33,14 @@ class Kernels(NamedTuple):
 def parts(env_id: str, config: TrainConfig, seeds: list[int], device: torch.device) -> list[Part]:
     """One large product, and updates of so many seeds, launched either way; ways of a number share their runs."""
     a, b = torch.randn(PRODUCT_ROWS, 256, device=device), torch.randn(256, 256, device=device)
-    found = [Part(name=PRODUCT, run=lambda: a @ b)]
+    measured_parts = [Part(name=PRODUCT, run=lambda: a @ b)]
     for count in seeds:
         whose, step = stacked(make_runs(env_id, config, range(count), device))
         ways = {"kernel by kernel": step}
         if device.type == "cuda":
             ways["one graph"] = launching(whose, CudaGraphs)(step)
-        found += [Part(name=f"{way}, S = {count}", run=run, counted=step) for way, run in ways.items()]
-    return found
+        measured_parts += [Part(name=f"{way}, S = {count}", run=run, counted=step) for way, run in ways.items()]
+    return measured_parts
 
 
 def kernels(part: Part, device: torch.device) -> Kernels:
@@ -81,10 +81,10 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     config = TrainConfig(alpha=0.1, gap_estimator=options.estimator, samples=options.samples)
-    made = parts(SIZES[options.task_sizes], config, options.seeds, device)
-    spent = measure(made, options.rounds)
-    work = flops(made)
-    lines = [line(part, spent, work, kernels(part, device)) for part in made if part.name != PRODUCT]
+    measured_parts = parts(SIZES[options.task_sizes], config, options.seeds, device)
+    spent = measure(measured_parts, options.rounds)
+    work = flops(measured_parts)
+    lines = [line(part, spent, work, kernels(part, device)) for part in measured_parts if part.name != PRODUCT]
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     print(
         f"{options.task_sizes} sizes, {config.samples} {config.gap_estimator} samples, {options.rounds} rounds, "

@@ -39,8 +39,8 @@ def main() -> None:
         for attack in arguments.only:
             cell = Cell(attack=f"adversary:{path}" if attack == "adversary" else attack, eps=eps * (attack != "none"))
             rows = evaluate_chunk(checkpoint, conditions, tuple(plan_episodes([cell], arguments.episodes, 0)))["return"]
-            told = f"{rows.mean():.0f} ± {float(rows.std()) / len(rows) ** 0.5:.0f}"
-            print(f"| `{name}` | {cell.eps:g} | {attack} | {told} | {known.get(attack, '–')} |", flush=True)
+            text = f"{rows.mean():.0f} ± {float(rows.std()) / len(rows) ** 0.5:.0f}"
+            print(f"| `{name}` | {cell.eps:g} | {attack} | {text} | {known.get(attack, '–')} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,9 +51,9 @@ def make(checkout: Path, dataset: Dataset, config: TrainConfig, device: str = "c
     dynamics.terminal_fn = lambda obs, action, next_obs: np.zeros((len(obs), 1), bool)
     dynamics.scaler.fit(np.concatenate([dataset.obs, dataset.action], 1))
     real, fake = make_buffers(parts, dataset, config, device)
-    made = Reference(config=config, policy=policy, real=real, fake=fake)
-    made.imagine()
-    return made
+    trained = Reference(config=config, policy=policy, real=real, fake=fake)
+    trained.imagine()
+    return trained
 
 
 def seed_everything(seed: int) -> None:
@@ -133,12 +133,12 @@ def import_parts(checkout: Path) -> dict[str, Any]:
         "utils.buffer": ("ReplayBuffer",),
         "policies": ("MICROPolicy",),
     }
-    found: dict[str, Any] = {}
+    names_of_module: dict[str, Any] = {}
     for module, names in wanted.items():
         loaded = __import__(module, fromlist=list(names))
-        found |= {name: getattr(loaded, name) for name in names}
-    found["hopper"] = __import__("utils.termination_fns", fromlist=["x"]).termination_fn_hopper
-    return found
+        names_of_module |= {name: getattr(loaded, name) for name in names}
+    names_of_module["hopper"] = __import__("utils.termination_fns", fromlist=["x"]).termination_fn_hopper
+    return names_of_module
 
 
 class _Anything(types.ModuleType):

@@ -39,9 +39,9 @@ def shuffled(steps: Steps) -> Steps:
 
 def returns(target: Target, task: Task, threat: Threat, episodes: int) -> np.ndarray:
     simulator = make_simulator(task, [nominal_model(task)] * episodes)
-    found = run_episodes(target, simulator, range(episodes), ATTACKS["pgd"], threat).returns
+    earned = run_episodes(target, simulator, range(episodes), ATTACKS["pgd"], threat).returns
     simulator.close()
-    return found
+    return earned
 
 
 def main() -> None:
@@ -51,22 +51,22 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=100)
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--episodes", type=int, default=20)
-    said = parser.parse_args()
-    checkpoint = load(find_policy(said.checkpoint, Path("runs")))
+    options = parser.parse_args()
+    checkpoint = load(find_policy(options.checkpoint, Path("runs")))
     task, unit = find_task(checkpoint.env_id), unit_of(checkpoint, None)
     measured_in = measured(checkpoint, Conditions(env_id=task.env_id, unit=unit), asked=None, quiet=False)
     target = measured_in.of(checkpoint.target)
-    threat = Threat(eps=said.eps, scale=target.scale(unit), unit=unit)
-    config, method = Fit(steps=said.steps), METHODS["robust-sarsa"]
-    print(f"{checkpoint.env_id}, pgd at {said.eps:g} {unit}, {said.episodes} episodes, {said.steps} updates")
+    threat = Threat(eps=options.eps, scale=target.scale(unit), unit=unit)
+    config, method = Fit(steps=options.steps), METHODS["robust-sarsa"]
+    print(f"{checkpoint.env_id}, pgd at {options.eps:g} {unit}, {options.episodes} episodes, {options.steps} updates")
     print("| successor | R² | return |\n|---|---|---|")
     with one_thread(), fast_float32_matmul():
-        steps = roll_out(target, task, range(CRITIC_STEP, CRITIC_STEP + said.rollouts), method.noise)
+        steps = roll_out(target, task, range(CRITIC_STEP, CRITIC_STEP + options.rollouts), method.noise)
         held_out = roll_out(target, task, range(CRITIC_STEP // 2, CRITIC_STEP // 2 + 20))
-        for name, made in (("true", steps), ("shuffled", shuffled(steps))):
+        for name, data in (("true", steps), ("shuffled", shuffled(steps))):
             box = torch.ones(task.action_size)
-            critic: FittedCritic = fit(made, method, config, low=-box, high=box)
-            earned = returns(replace(target, critic=critic), task, threat, said.episodes)
+            critic: FittedCritic = fit(data, method, config, low=-box, high=box)
+            earned = returns(replace(target, critic=critic), task, threat, options.episodes)
             error = earned.std(ddof=1) / len(earned) ** 0.5
             r2 = on_policy(critic, held_out, config.gamma)["r2"]
             print(f"| {name} | {r2:.2f} | {earned.mean():.0f} ± {error:.0f} |", flush=True)

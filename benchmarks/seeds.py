@@ -81,8 +81,8 @@ def in_processes(env_id: str, config: TrainConfig, seeds: int, cores: int, *, to
     context, pipes = multiprocessing.get_context("spawn"), []
     for core in range(cores):
         ours, theirs = context.Pipe()
-        given = (theirs, env_id, config, range(core, seeds, cores), together)
-        context.Process(target=work, args=given, daemon=True).start()
+        arguments = (theirs, env_id, config, range(core, seeds, cores), together)
+        context.Process(target=work, args=arguments, daemon=True).start()
         pipes.append(ours)
     for pipe in pipes:
         pipe.recv()

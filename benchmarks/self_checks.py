@@ -27,11 +27,11 @@ class Clock:
     def __init__(self, timed: Callable[..., Any]) -> None:
         self._timed, self.seconds = timed, 0.0
 
-    def __call__(self, *given: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:
         """Call it and add the time."""
         began = time.process_time()
         try:
-            return self._timed(*given)
+            return self._timed(*arguments)
         finally:
             self.seconds += time.process_time() - began
 
@@ -40,7 +40,7 @@ def cost(checkpoint: Checkpoint, attack: str, eps: float, count: int) -> tuple[f
     """Seconds in probes, seconds in the attack, and the mean length of the episodes."""
     look, shown = Clock(Probing.look), Clock(loop._shown)
     chunk = tuple(plan_episodes([Cell(attack=attack, eps=eps)], count, seed=0))
-    looked = lambda probing, *given: look(probing, *given)  # noqa: E731  # a function binds, an object does not
+    looked = lambda probing, *arguments: look(probing, *arguments)  # noqa: E731  # a function binds, an object does not
     with patch.object(Probing, "look", looked), patch.object(loop, "_shown", shown):
         rows = evaluate_chunk(checkpoint, Conditions(env_id=checkpoint.env_id), chunk)
     return look.seconds, shown.seconds, float(rows["length"].mean())
@@ -52,10 +52,10 @@ def main() -> None:
     parser.add_argument("checkpoint", nargs="?", type=Path)
     parser.add_argument("--eps", type=float, default=0.1)
     parser.add_argument("--episodes", type=int, default=10)
-    given = parser.parse_args()
-    checkpoint = load(find_policy(given.checkpoint, Path("runs")), Overrides())
+    options = parser.parse_args()
+    checkpoint = load(find_policy(options.checkpoint, Path("runs")), Overrides())
     for attack in ATTACKS:
-        probes, searched, steps = cost(checkpoint, attack, given.eps, given.episodes)
+        probes, searched, steps = cost(checkpoint, attack, options.eps, options.episodes)
         print(f"{attack}: {100 * probes / searched:.1f} % of {searched:.2f} s, over episodes of {steps:.0f} steps")
 
 

@@ -120,13 +120,13 @@ def our_parts(task: Task, config: TrainConfig, paired_samples: int, device: torc
 def reference_parts(path: Path, task: Task, config: TrainConfig, device: torch.device) -> list[Part]:
     """The reference's, with its default kernel and with the one that ours uses."""
     data = random_data(task, 20_000)
-    made = reference.make(path, data, config, str(device))
+    theirs = reference.make(path, data, config, str(device))
     rows = np.concatenate([data.obs, data.action], 1), np.concatenate([data.next_obs, data.reward[:, None]], 1)
     inputs, targets = (np.stack([of[: config.dynamics_batch]] * config.members) for of in rows)
     ours = {
-        MICRO: (made.update, 3),
-        ROLLOUT: (made.imagine, 1),
-        STEP: (lambda: made.fit(inputs, targets), 10),
+        MICRO: (theirs.update, 3),
+        ROLLOUT: (theirs.imagine, 1),
+        STEP: (lambda: theirs.fit(inputs, targets), 10),
     }
     return [
         Part(name=f"{whose}: {name}", run=run, repeats=repeats, fast=whose == TUNED, against=name)
@@ -202,13 +202,13 @@ def gains(spent: pd.DataFrame) -> pd.DataFrame:
     spent = with_epochs(spent)
     pairs = [(MICRO, MICRO), (PAIRED, MICRO), (ROLLOUT, ROLLOUT), (STEP, STEP)]
     pairs += [(f"{ours}: {EPOCH}", f"{MICRO}: {EPOCH}") for ours in (MICRO, PAIRED)]
-    told = {
+    ratios = {
         (ours, whose): spent[f"{whose}: {theirs}"] / spent[ours]
         for whose in (REFERENCE, TUNED)
         for ours, theirs in pairs
         if ours in spent and f"{whose}: {theirs}" in spent
     }
-    lines = [(*of, f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})") for of, ratio in told.items()]
+    lines = [(*of, f"{ratio.median():.2f} ({ratio.min():.2f} to {ratio.max():.2f})") for of, ratio in ratios.items()]
     return pd.DataFrame(lines, columns=["ours", "against", "times as fast"])
 
 
@@ -220,8 +220,8 @@ def peak_memory(options: argparse.Namespace, task: Task, config: TrainConfig, de
     learn: Callable[[], object]
     imagine: Callable[[], object]
     if options.reference:
-        made = reference.make(options.reference, random_data(task, 20_000), config, str(device))
-        learn, imagine = made.update, made.imagine
+        theirs = reference.make(options.reference, random_data(task, 20_000), config, str(device))
+        learn, imagine = theirs.update, theirs.imagine
     else:
         ours = Launched(ready(task, "micro", config, device))
         learn, imagine = ours.update, ours.imagine

@@ -65,16 +65,16 @@ def lacking(packages: tuple[str, ...], source: str, sources: Path | None) -> str
 def line(written: Written) -> tuple[str, bool, list[float | None]]:
     """A row of the table, whether the reader agrees, and how far it is off."""
     try:
-        checkpoint = load(written.path, written.said)
+        checkpoint = load(written.path, written.overrides)
     except UserError as error:
         right = bool(written.refusal) and written.refusal in str(error)
-        told = str(error).removeprefix(str(written.path)).strip()
-        return f"| {written.name} | refused{'' if right else f': {told}'} | – | – | – |", right, []
+        sentence = str(error).removeprefix(str(written.path)).strip()
+        return f"| {written.name} | refused{'' if right else f': {sentence}'} | – | – | – |", right, []
     if written.policy is None:
         return f"| {written.name} | read, though it should be refused | – | – | – |", False, []
-    found = differences(checkpoint, written)
-    right = all(far is None or far <= most for far, most in zip(found, TOLERANCES, strict=True))
-    return f"| {written.name} | {' | '.join(map(cell, found))} |", right, found
+    errors = differences(checkpoint, written)
+    right = all(far is None or far <= most for far, most in zip(errors, TOLERANCES, strict=True))
+    return f"| {written.name} | {' | '.join(map(cell, errors))} |", right, errors
 
 
 def cell(far: float | None) -> str:
@@ -89,14 +89,14 @@ def compared(name: str, sources: Path | None) -> tuple[str, int]:
     wrong, count, largest = 0, 0, [[0.0], [0.0], [0.0], [0.0]]
     with tempfile.TemporaryDirectory() as folder:
         for written in write(Path(folder), sources):
-            told, right, found = line(written)
-            print(f"{told}{'' if right else ' ←'}", flush=True)
+            row, right, errors = line(written)
+            print(f"{row}{'' if right else ' ←'}", flush=True)
             wrong, count = wrong + (not right), count + 1
-            for most, far in zip(largest, found, strict=False):
+            for most, far in zip(largest, errors, strict=False):
                 most += [] if far is None else [far]
     cells = (cell(max(most)) if len(most) > 1 else "–" for most in largest)
-    told = f"{name} ({', '.join(map(version, packages))})" if packages else name
-    return f"| {told} | {count} | {' | '.join(cells)} | {wrong} |", wrong
+    source = f"{name} ({', '.join(map(version, packages))})" if packages else name
+    return f"| {source} | {count} | {' | '.join(cells)} | {wrong} |", wrong
 
 
 def version(package: str) -> str:
@@ -113,16 +113,16 @@ def differences(checkpoint: Checkpoint, written: Written) -> list[float | None]:
     action = rng.uniform(-written.box, written.box, theirs.shape).astype(np.float32)
     seen = torch.cat([torch.from_numpy(obs), torch.tensor(written.memory).expand(len(obs), -1)], 1)
     with torch.no_grad():
-        made: list[float | None] = [difference(target.policy(seen).clamp(-written.box, written.box).numpy(), theirs)]
+        errors: list[float | None] = [difference(target.policy(seen).clamp(-written.box, written.box).numpy(), theirs)]
         if written.actions_alone:
-            return [*made, None, None, None]
+            return [*errors, None, None, None]
         value = None if target.critic is None else target.critic(seen, torch.from_numpy(action)).numpy()
-        made.append(both(value, None if written.critic is None else written.critic(obs, action)))
+        errors.append(both(value, None if written.critic is None else written.critic(obs, action)))
         state = None if target.state_value is None or written.state is None else target.state_value(seen).numpy()
-        made.append(both(state, None if written.state is None else written.state(obs)))
+        errors.append(both(state, None if written.state is None else written.state(obs)))
         spread = None if written.spread is None else target.require_distribution()(seen).stddev.numpy()
-        made.append(both(spread, None if written.spread is None else written.spread(obs)))
-    return made
+        errors.append(both(spread, None if written.spread is None else written.spread(obs)))
+    return errors
 
 
 def both(mine: Any, theirs: Any) -> float | None:
@@ -150,8 +150,8 @@ def main() -> None:
         if missing:
             print(f"\n{name}: not compared; missing: {missing}")
             continue
-        told, disagreeing = compared(name, arguments.sources)
-        summary.append(told)
+        row, disagreeing = compared(name, arguments.sources)
+        summary.append(row)
         wrong += disagreeing
     print("\n| written by | files | action differs by at most | Q by | V by | spread by | disagreements |")
     print("|---|---|---|---|---|---|---|\n" + "\n".join(summary))

@@ -2,8 +2,8 @@
 
 heavier = mass(1.2)(model)                              # a changed copy
 slippery = parse("mass=1.2,friction=0.5")(model)        # several at once
-late = parse("mass@torso=1.2,latency=1").disturbances   # what acts while an episode runs
-physics_difference(model, slippery)                     # what differs, by field
+late = parse("mass@torso=1.2,latency=1").disturbances   # changes of signals while an episode runs
+physics_difference(model, slippery)                     # field → greatest absolute change
 """
 
 from perturbations.base import Perturbation, compose

@@ -1,4 +1,4 @@
-"""What a perturbation is: a pure function of a compiled model, and the one place where models are edited."""
+"""A perturbation is a pure function of a compiled model; `edited` is the only place that changes one."""
 
 import copy
 import difflib
@@ -20,22 +20,22 @@ Names: TypeAlias = str | Sequence[str] | None
 
 
 def scale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False) -> Perturbation:
-    """The perturbation that multiplies: `edited`, with factor 1 for the untouched physics.
+    """The perturbation that multiplies by a factor: `edited`, nominal at factor 1.
 
     Args:
-        factor: what `edit` multiplies by; finite and positive.
+        factor: the number by which `edit` multiplies; finite and positive.
         edit: changes a model in place.
-        zero: whether factor 0 means something.
+        zero: whether factor 0 is allowed.
 
     Raises:
-        ValueError: the factor is not a number the perturbation can be given.
+        ValueError: the factor is not finite, negative, or 0 without `zero`.
     """
     check_scale(factor, zero=zero)
     return edited(edit, nominal=factor == 1)
 
 
 def check_scale(factor: float, *, zero: bool = False) -> None:
-    """Raise ValueError unless something can be multiplied by the factor; `zero`: whether 0 means something."""
+    """Raise ValueError unless the factor is finite and positive, or 0 if `zero` allows it."""
     if not math.isfinite(factor) or factor < 0 or (factor == 0 and not zero):
         wanted = "finite and not negative" if zero else "finite and greater than 0"
         raise ValueError(f"a factor must be {wanted}, not {factor}: 1 leaves the physics as they are.")
@@ -44,22 +44,22 @@ def check_scale(factor: float, *, zero: bool = False) -> None:
 def edited(edit: Callable[[MjModel], None], *, nominal: bool, derive: bool = True) -> Perturbation:
     """The perturbation that applies `edit` to a copy and recomputes the constants derived from it.
 
-    At the nominal factor an untouched copy is returned, so that its physics equal the nominal ones bit for bit; the
-    edit is tried all the same, for a name the model does not have is a mistake at every factor. `mj_setConst` is what
-    makes an edited model equal one compiled from edited XML (google-deepmind/mujoco#1607); without it inverse weights
-    and subtree masses stay those of the old model.
+    At the nominal factor it returns an unchanged copy, so that its physics equal the nominal ones bit for bit. It runs
+    the edit even then, because a name that the model lacks is an error at every factor. `mj_setConst` makes an edited
+    model equal to one compiled from edited XML (google-deepmind/mujoco#1607); without it inverse weights and subtree
+    masses stay those of the old model.
 
     Args:
         edit: changes a model in place.
-        nominal: whether the factor is the one that changes nothing.
-        derive: False leaves the derived constants stale, for code that reproduces that mistake.
+        nominal: whether the factor is the nominal one, which changes nothing.
+        derive: False leaves the derived constants stale, for presets that reproduce that fault.
     """
     return _Edited(edit=edit, nominal=nominal, derive=derive)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Edited:
-    """What `edited` returns."""
+    """The callable that `edited` returns."""
 
     edit: Callable[[MjModel], None]
     nominal: bool
@@ -76,10 +76,10 @@ class _Edited:
 
 
 def compose(*perturbations: Perturbation) -> Perturbation:
-    """Apply several in turn, those last that leave derived constants stale; of none, an untouched copy.
+    """The perturbation that applies several in turn; without any, it copies the model.
 
-    Any other one recomputes the constants of the whole model. Before stale ones it has them all as they should be, in
-    whichever order the perturbations are named; behind them it would mend what they are meant to leave.
+    Those that leave derived constants stale run last, whatever their place. Every other one recomputes the constants of
+    the whole model; after a stale one it would repair the fault that the stale one reproduces.
     """
     parts = [part for one in perturbations for part in (one.parts if isinstance(one, _Composed) else (one,))]
     return _Composed(parts=tuple(sorted(parts, key=lambda part: isinstance(part, _Edited) and not part.derive)))
@@ -87,7 +87,7 @@ def compose(*perturbations: Perturbation) -> Perturbation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Composed:
-    """What `compose` returns: its parts in the order in which they act."""
+    """The callable that `compose` returns, with its parts in the order in which they run."""
 
     parts: tuple[Perturbation, ...]
 
@@ -99,11 +99,11 @@ class _Composed:
 
 
 def indices(model: MjModel, kind: mujoco.mjtObj, names: Names) -> npt.NDArray[np.int64]:
-    """The ids of named bodies, geoms, joints or actuators; None means all, of bodies all but the world.
+    """The ids (n,) of the named bodies, geoms, joints or actuators; None means all, except the world body.
 
     Raises:
-        ValueError: a name the model does not have (with the nearest one), no name at all, or the world body, which
-            has no mass to change.
+        ValueError: a name that the model lacks (with the nearest one), an empty list, or the world body, whose mass
+            cannot be changed.
     """
     is_body = kind == mujoco.mjtObj.mjOBJ_BODY
     known = _names(model, kind)
@@ -129,7 +129,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _names(model: MjModel, kind: mujoco.mjtObj) -> list[str]:
-    """All names of a kind in the order of their ids, '' for what has none."""
+    """All names of a kind in the order of their ids, '' for an element without a name."""
     counts: dict[Any, int] = {
         mujoco.mjtObj.mjOBJ_BODY: model.nbody,
         mujoco.mjtObj.mjOBJ_GEOM: model.ngeom,

@@ -1,7 +1,7 @@
-"""What earlier suites did, for comparison with their numbers only: each says what is wrong with it.
+"""The perturbations of earlier suites, for comparison with their published numbers only; each names its fault.
 
-Relative to the nominal model like everything here; where a suite sets absolute values, divide by the nominal one. No
-suite recomputes what MuJoCo derives from a model, so none of these does, alone or composed in any order.
+Factors are relative to the nominal model, as everywhere here; divide a suite's absolute value by the nominal one. No
+suite recomputes the constants that MuJoCo derives, and neither do these, alone or composed in any order.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ _GRAVITY_IN_FILE = {"hopper": False, "walker2d": False, "cheetah": True}
 def rrls_mass(factor: float, bodies: Names = None) -> Perturbation:
     """`body_mass` alone times `factor`, as RRLS sets it (SuReLI/RRLS, 0c43dc9).
 
-    Wrong: rotational inertia and the constants MuJoCo derives from mass stay those of the old body, which no body made
-    of matter could have. `mass` is what was meant.
+    Wrong: rotational inertia and the constants that MuJoCo derives from mass stay those of the old body, a combination
+    that no physical body has. Use `mass`.
 
     Raises:
         ValueError: a factor not finite and > 0 (at once); an unknown body or the world (when applied).
@@ -34,8 +34,8 @@ def rrls_mass(factor: float, bodies: Names = None) -> Perturbation:
 def rrls_friction(factor: float) -> Perturbation:
     """The sliding friction of the floor alone times `factor`, as RRLS sets it (SuReLI/RRLS, 0c43dc9).
 
-    Wrong: a contact slides with the larger coefficient of its two geoms, so that it changes nothing below that of a
-    rougher foot. `friction` scales both.
+    Wrong: a contact slides with the larger coefficient of its two geoms, so that a floor smoother than the foot changes
+    nothing. Use `friction`, which scales both.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); a model without a plane fixed to the world (when applied).
@@ -53,8 +53,8 @@ def rrls_friction(factor: float) -> Perturbation:
 def odrl_friction(factor: float) -> Perturbation:
     """The sliding friction of the robot's geoms without the floor times `factor`, as ODRL's Hopper files have it.
 
-    Wrong: a contact slides with the larger coefficient of its two geoms, so that every factor under which the foot is
-    smoother than the floor is the same. ODRL's files of other robots scale both, as `friction` does (34bba73).
+    Wrong: a contact slides with the larger coefficient of its two geoms, so that all factors that leave the foot
+    smoother than the floor are equal. ODRL's files of other robots scale both, as `friction` does (34bba73).
 
     Raises:
         ValueError: a factor not finite and ≥ 0.
@@ -69,8 +69,8 @@ def odrl_friction(factor: float) -> Perturbation:
 def micro_gravity(factor: float) -> Perturbation:
     """Gravity times `factor` where the robot's file has a gravity attribute, as the MICRO reference edits it.
 
-    Wrong: the files of Hopper and Walker2d do not have the attribute, so that nothing is edited and every cell is the
-    nominal one; only HalfCheetah's has (xiaoyinliu0714/MICRO, 0192837). `gravity` changes the compiled value.
+    Wrong: the files of Hopper and Walker2d lack the attribute, so that every factor leaves them nominal; only
+    HalfCheetah's has it (xiaoyinliu0714/MICRO, 0192837). Use `gravity`, which changes the compiled value.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); a robot that MICRO does not perturb (when applied).
@@ -87,6 +87,6 @@ def micro_gravity(factor: float) -> Perturbation:
 
 
 def _stale(factor: float, edit: Callable[[MjModel], None], *, zero: bool = False) -> Perturbation:
-    """The perturbation that multiplies and leaves derived constants as they were; ValueError as `check_scale`."""
+    """The perturbation that multiplies and leaves derived constants stale; ValueError as `check_scale`."""
     check_scale(factor, zero=zero)
     return edited(edit, nominal=factor == 1, derive=False)

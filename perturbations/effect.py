@@ -1,4 +1,4 @@
-"""Did a perturbation change anything? Compare the compiled physics, not the intentions."""
+"""`physics_difference` compares two compiled models, to prove that a perturbation changed the physics."""
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -26,17 +26,16 @@ _ROUND = [mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER]
 def physics_difference(
     nominal: MjModel, perturbed: MjModel, unreachable: Iterable[tuple[str, str]] = ()
 ) -> dict[str, float]:
-    """The physical quantities that differ, each with its greatest absolute change, by MuJoCo's field names.
+    """The physical quantities that differ: MuJoCo's field name → greatest absolute change.
 
-    All fields of the compiled model are compared except those that only concern looks, and where they act:
+    It compares all fields of the compiled model except those for rendering. Some count only where they have an effect:
 
-    - friction as `contact_friction` of the pairs of geoms that can collide;
-    - the size of a geom, and the bounds within which collisions with it are looked for, where something can collide
-      with it or a tendon wraps around it, for its inertia and fluid forces have fields of their own. Bounds follow from
-      sizes and count all the same: a model whose bounds are wrong misses contacts;
-    - gravity where something can rise or fall, wind in a medium.
+    - friction counts as `contact_friction` of the pairs of geoms that can collide;
+    - the size of a geom and its collision bounds count if something can collide with it, or a tendon wraps around it.
+      Its inertia and fluid forces have fields of their own. A model with wrong bounds misses contacts;
+    - gravity counts if something can rise or fall, wind if there is a medium.
 
-    A model with sensors, which may feel gravity and see shapes, is compared in both everywhere.
+    In a model with sensors, which may measure gravity and shapes, both count everywhere.
 
     Args:
         nominal: the unperturbed model.
@@ -53,7 +52,7 @@ def physics_difference(
 
 
 def is_no_op(nominal: MjModel, perturbed: MjModel, unreachable: Iterable[tuple[str, str]] = ()) -> bool:
-    """Whether the perturbed model moves exactly as the nominal one: a cell that must not count as a test."""
+    """Whether the perturbed model has the nominal physics, so that its cell must not count as a test."""
     return not physics_difference(nominal, perturbed, unreachable)
 
 
@@ -83,7 +82,7 @@ def _options(nominal: MjModel, perturbed: MjModel) -> dict[str, float]:
 
 
 def _tangible(model: MjModel, unreachable: Iterable[tuple[str, str]]) -> Bools:
-    """Which geoms (ngeom,) act by their surface: something can collide with them, or a tendon wraps around them."""
+    """Whether each geom's surface matters (ngeom,): something can collide with it, or a tendon wraps around it."""
     pairs = touching(model, unreachable)
     acting: Bools = pairs.any(axis=0) | pairs.any(axis=1) | (model.nflex > 0 or model.nsensor > 0)
     acting[model.wrap_objid[np.isin(model.wrap_type, _ROUND)]] = True
@@ -91,9 +90,9 @@ def _tangible(model: MjModel, unreachable: Iterable[tuple[str, str]]) -> Bools:
 
 
 def _is_level(model: MjModel) -> bool:
-    """Whether nothing can ever rise or fall: slides lie across gravity, hinges turn about it.
+    """Whether nothing can rise or fall: slides are orthogonal to gravity, hinges parallel to it.
 
-    Turning about gravity keeps directions along and across it, so that the reference pose decides for all.
+    Rotation about gravity keeps both properties, so that the reference pose is enough.
     """
     data, gravity = mujoco.MjData(model), model.opt.gravity
     mujoco.mj_kinematics(model, data)
@@ -112,7 +111,7 @@ def _fields(model: MjModel) -> list[str]:
         for name in dir(model)
         if not name.startswith(("_", *_LOOKS))
         and not name.endswith(_LOOKS_TOO)
-        and (name not in _AS_PAIRS or model.nflex > 0)  # what is flexible collides with single geoms
+        and (name not in _AS_PAIRS or model.nflex > 0)  # a flexible body collides with single geoms
         and isinstance(getattr(model, name), np.ndarray)
     ]
 
@@ -125,7 +124,7 @@ def _field(model: MjModel, name: str, surfaces: Bools | slice) -> npt.NDArray[An
 
 
 def _change(one: Any, other: Any) -> float:
-    """The greatest absolute difference; inf for different shapes and for values that are not numbers."""
+    """The greatest absolute difference; inf for different shapes and where only one value is NaN."""
     first, second = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if first.shape != second.shape:
         return float("inf")

@@ -1,7 +1,7 @@
-"""The little language: `NAME[@PART[+PART…]]=FACTOR`, several joined by commas.
+"""The text form of perturbations: `NAME[@PART[+PART…]]=FACTOR`, several joined by commas.
 
-In results a text is cut before its last factor, so that a sweep of that factor has one name: `"mass=1.2,friction=0.8"`
-is the perturbation `"mass=1.2,friction"` at the factor 0.8.
+Results split a text before its last factor, so that a sweep of that factor has one name: `"mass=1.2,friction=0.8"` is
+the perturbation `"mass=1.2,friction"` at the factor 0.8.
 """
 
 from perturbations.parameter import Change, Parameter, spelled, together
@@ -13,16 +13,17 @@ _FORM = "write them as mass=1.2,friction=0.8 or mass@torso=2"
 
 
 def parse(text: str) -> Change:
-    """`"mass=1.2,friction@floor=0.8,latency=1"` → all of it, applied from left to right.
+    """`"mass=1.2,friction@floor=0.8,latency=1"` → one Change that applies all of them from left to right.
 
     Raises:
-        ValueError: an unknown name, names for what has no parts, a factor it cannot take, or something named twice.
+        ValueError: an unknown name, parts of a perturbation without parts, a factor out of its range, or the same
+            change twice.
     """
     return _change(_parts(text))
 
 
 def build(perturbation: str, factor: float) -> Change:
-    """The change of a row of results: `parse` of the text that `join` would make, with the factor as exact as it is.
+    """The change of a row of results: as `parse(join(perturbation, factor))`, but with the factor unrounded.
 
     Raises:
         ValueError: as `parse`.
@@ -37,46 +38,48 @@ def join(perturbation: str, factor: float) -> str:
 
 
 def split(text: str) -> tuple[str, float]:
-    """`"mass=1.2,friction=0.8"` → `("mass=1.2,friction", 0.8)`, what `join` puts together again."""
+    """`"mass=1.2,friction=0.8"` → `("mass=1.2,friction", 0.8)`, the inverse of `join`."""
     *before, (name, names, factor) = _parts(text)
     return ",".join([*map(_spelled, before), spelled(name, names)]), float(f"{factor:.12g}")
 
 
 def canonical(text: str) -> str:
-    """The one spelling of a composition: no spaces, numbers with up to 12 digits."""
+    """The canonical spelling of a composition: no spaces, numbers with up to 12 digits."""
     return ",".join(map(_spelled, _parts(text)))
 
 
 def nominal_of(perturbation: str) -> float:
-    """The factor at which the last name of a perturbation without its last factor changes nothing.
+    """The nominal factor of the last part of a perturbation, at which it changes nothing.
 
     Raises:
-        ValueError: an unknown name, or no such text.
+        ValueError: an unknown name, or a text that is not of the form of `split`'s first result.
     """
     return resolve(_parts(f"{perturbation}=0")[-1][0]).nominal
 
 
 def needs_scale(perturbation: str) -> bool:
-    """Whether a factor in it is in units of the sensors (`Setting.obs_scale`), or may be, as of others' disturbances.
+    """Whether any of its factors is measured in units of the sensors (`Setting.obs_scale`).
+
+    Disturbances from other packages count as measured so, unless their `Parameter` denies it.
 
     Raises:
-        ValueError: an unknown perturbation, or no such text.
+        ValueError: as `nominal_of`.
     """
     return perturbation != "none" and any(record.in_obs_units for record in records(perturbation))
 
 
 def records(perturbation: str) -> list[Parameter]:
-    """What is known of every part of a perturbation without its last factor, in order.
+    """The Parameter of every part of a perturbation, in order.
 
     Raises:
-        ValueError: an unknown name, or no such text.
+        ValueError: as `nominal_of`.
     """
     return [resolve(name) for name, _, _ in _parts(f"{perturbation}=0")]
 
 
 def _parts(text: str) -> list[_Part]:
-    """(name, names of parts or None, factor) of every item; ValueError for what is not of the form or named twice."""
-    parts, told = [], set()
+    """(name, names of parts or None, factor) of every item; ValueError for a malformed item or a repeated change."""
+    parts, changed = [], set()
     for item in text.split(","):
         what, _, number = item.rpartition("=")
         name, at, listed = what.partition("@")
@@ -88,9 +91,9 @@ def _parts(text: str) -> list[_Part]:
         if factor is None or not name.strip() or (names and not all(names)):
             raise ValueError(f"'{item}' is not a name and a factor: {_FORM}.")
         for single in names or (None,):
-            if (name.strip(), single) in told:
+            if (name.strip(), single) in changed:
                 raise ValueError(f"'{text}' changes {spelled(name.strip(), single)} twice: name it once.")
-            told.add((name.strip(), single))
+            changed.add((name.strip(), single))
         parts.append((name.strip(), names, factor))
     return parts
 

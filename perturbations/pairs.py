@@ -1,7 +1,4 @@
-"""Which geoms can touch, and with how much friction.
-
-P: pairs of geoms.
-"""
+"""Pairs of geoms: whether they can touch, and the friction of their contact. P pairs of geoms."""
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -16,16 +13,16 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 _CONTACT_COLUMNS = [0, 0, 1, 2, 2]
-"""A contact has two sliding, one torsional and two rolling coefficients, made of a geom's three."""
+"""Column of a geom's three coefficients for each of a contact's five: two sliding, one torsional, two rolling."""
 
 
 def contact_friction(model: MjModel, unreachable: Iterable[tuple[str, str]] = ()) -> Floats:
-    """The friction each pair of geoms would have in contact, (ngeom, ngeom, 5): 2 sliding, torsional, 2 rolling.
+    """The friction of each pair of geoms in contact, (ngeom, ngeom, 5): 2 sliding, torsional, 2 rolling.
 
-    The element-wise larger of the two geoms' coefficients, or those of the geom with the higher priority, and at
-    least MuJoCo's minimum; 0 for pairs that cannot collide, on the diagonal and below it, and for coefficients that
-    the contact's dimension leaves out (condim 1 none, 3 sliding, 4 torsional too, 6 all). Explicit contact pairs
-    bring their own coefficients.
+    A contact has the larger coefficients of its two geoms, or those of the geom with the higher priority, and at least
+    MuJoCo's minimum. Explicit contact pairs have their own. Coefficients that the contact's dimension excludes are 0
+    (condim 1 uses none, 3 the sliding ones, 4 the torsional one too, 6 all). So are pairs that cannot collide, and the
+    diagonal and all entries below it.
     """
     first, second = np.triu_indices(model.ngeom, k=1)  # (P,)
     friction = _by_priority(model, model.geom_friction[:, _CONTACT_COLUMNS], first, second)  # (P, 5)
@@ -38,7 +35,7 @@ def contact_friction(model: MjModel, unreachable: Iterable[tuple[str, str]] = ()
 
 
 def touching(model: MjModel, unreachable: Iterable[tuple[str, str]] = ()) -> Bools:
-    """Which pairs of geoms can collide, (ngeom, ngeom), each once, above the diagonal.
+    """Whether each pair of geoms can collide, (ngeom, ngeom); True only above the diagonal.
 
     Args:
         model: a compiled model.
@@ -58,7 +55,7 @@ def touching(model: MjModel, unreachable: Iterable[tuple[str, str]] = ()) -> Boo
 
 
 def _explicit(model: MjModel) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The smaller and the greater geom of every explicit contact pair, two times (npair,)."""
+    """The smaller and the larger geom id of every explicit contact pair, (npair,) each."""
     ends = np.sort(np.stack([model.pair_geom1, model.pair_geom2]), axis=0)
     return ends[0], ends[1]
 
@@ -78,7 +75,10 @@ def _by_priority(model: MjModel, values: npt.NDArray[Any], first: Ints, second: 
 
 
 def _can_collide(model: MjModel, first: Ints, second: Ints) -> Bools:
-    """MuJoCo's filters: contact bits, same body, parent and child (unless one is fixed to the world), exclusions."""
+    """Whether MuJoCo's filters let each pair collide (P,).
+
+    They are contact bits, same body, parent and child (unless one is fixed to the world), and exclusions.
+    """
     types, affinities = model.geom_contype, model.geom_conaffinity
     bits = (types[first] & affinities[second]) | (types[second] & affinities[first])
     body, other = model.geom_bodyid[first], model.geom_bodyid[second]

@@ -1,4 +1,4 @@
-"""One record per thing that can be changed, and what a choice of factors makes of them."""
+"""A Parameter is one thing that can be changed; a Change is the result of a choice of factors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from perturbations.disturbances.contract import Disturbance
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What differs from the nominal world: its physics, and the signals between world and policy."""
+    """The differences from the nominal world: in its physics, and in the signals between world and policy."""
 
     physics: Perturbation
     """`MjModel → MjModel`, pure."""
     disturbances: tuple[tuple[str, Disturbance], ...] = ()
-    """Name and disturbance, in the order in which signals pass them; what has its nominal factor is left out."""
+    """Names and disturbances in the order in which signals pass them; those at their nominal factor are left out."""
     nominal: bool = False
     """Whether every part has its nominal factor, so that nothing differs."""
 
     def __call__(self, model: MjModel) -> MjModel:
-        """The changed physics of a model; the model stays as it was."""
+        """Return a copy of the model with the changed physics; the model itself stays unchanged."""
         return self.physics(model)
 
 
@@ -32,49 +32,49 @@ class Parameter:
 
     name: str
     about: str
-    """One line: what it is, and the unit of its factor."""
+    """A description in one line, with the unit of the factor."""
     make: Callable[..., Perturbation] | Callable[..., Disturbance]
-    """Of `(factor)`, or of `(factor, names)` for what has parts."""
+    """A function `(factor)`, or `(factor, names)` if there are parts, that returns the perturbation or disturbance."""
     nominal: float = 1.0
-    """The factor that changes nothing: 1 for what is scaled, 0 for what is added."""
+    """The factor that changes nothing: 1 if it multiplies, 0 if it is added."""
     parts: str | None = None
-    """What the names after @ mean (body, geom, joint, actuator); None for what has no parts."""
+    """The kind of part that the names after @ mean (body, geom, joint, actuator); None if there are no parts."""
     disturbs: bool = False
-    """Whether `make` gives a disturbance of the signals and not a perturbation of the physics."""
+    """Whether `make` returns a disturbance of the signals and not a perturbation of the physics."""
     unit: str = ""
-    """What the factor is measured in, as an axis says it; empty for a multiple, and for the unit of observations."""
+    """The unit of the factor, as an axis shows it; empty for a multiple, and for the unit of observations."""
     scales_with_obs: bool | None = None
-    """Whether the factor is in units of `Setting.obs_scale`; None means that it may be, if it disturbs signals."""
+    """Whether the factor is in units of `Setting.obs_scale`; None means yes if it disturbs signals, else no."""
 
     @property
     def in_obs_units(self) -> bool:
-        """Whether equal factors are different experiments where observations are measured in different units."""
+        """Whether the factor is in units of observations; equal factors in other units are then other experiments."""
         return self.disturbs if self.scales_with_obs is None else self.scales_with_obs
 
     def __call__(self, factor: float, names: Names = None) -> Change:
-        """The change of all of it, or of the named parts, by a factor.
+        """Return the Change by a factor: of everything, or of the named parts.
 
         Raises:
-            ValueError: a factor it cannot take, or names for what has no parts.
+            ValueError: a factor out of its range, names although there are no parts, or `make` returned no function.
         """
-        made: Any
+        change: Any
         if names is None:
-            made = self.make(factor)
+            change = self.make(factor)
         elif self.parts is None:
             raise ValueError(f"'{self.name}' has no parts to name: write {self.name}={factor:.12g}.")
         else:
-            made = self.make(factor, names)
-        if not callable(made):
-            raise ValueError(f"'{self.name}' made {type(made).__name__} of a factor: it must return a function.")
+            change = self.make(factor, names)
+        if not callable(change):
+            raise ValueError(f"'{self.name}' made {type(change).__name__} of a factor: it must return a function.")
         nominal = factor == self.nominal
         if not self.disturbs:
-            return Change(physics=made, nominal=nominal)
-        parts = () if nominal else ((spelled(self.name, names), made),)
+            return Change(physics=change, nominal=nominal)
+        parts = () if nominal else ((spelled(self.name, names), change),)
         return Change(physics=compose(), disturbances=parts, nominal=nominal)
 
 
 def together(changes: Sequence[Change]) -> Change:
-    """All changes at once, from left to right; of none, nothing."""
+    """One Change that applies all changes from left to right; without any, it changes nothing."""
     return Change(
         physics=compose(*(change.physics for change in changes)),
         disturbances=tuple(part for change in changes for part in change.disturbances),

@@ -1,7 +1,4 @@
-"""Factors out of an uncertainty set: a box of ranges, one per perturbation.
-
-n samples, d ranges.
-"""
+"""Random factors from an uncertainty set, a box with one range per perturbation. n samples, d ranges."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +10,7 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 DIGITS = 4
-"""Significant digits of a factor, so that a table names a cell exactly as it was run."""
+"""Number of significant digits of a factor, few enough for a table to name a cell by its exact factor."""
 
 
 def uniform(ranges: Sequence[tuple[float, float]], n: int, rng: np.random.Generator) -> Floats:
@@ -29,7 +26,7 @@ def uniform(ranges: Sequence[tuple[float, float]], n: int, rng: np.random.Genera
 def latin_hypercube(ranges: Sequence[tuple[float, float]], n: int, rng: np.random.Generator) -> Floats:
     """N points (n, d), one in each of n equal slices of every range (McKay, Beckman & Conover 1979, Technometrics 21).
 
-    Rounded to 4 significant digits, inside the box; where slices are narrower than that, a point may cross its edge.
+    Points are rounded to 4 significant digits inside the box; a point may leave a slice that is narrower than that.
 
     Raises:
         ValueError: as `uniform`.

@@ -1,4 +1,4 @@
-"""Everything that is built in, by name, and what is found outside."""
+"""PERTURBATIONS holds the built-in parameters by name; `resolve` also imports those of other modules."""
 
 import importlib
 import inspect
@@ -72,13 +72,13 @@ PERTURBATIONS: dict[str, Parameter] = {record.name: record for record in (*_PHYS
 
 
 def resolve(name: str) -> Parameter:
-    """The record of a built-in name, or of `module:name`.
+    """The Parameter of a built-in name, or of `module:name`.
 
-    There, `name` is a `Parameter`, or a function factor → perturbation. A function's nominal factor is its attribute
-    `nominal`, else 1; it has parts to name if it takes a second argument, which is then a tuple of names.
+    In a module, the name belongs to a `Parameter`, or to a function factor → perturbation. A function's nominal factor
+    is its attribute `nominal`, else 1. It has parts if it takes a second argument, a tuple of names.
 
     Raises:
-        ValueError: an unknown name (with the nearest one), a module that cannot be imported, or one without it.
+        ValueError: an unknown name (with the nearest one), or a module that is missing or lacks the name.
     """
     if name in PERTURBATIONS:
         return PERTURBATIONS[name]
@@ -86,20 +86,21 @@ def resolve(name: str) -> Parameter:
     if not colon or module_name == "compat":
         raise ValueError(f"there is no perturbation '{name}': {nearest(name, PERTURBATIONS)}.")
     try:
-        found = getattr(importlib.import_module(module_name), attribute, None)
+        imported = getattr(importlib.import_module(module_name), attribute, None)
     except (ImportError, ValueError) as error:
         raise ValueError(f"the perturbation '{name}' cannot be imported ({error}): check the module's name.") from error
-    if isinstance(found, Parameter):
-        return replace(found, name=name)
-    if not callable(found):
+    if isinstance(imported, Parameter):
+        return replace(imported, name=name)
+    if not callable(imported):
         raise ValueError(f"'{module_name}' has no function '{attribute}': name one that takes a factor.")
-    about = (inspect.getdoc(found) or "").partition("\n")[0]
-    nominal = float(getattr(found, "nominal", 1.0))
-    return Parameter(name=name, make=found, about=about, nominal=nominal, parts="part" if _takes_two(found) else None)
+    about = (inspect.getdoc(imported) or "").partition("\n")[0]
+    nominal = float(getattr(imported, "nominal", 1.0))
+    parts = "part" if _takes_two(imported) else None
+    return Parameter(name=name, make=imported, about=about, nominal=nominal, parts=parts)
 
 
 def _takes_two(function: Any) -> bool:
-    """Whether a second argument can be given by position."""
+    """Whether the function accepts a second positional argument."""
     try:
         inspect.signature(function).bind(1.0, "name")
     except (TypeError, ValueError):

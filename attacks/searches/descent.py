@@ -17,22 +17,24 @@ from attacks.threat import Threat
 class Descend:
     """Projected steepest descent of the objective, from the clean point and from random ones.
 
-    Sign steps for linf, normalised steps for l2 (Madry et al. 2018, arXiv:1706.06083); one full step is FGSM
+    Steps are signs for linf and normalised for l2 (Madry et al. 2018, arXiv:1706.06083); one full step is FGSM
     (Goodfellow et al. 2015, arXiv:1412.6572). Each row keeps the best point it has visited, so it never ends above
     its start.
 
-    objective  what is minimised; None means `value` if the target has a critic, else `action_difference`
-    steps      gradients per start
-    step_size  length of a step in units of eps, at most 2 (the width of the ball); None means 2.5/steps, with which
-               a start on one side of the ball reaches the other
-    restarts   random starts. The clean point is a start as well, unless the objective is stationary there (a
-               distance to the clean action), which then gets at least one random start.
-    candidates if more than the random starts: so many points are drawn, and the best of them are the starts (the mixed
-               order of RORL, Yang et al. 2022, arXiv:2206.02829, descends from all of them)
-    draw       how points are drawn: uniform, corner or gaussian (`attacks.searches.draws`)
-    snap       also try, after the first and the last step, the point of the boundary in the direction reached (a
-               corner, for linf), where near-linear policies have their optimum; after the first step from the
-               clean point that is FGSM's point, so a longer descent is never weaker than FGSM
+    objective   the function that is minimised; None means `value` if the target has a critic, else `action_difference`
+    steps       gradients per start. More steps find lower points at a cost that grows with them; each is shorter if
+                step_size is None.
+    step_size   length of a step in units of eps, at most 2, the width of the ball. Long steps jump from edge to edge,
+                short ones may not arrive. None means 2.5/steps: a start on one side of the ball reaches the other.
+    restarts    random starts. More help where the objective has several minima, and cost as many descents. The clean
+                point is a start as well, unless the objective is stationary there, as a distance to the clean action
+                is; such an objective gets at least one random start.
+    candidates  random points from which the best `restarts` are taken as starts, if more than `restarts`. RORL's mixed
+                search (Yang et al. 2022, arXiv:2206.02829) descends from all of them.
+    draw        distribution of random points: uniform, corner or gaussian (`attacks.searches.draws`)
+    snap        whether the first and the last step also try the point on the boundary in their direction (a corner, for
+                linf). Near-linear policies have their optimum there. From the clean point, the first of these is FGSM's
+                point, so that a longer descent is never weaker than FGSM.
     """
 
     objective: Objective | None = None
@@ -61,15 +63,15 @@ class Descend:
         return min(2.0, 2.5 / self.steps) if self.step_size is None else self.step_size
 
     def objective_for(self, target: Target) -> Objective:
-        """Return the objective that is minimised on this target."""
+        """Return the objective that the descent minimises on this target."""
         return self.objective or default(target)
 
     def needs(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of the target that it cannot do without."""
+        """Return the field of the target that the objective needs, and `GRADIENTS`."""
         return (*needed(self.objective_for(target)), GRADIENTS)
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """Return seen (B, S); ValueError if the objective has no gradient with respect to it."""
+        """Return seen (B, S), in the ball around obs (B, S); ValueError if the objective has no gradient in seen."""
         objective = self.objective_for(target)
         starts = self._starts(objective, target, obs, threat, noise)  # (B, N, S)
         n = starts.shape[1]

@@ -1,4 +1,4 @@
-"""Random points of the ball, as they are drawn by random attacks and as candidates and starts of searches.
+"""Distributions of random points in the ball: random attacks, candidates and starts of searches draw from them.
 
 Each is (threat, obs (B, S), noise, n) → points (B, N, S), all inside the ball; a row draws from its own stream.
 """
@@ -15,19 +15,19 @@ Draw = Callable[[Threat, Tensor, Noise, int], Tensor]
 
 
 def uniform(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:
-    """Uniform in the ball."""
+    """Points (B, N, S) uniform in the ball."""
     return threat.sample(obs, noise, n)
 
 
 def corner(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:
-    """Uniform among the corners of the box (linf), or on the surface of the ellipsoid (l2)."""
+    """Points (B, N, S) uniform among the corners of the box (linf), or on the surface of the ellipsoid (l2)."""
     if threat.norm == "linf":
         return _at_rows(threat, obs, noise.uniform(n, obs.shape[-1]), Threat.edge)
     return _at_rows(threat, obs, noise.normal(n, obs.shape[-1]) * threat.scale.cpu(), Threat.edge)
 
 
 def gaussian(threat: Threat, obs: Tensor, noise: Noise, n: int) -> Tensor:
-    """Normal with a standard deviation of eps·scale per sensor, put back into the ball."""
+    """Points (B, N, S), normal with a standard deviation of eps·scale per sensor, projected into the ball."""
     return _at_rows(threat, obs, noise.normal(n, obs.shape[-1]), _shifted)
 
 
@@ -48,7 +48,7 @@ def _shifted(threat: Threat, obs: Tensor, direction: Tensor) -> Tensor:
 def _at_rows(
     threat: Threat, obs: Tensor, directions: Tensor, moved: Callable[[Threat, Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """The points (B, N, S) that moved(threat, obs, direction) (B, S) gives for the directions (B, N, S)."""
+    """The points (B, N, S): moved(threat, obs, direction) (B, S) of every direction (B, N, S), in the ball."""
     n = directions.shape[1]
     row = torch.arange(len(obs), device=obs.device).repeat_interleave(n)
     own, clean = threat.rows(row), obs[row]

@@ -1,4 +1,4 @@
-"""What cheap attacks are measured against: an attacker who tries every candidate in copies of the world.
+"""The oracle attack tries every candidate in copies of the simulator; cheap attacks are compared with it.
 
 B rows, N candidates each, S observation. Row i·N + c is candidate c of row i.
 """
@@ -21,26 +21,30 @@ from attacks.world import Attack, Fork, World
 
 @dataclass(frozen=True, kw_only=True)
 class Oracle:
-    """The candidate after which the world itself pays least over the next `horizon` steps.
+    """The candidate with the lowest simulated reward over the next `horizon` steps.
 
-    Each candidate is shown to the policy in a copy of the world of its own, and the copy goes on for `horizon − 1` more
-    steps: after the clean point the policy is left alone; after the proposal of a cheap attack that attack goes on;
-    half of the other candidates are changes at the edge of the ball, the same at every step, which are kept up; the
-    rest are fresh points of the ball, after which the first cheap attack goes on. A copy whose episode ends earns
-    nothing more; for one that goes on, the value of the undisturbed action is added: by the mean of several critics,
-    else by the critic if there is one. What shows later than the horizon, such as a fall being prepared, is left
-    to that judgement, so that a short horizon can be weaker than a cheap attack (docs/results.md).
+    The policy acts on each candidate in its own copy of the world, and the copy goes on for `horizon − 1` more steps:
 
-    So the oracle takes one step of policy improvement over the cheap attacks, the constant changes and the clean run at
-    once (rollout: Bertsekas, Tsitsiklis and Wu 1997; over several base policies: Chang, Givan and Chong 2004). If
-    copies are tried to the end of the episode, it leaves the victim no more than any of them does, those attacks
-    excepted that draw at random; with a shorter horizon it is as good as its judgement of the rest.
+    - after the clean point, without an attack;
+    - after the proposal of a cheap attack, under that attack;
+    - half of the other candidates are constant changes at the edge of the ball, repeated at every step;
+    - the rest are random points of the ball, followed by the first cheap attack.
 
-    candidates  changes at the edge (corners, for linf) and fresh points together
-    horizon     steps of the world that are tried
-    bootstrap   whether critics judge what comes after the horizon
-    judge       by which objective they do, q_mean or value if left out
-    cheap       attacks whose proposals are tried; those that the target cannot serve are left out
+    The reward of a copy stops at the end of its episode. A copy that goes on adds the value of the undisturbed action:
+    by the mean of several critics, else by the critic, else 0. Only this value covers the time after the horizon, so
+    that a short horizon can be weaker than a cheap attack (docs/results.md).
+
+    The oracle is one step of policy improvement over all these continuations at once: rollout (Bertsekas, Tsitsiklis
+    and Wu 1997) over several base policies (Chang, Givan and Chong 2004). If copies run to the end of the episode, the
+    victim's return is no higher than under any continuation that draws nothing at random. With a shorter horizon the
+    oracle is as good as its critic.
+
+    candidates  constant changes (corners, for linf) and random points together; more find more, at a cost that grows
+                with them
+    horizon     steps simulated per candidate; longer rests less on critics, at a cost that grows with it
+    bootstrap   whether critics add the value after the horizon
+    judge       their objective; None means q_mean for several critics, else value
+    cheap       attacks whose proposals are candidates; an attack is skipped if the target lacks what it needs
     """
 
     candidates: int = 32
@@ -56,7 +60,7 @@ class Oracle:
             )
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """Raise ValueError: an observation alone says nothing of what would happen."""
+        """Raise ValueError: an observation alone holds no simulator to look ahead in."""
         raise ValueError("The oracle tries candidates in copies of the world, so it attacks only in a simulator.")
 
     def in_world(self, world: World) -> Attack:
@@ -75,8 +79,8 @@ class Oracle:
         copies = Copies(fork=world.fork(candidates.shape[1]), target=target, goes_on=goes_on, plan=plan)
         row = torch.arange(len(obs)).repeat_interleave(candidates.shape[1])
         threats, noises = threat.rows(row), noise.copies(candidates.shape[1])
-        paid = copies.tried(candidates.flatten(0, 1), threats, noises, self.horizon, self._judge_of(target))
-        return candidates[torch.arange(len(obs)), paid.reshape(len(obs), -1).argmin(1)]
+        rewards = copies.tried(candidates.flatten(0, 1), threats, noises, self.horizon, self._judge_of(target))
+        return candidates[torch.arange(len(obs)), rewards.reshape(len(obs), -1).argmin(1)]
 
     def _judge_of(self, target: Target) -> Objective | None:
         if not self.bootstrap or self.judge is not None:
@@ -88,7 +92,7 @@ class Oracle:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Copies:
-    """Copies of the world (B·N), and the attack under which each goes on: its place in `goes_on` is plan (B·N,)."""
+    """Copies of the world (B·N). Copy i goes on under the attack `goes_on[plan[i]]`, plan (B·N,)."""
 
     fork: Fork
     target: Target
@@ -96,20 +100,20 @@ class Copies:
     plan: Tensor
 
     def tried(self, seen: Tensor, threat: Threat, noise: Noise, steps: int, judge: Objective | None) -> Tensor:
-        """What the world pays (B·N,) in so many steps, the first of which shows seen (B·N, S), and judge's rest."""
-        paid = torch.zeros(len(seen), dtype=torch.float64)
+        """The reward (B·N,) of `steps` steps that begin with seen (B·N, S), plus the judge's value after them."""
+        total = torch.zeros(len(seen), dtype=torch.float64)
         for left in reversed(range(steps)):
             obs, reward, alive = self.fork.step(seen)
-            paid += reward
+            total += reward
             if not left or not alive.any():
                 break
-            seen = self._shown(obs, alive, threat, noise)
+            seen = self._attacked(obs, alive, threat, noise)
         if judge is not None and alive.any():
-            paid[alive] += loss(judge, self.target, obs[alive], obs[alive]).double().nan_to_num()
-        return paid
+            total[alive] += loss(judge, self.target, obs[alive], obs[alive]).double().nan_to_num()
+        return total
 
-    def _shown(self, obs: Tensor, alive: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """What the policy is shown in place of obs (B·N, S)."""
+    def _attacked(self, obs: Tensor, alive: Tensor, threat: Threat, noise: Noise) -> Tensor:
+        """The adversarial observations of obs (B·N, S), each under the attack of its copy."""
         seen = obs.clone()
         for place, attack in enumerate(self.goes_on):
             own = alive & (self.plan == place)
@@ -119,7 +123,7 @@ class Copies:
 
 
 def undisturbed(target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-    """The attack that leaves the policy alone."""
+    """The attack that returns obs (B, S) unchanged."""
     return obs
 
 
@@ -135,12 +139,12 @@ class Constant:
 
 
 def directions(n: int, sensors: int) -> Tensor:
-    """N fixed directions, each second one the opposite of the one before, (n, S): the same at every step."""
+    """N fixed directions (n, S), the same at every step; every second one is the opposite of the one before."""
     half = np.random.default_rng(0).standard_normal(((n + 1) // 2, sensors))
     return torch.from_numpy(np.stack([half, -half], 1).reshape(-1, sensors)[:n]).float()
 
 
 def _serves(target: Target, attack: Attack) -> bool:
-    """Whether the target has what the attack says it needs."""
+    """Whether the target has everything in the attack's `needs`."""
     needs = getattr(attack, "needs", None)
     return needs is None or all(target.has(need) for need in needs(target))

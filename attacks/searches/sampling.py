@@ -1,7 +1,7 @@
-"""How an attacker looks for the worst point of the ball. B batch, N candidates, S observation.
+"""Random attacks, and searches that evaluate an objective at points of the ball. B batch, N candidates, S observation.
 
 A search is a record that can be called as an attack: `attack(target, obs, threat, noise) → seen`, all (B, S). It
-keeps nothing between calls, needs no gradients switched on by its caller, and touches no parameter's `.grad`.
+keeps nothing between calls, needs no gradients switched on by its caller, and changes no parameter's `.grad`.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from attacks.searches.draws import drawing
 from attacks.target import Target
 from attacks.threat import Threat
 
-MOST_ROWS = 4096  # per evaluation: hidden layers of this many rows still fit into the cache
-BLOCK_ROWS = 8  # matrix products of other sizes take other kernels for their last rows, whose last bits differ
+MOST_ROWS = 4096  # rows per call of an objective: hidden layers of this many rows still fit into the cache
+BLOCK_ROWS = 8  # rows of a block: products of other sizes use other kernels for their last rows, and round differently
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,11 @@ class Random:
         return None
 
     def needs(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of the target that it cannot do without: none."""
+        """Return the fields of the target that it needs: none."""
         return ()
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """Return seen (B, S)."""
+        """Return seen (B, S): one random point per row."""
         return threat.project(obs, drawing(self.draw)(threat, obs, noise, 1)[:, 0])
 
 
@@ -49,11 +49,14 @@ class Random:
 class BestOf:
     """The best of n random points, drawn anew for every row, and of the clean point if include_clean.
 
-    Zero-order search of RORL (Yang et al. 2022, arXiv:2206.02829), which needs no gradient. A point whose
-    objective is NaN is never chosen over one with a number.
+    The zero-order search of RORL (Yang et al. 2022, arXiv:2206.02829); it needs no gradient. A point whose objective is
+    NaN is never chosen over one with a number.
 
-    objective  what is minimised; None means `value` if the target has a critic, else `action_difference`
-    draw       uniform, corner or gaussian (`attacks.searches.draws`)
+    objective      the function that is minimised; None means `value` if the target has a critic, else
+                   `action_difference`
+    n              random points per row; each is one evaluation of the objective, and the best improves slowly with n
+    include_clean  whether the clean point is a candidate, so that the result is never worse than no attack
+    draw           uniform, corner or gaussian (`attacks.searches.draws`)
     """
 
     objective: Objective | None = None
@@ -67,15 +70,15 @@ class BestOf:
         drawing(self.draw)
 
     def objective_for(self, target: Target) -> Objective:
-        """Return the objective that is minimised on this target."""
+        """Return the objective that the search minimises on this target."""
         return self.objective or default(target)
 
     def needs(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of the target that it cannot do without."""
+        """Return the field of the target that the objective needs."""
         return needed(self.objective_for(target))
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """Return seen (B, S)."""
+        """Return seen (B, S), the candidate with the lowest objective."""
         candidates = drawing(self.draw)(threat, obs, noise, self.n)  # (B, N, S)
         if self.include_clean:
             candidates = torch.cat([obs.unsqueeze(1), candidates], dim=1)
@@ -125,7 +128,7 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
         (gradient,) = torch.autograd.grad(values.sum(), leaf, allow_unused=True)
     if gradient is None:
         raise ValueError(
-            "The objective does not depend differentiably on the observation that the policy is shown, so a "
+            "The objective is not differentiable in the observation that the policy receives, so a "
             "gradient attack has nothing to follow; use the attack random or min-q."
         )
     return gradient.nan_to_num(nan=0.0)

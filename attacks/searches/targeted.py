@@ -1,7 +1,7 @@
-"""Towards one action: the worst one that the critic knows, or a given one. B batch, S observation, A action.
+"""The targeted attack pushes the policy to one action, by default the worst by the critic.
 
-What belongs to a row and is no observation (the action it is pushed to, the state its critic judges) travels as further
-columns of obs that have no budget, so that batches, starts and padding of the searches keep it with its row.
+B batch, S observation, A action. A row's goal, and the state in which a critic evaluates it, are further columns of obs
+without a budget. So they stay with their row when a search splits, repeats or pads the batch.
 """
 
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ def target_distance(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
 
 
 def worst_action(target: Target, obs: Tensor, noise: Noise, *, steps: int = 10, restarts: int = 3) -> Tensor:
-    """Return the action (B, A) of the action box that has the lowest Q(s, a) found in obs (B, S).
+    """Return the action (B, A) with the lowest Q(s, a) that sign descent reaches in the states obs (B, S).
 
-    Sign descent from the middle of the box and from random actions, as of a `Threat` whose ball is the box. ValueError
-    without a critic or a known box.
+    The descent starts from the middle of the action box and from random actions; the box is the ball of its `Threat`.
+    ValueError without a critic or a known box.
     """
     critic, (low, high) = target.require_critic(), target.require_action_box()
     actions = len(low)
@@ -43,14 +43,15 @@ def worst_action(target: Target, obs: Tensor, noise: Noise, *, steps: int = 10, 
 
 @dataclass(frozen=True, kw_only=True)
 class Targeted:
-    """Descent of ‖π(ŝ) − a*‖²: the observation that makes the policy take an action as near as possible to a*.
+    """Descent of ‖π(ŝ) − a*‖²: the observation that brings the policy's action as near as possible to a*.
 
     The targeted attack of Lin et al. 2017 (arXiv:1703.06748) for continuous actions.
 
-    action    a*: one number for all actuators or several in a text ("1 -1 0.5"); None for the action box's worst by the
-              critic, in every state anew
-    steps     gradients per start, for the action and for the observation
-    restarts  random starts beside the clean point
+    action    a*: one number for all actuators, or a text with one for each ("1 -1 0.5"); None for the worst action of
+              the box by the critic, computed anew in every state
+    steps     gradients per start, for the action and for the observation; more come nearer, at a cost that grows with
+              them
+    restarts  random starts in addition to the clean point
     """
 
     action: float | str | None = None
@@ -59,18 +60,18 @@ class Targeted:
 
     def __post_init__(self) -> None:
         Descend(steps=self.steps, restarts=self.restarts)  # which refuses impossible numbers
-        self._given()
+        self._numbers()
 
     def objective_for(self, target: Target) -> Objective:
-        """Return the objective that is minimised on this target."""
+        """Return the objective `target_distance`, whatever the target."""
         return target_distance
 
     def needs(self, target: Target) -> tuple[str, ...]:
-        """Return the parts of the target that it cannot do without."""
+        """Return the fields of the target that it needs, and `GRADIENTS`."""
         return (GRADIENTS,) if self.action is not None else ("critic", "action_box", GRADIENTS)
 
     def __call__(self, target: Target, obs: Tensor, threat: Threat, noise: Noise) -> Tensor:
-        """Return seen (B, S); ValueError if the given action has another size than the policy's."""
+        """Return seen (B, S); ValueError if the action a* has another size than the policy's."""
         size = obs.shape[1]
         goal = self._goal(target, obs, noise)  # (B, A)
         pushed = replace(target, policy=lambda seen: target.policy(seen[:, :size]))
@@ -79,16 +80,17 @@ class Targeted:
         return threat.project(obs, seen[:, :size])
 
     def _goal(self, target: Target, obs: Tensor, noise: Noise) -> Tensor:
-        given = self._given()
-        if given is None:
+        numbers = self._numbers()
+        if numbers is None:
             return worst_action(target, obs, noise, steps=self.steps)
         with torch.no_grad():
             clean = target.policy(obs)  # (B, A)
-        if len(given) not in (1, clean.shape[1]):
-            raise ValueError(f"The action to aim at has {len(given)} numbers, the policy's have {clean.shape[1]}.")
-        return torch.tensor(given).to(obs).expand_as(clean)
+        if len(numbers) not in (1, clean.shape[1]):
+            raise ValueError(f"The action to aim at has {len(numbers)} numbers, the policy's have {clean.shape[1]}.")
+        return torch.tensor(numbers).to(obs).expand_as(clean)
 
-    def _given(self) -> list[float] | None:
+    def _numbers(self) -> list[float] | None:
+        """The numbers of `action`, None if it is None; ValueError if they are none or not finite."""
         if not isinstance(self.action, str):
             return None if self.action is None else [float(self.action)]
         try:
@@ -101,7 +103,7 @@ class Targeted:
 
 
 def _widened(threat: Threat, columns: int) -> Threat:
-    """The threat for obs with so many columns more, which it leaves alone."""
+    """The threat for obs with further columns, whose budget is 0."""
     low, high = (None if end is None else torch.cat([end, end.new_zeros(columns)]) for end in (threat.low, threat.high))
     scale = torch.cat([threat.scale, threat.scale.new_zeros(columns)])
     return replace(threat, scale=scale, low=low, high=high)

@@ -30,14 +30,14 @@ def written(folder: Path, sources: Path | None) -> Iterator[Written]:
 
 def one(folder: Path, kind: str, name: str, names: dict[str, Any], envs: Any, box: float) -> Written:
     path = folder / f"{name.replace(', ', '-')}.cleanrl_model"
-    said = Overrides(obs_stats=Path("none")) if kind == "ppo" else Overrides()
+    overrides = Overrides(obs_stats=Path("none")) if kind == "ppo" else Overrides()
     if kind == "ppo":
         agent: Any = disturbed(names["Agent"](envs))
         torch.save(agent.state_dict(), path)
         spread = quiet(lambda obs: agent.actor_logstd.exp().expand(len(obs), -1))
         state = quiet(lambda obs: agent.critic(obs)[:, 0])
         act = quiet(agent.actor_mean)
-        return Written(name=name, path=path, policy=act, state=state, spread=spread, said=said, box=box)
+        return Written(name=name, path=path, policy=act, state=state, spread=spread, overrides=overrides, box=box)
     actor: Any = disturbed(names["Actor"](envs))
     if kind == "sac":  # the file saves nothing; people save the actor
         torch.save(actor.state_dict(), path)

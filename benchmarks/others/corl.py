@@ -19,7 +19,7 @@ Parts = tuple[Any, Any, list[Any]]  # trainer, actor, critics (obs, action) → 
 def written(folder: Path, sources: Path | None) -> Iterator[Written]:
     """A file per algorithm."""
     assert sources is not None
-    for kind, (make, said) in KINDS.items():
+    for kind, (make, overrides) in KINDS.items():
         names = names_of(sources / "CORL" / "algorithms" / "offline" / f"{kind}.py")
         for name, maker in make.items():
             trainer, actor, critics = maker(names)
@@ -31,7 +31,7 @@ def written(folder: Path, sources: Path | None) -> Iterator[Written]:
                 policy=partial(act, actor),
                 critic=partial(value, critics) if critics else None,
                 spread=partial(SPREADS[name], actor) if name in SPREADS else None,
-                said=said,
+                overrides=overrides,
             )
 
 

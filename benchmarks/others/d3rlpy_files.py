@@ -52,8 +52,8 @@ def one(folder: Path, name: str, algorithm: Any, scaled: bool) -> Written:
 
     def value(obs: Rows, action: Rows) -> Any:
         with torch.no_grad():  # its critics were trained on scaled actions
-            given = tensor(action) if actions is None else actions.transform(tensor(action))
-            every = [q(seen(obs), given).q_value for q in networks.q_funcs]
+            executed = tensor(action) if actions is None else actions.transform(tensor(action))
+            every = [q(seen(obs), executed).q_value for q in networks.q_funcs]
         return torch.cat(every, 1).amin(1)
 
     def spread(obs: Rows) -> Any:
@@ -68,7 +68,7 @@ def one(folder: Path, name: str, algorithm: Any, scaled: bool) -> Written:
         policy=lambda obs: algorithm.predict(obs),
         critic=value if hasattr(networks, "q_funcs") else None,
         spread=spread if random else None,
-        said=HOPPER,
+        overrides=HOPPER,
         box=2.0 if scaled else 1.0,
     )
 
@@ -82,7 +82,7 @@ def exports(folder: Path, name: str, algorithm: Any, scaled: bool) -> Iterator[W
         algorithm.save_policy(str(path))
         torch.onnx.export = newest
         policy = algorithm.predict
-        yield Written(name=f"{name}, .{kind}", path=path, policy=policy, said=HOPPER, box=2.0 if scaled else 1.0)
+        yield Written(name=f"{name}, .{kind}", path=path, policy=policy, overrides=HOPPER, box=2.0 if scaled else 1.0)
 
 
 def made(kind: str, **settings: Any) -> Any:

@@ -41,7 +41,7 @@ def compared(folder: Path, name: str, settings: dict[str, Any]) -> Written:
     algorithm = fitted(name.partition(",")[0], settings)
     path = folder / f"{name.replace(', ', '-').replace(' ', '-')}-trained.d3"
     algorithm.save(str(path))
-    return Written(name=name, path=path, policy=algorithm.predict, said=HOPPER, actions_alone=True)
+    return Written(name=name, path=path, policy=algorithm.predict, overrides=HOPPER, actions_alone=True)
 
 
 def refused(folder: Path, name: str, algorithm: Any, words: str) -> Written:

@@ -35,7 +35,7 @@ def written(folder: Path, sources: Path | None) -> Iterator[Written]:
             policy=partial(policy.select_action, deterministic=True),
             critic=partial(value, policy) if kind != "BC" else None,
             spread=None if kind in ("TD3BC", "BC") else partial(spread, policy),
-            said=NORMALISED if kind == "TD3BC" else PLAIN,
+            overrides=NORMALISED if kind == "TD3BC" else PLAIN,
         )
 
 

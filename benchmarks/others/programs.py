@@ -52,7 +52,7 @@ def written(folder: Path, _: Path | None) -> Iterator[Written]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 export(module.eval(), how, path)
-            yield Written(name=f"{kind}, {how}", path=path, policy=act(module), said=Overrides(env_id="Hopper-v4"))
+            yield Written(name=f"{kind}, {how}", path=path, policy=act(module), overrides=Overrides(env_id="Hopper-v4"))
 
 
 def export(module: torch.nn.Module, how: str, path: Path) -> None:
@@ -71,7 +71,7 @@ def export(module: torch.nn.Module, how: str, path: Path) -> None:
 def act(module: torch.nn.Module) -> Any:
     def call(obs: Rows) -> Any:
         with torch.no_grad():
-            made = module(tensor(obs))
-        return made[0] if isinstance(made, tuple) else made
+            output = module(tensor(obs))
+        return output[0] if isinstance(output, tuple) else output
 
     return call

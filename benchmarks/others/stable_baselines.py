@@ -62,9 +62,11 @@ def one(folder: Path, kind: str, env_id: str, box: float, settings: dict[str, An
         return truncated(model, q) if kind.startswith("TQC") else torch.cat(q, 1).amin(1)
 
     critic = value if hasattr(model, "critic") else None
-    said = Overrides(env_id=env_id)
+    overrides = Overrides(env_id=env_id)
     spread, state = spread_of(model), state_of(model)
-    return Written(name=name, path=path, policy=act, critic=critic, state=state, spread=spread, said=said, box=box)
+    return Written(
+        name=name, path=path, policy=act, critic=critic, state=state, spread=spread, overrides=overrides, box=box
+    )
 
 
 def state_of(model: Any) -> Any:
@@ -112,10 +114,10 @@ def made(kind: str, env_id: str, settings: dict[str, Any]) -> Any:
 
     name = kind.split()[0]
     algorithm: Any = getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
-    given = {"policy": "MlpPolicy", "device": "cpu", "seed": 0} | settings
+    arguments = {"policy": "MlpPolicy", "device": "cpu", "seed": 0} | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return algorithm(env=gymnasium.make(env_id), **given)
+        return algorithm(env=gymnasium.make(env_id), **arguments)
 
 
 def normalised(folder: Path) -> Written:

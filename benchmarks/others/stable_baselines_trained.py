@@ -57,7 +57,7 @@ def plain(folder: Path, kind: str, seed: int | None, what: str = "", **settings:
     """A model without anything around it."""
     name = ", ".join(filter(None, (kind, what, "" if seed is None else "seeded")))
     model = trained(kind, toy_tasks.venv("Hopper-v4", seed), seed, **settings)
-    return Written(name=name, path=saved(model, folder, name), policy=acts(model), said=HOPPER, actions_alone=True)
+    return Written(name=name, path=saved(model, folder, name), policy=acts(model), overrides=HOPPER, actions_alone=True)
 
 
 def normalised(
@@ -76,7 +76,7 @@ def normalised(
     venv.training = False
     act = acts(model)
     policy = None if refusal else lambda obs: act(venv.normalize_obs(obs))
-    return Written(name=name, path=path, policy=policy, said=HOPPER, refusal=refusal, actions_alone=True)
+    return Written(name=name, path=path, policy=policy, overrides=HOPPER, refusal=refusal, actions_alone=True)
 
 
 def names(folder: Path) -> Iterator[Written]:
@@ -112,7 +112,7 @@ def clocks(folder: Path) -> Iterator[Written]:
         model = trained("PPO", toy_tasks.venv("Hopper-v4", 3, wrapper), 3)
         policy = functools.partial(with_last, acts(model), value)
         path = saved(model, folder, f"PPO, {name}")
-        yield Written(name=f"PPO, {name}", path=path, policy=policy, said=HOPPER, memory=(AT,), actions_alone=True)
+        yield Written(name=f"PPO, {name}", path=path, policy=policy, overrides=HOPPER, memory=(AT,), actions_alone=True)
 
 
 def with_last(act: Callable[[Rows], Any], value: float, obs: Rows) -> Any:
@@ -153,7 +153,7 @@ def weights_alone(folder: Path) -> Iterator[Written]:
         for what, tree in parts.items():
             path = folder / f"{kind}-{what.strip('()')}.pt"
             torch.save(tree, path)
-            yield Written(name=f"{kind}, {what}", path=path, policy=acts(model), said=HOPPER, actions_alone=True)
+            yield Written(name=f"{kind}, {what}", path=path, policy=acts(model), overrides=HOPPER, actions_alone=True)
         path = folder / f"{kind}-policy-save.pt"
         model.policy.save(str(path))
         yield Written(name=f"{kind}, policy.save", path=path, refusal="store the state_dict()")  # it holds code

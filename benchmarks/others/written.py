@@ -34,7 +34,7 @@ class Written:
     critic: Callable[[Rows, Rows], Any] | None = None
     state: Callable[[Rows], Any] | None = None
     spread: Callable[[Rows], Any] | None = None
-    said: Overrides = NONE
+    overrides: Overrides = NONE
     box: float = 1.0
     refusal: str = ""
     memory: tuple[float, ...] = ()

@@ -19,29 +19,29 @@ from reports.files import replace
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """FILE, and beside it FILE's .csv with the learning curves and its .resume.pt until the training is over."""
+    """The adversary's file, with its learning curves (.csv) and, until training ends, its state (.resume.pt)."""
 
     adversary: Path
 
     @property
     def curve(self) -> Path:
-        """One line per update of every try."""
+        """The file of the learning curves, with one line per update of every try."""
         return self.adversary.with_suffix(".csv")
 
     @property
     def state(self) -> Path:
-        """The last stored iteration."""
+        """The file of the last stored iteration."""
         return self.adversary.with_suffix(".resume.pt")
 
     def open(self, description: Mapping[str, Any], *, resume: bool, force: bool) -> dict[str, Any] | None:
-        """The stored state of the training to be resumed, if there is one.
+        """The stored state of the training to resume; None if there is none.
 
         Raises:
             UserError: there are files and neither `resume` nor `force` is set, or the stored training is another one
                 or damaged.
             OSError: a file cannot be read.
         """
-        if force:  # the adversary itself stays until there is a new one
+        if force:  # the old adversary stays until the new one replaces it
             self.state.unlink(missing_ok=True)
             return None
         interrupted = self.state.exists()
@@ -54,7 +54,7 @@ class Files:
     def _stored(self, description: Mapping[str, Any]) -> dict[str, Any]:
         content = self.state.read_bytes()
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not look at the checksums
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not check the checksums
                 fine = archive.testzip() is None
             state = torch.load(io.BytesIO(content), weights_only=True) if fine else None
             stored = json.loads(state["description"]) if state is not None else None
@@ -81,7 +81,7 @@ class Files:
         replace(self.state, buffer.getvalue())
 
     def finish(self, content: bytes, curves: Sequence[Sequence[Mapping[str, float]]]) -> None:
-        """Write the adversary and the curves; the state is not needed any more."""
+        """Write the adversary and the curves, and remove the state."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["try", *curves[0][0]])

@@ -1,4 +1,4 @@
-"""A trained adversary as an attack: its deterministic mean decides, with the statistics of the end of its training."""
+"""A trained adversary as an attack: its deterministic mean, with the statistics of the end of its training."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +28,7 @@ class Learned:
 
     @property
     def sensors(self) -> int:
-        """What it observes, S."""
+        """The number S of sensors that it observes."""
         return len(self.stored.mean)
 
     def check(self, victim: str, unit: str, norm: str) -> None:

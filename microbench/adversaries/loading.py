@@ -1,8 +1,8 @@
-"""Learned observation adversaries as an attack, `adversary:FILE`: ours, and those of SA-RL and ATLA.
+"""Learned observation adversaries as the attack `adversary:FILE`: those of `microbench adversary`, SA-RL and ATLA.
 
-Zhang et al. 2021, arXiv:2101.08452: a network ν of the size of the observation, trained against one frozen policy; at
-test its deterministic mean decides, δ = eps·clip(ν(z), ±1) in the victim's own normalised observations z. Ours are
-`adversaries.learned`.
+Zhang et al. 2021, arXiv:2101.08452, train a network ν with one output per sensor against one frozen policy. The attack
+is its deterministic mean: δ = eps·clip(ν(z), ±1) in the victim's own normalised observations z. Those of
+`microbench adversary` are in `adversaries.learned`.
 """
 
 from dataclasses import dataclass, replace
@@ -27,9 +27,9 @@ UNIT = "policy-norm"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Adversary:
-    """A network that says for every observation where to push it: `direction` (B, S + M) → (B, S).
+    """A network that gives the change of every observation in units of eps: `direction` (B, S + M) → (B, S).
 
-    An adversary that remembers (an LSTM) has M numbers of memory, 0 otherwise; they follow the policy's own.
+    A recurrent adversary (an LSTM) has M numbers of memory, others 0; they are columns after the policy's own memory.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Adversary:
     memory: Memory | None = None
 
     def remembering(self, target: Target) -> Target:
-        """The target whose rows carry the adversary's memory after their own: what `Adversary` attacks."""
+        """The target whose rows hold the adversary's memory after their own, as this attack needs it."""
         mine, theirs = self.memory, target.memory
         if mine is None:
             return target
@@ -72,7 +72,7 @@ class Adversary:
             remembered = 0 if self.memory is None else len(self.memory.start)
             own = obs[:, obs.shape[1] - remembered :]
             push = self.direction(torch.cat([obs[:, : self.sensors], own], 1)).clamp(-1, 1)
-        rest = push.new_zeros(len(obs), obs.shape[1] - self.sensors)  # a memory is never touched
+        rest = push.new_zeros(len(obs), obs.shape[1] - self.sensors)  # no attack changes a memory
         return obs + threat.half_width.to(obs) * torch.cat([push, rest], 1)
 
 
@@ -80,8 +80,8 @@ def load_adversary(path: Path) -> Adversary | Learned:
     """The adversary of a file of `microbench adversary` or of an attack-….model file.
 
     Raises:
-        UserError: there is no such file, or it holds no adversary.
-        OSError: it cannot be read.
+        UserError: the file is missing, or holds no adversary.
+        OSError: the file cannot be read.
     """
     if not path.is_file():
         raise UserError(f"there is no adversary file {path}; train one with `microbench adversary`.")
@@ -91,7 +91,7 @@ def load_adversary(path: Path) -> Adversary | Learned:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, stamp: tuple[int, int]) -> Adversary | Learned:
-    """The adversary, read once per process while the file has this stamp: every chunk asks for it."""
+    """The adversary, read once per process while the file has this stamp, because every chunk needs it."""
     content = read_content(path)
     if content.kind == "safetensors":
         return Learned(path=path, stored=parse_adversary(path, content.raw))

@@ -1,4 +1,4 @@
-"""PA-AD: a director wants a change of the action, an actor finds the observation for it.
+"""PA-AD: a director chooses a change of the action, an actor searches the observation for it.
 
 Sun et al. 2022, arXiv:2106.05087.
 """
@@ -17,8 +17,8 @@ STEPS = 3  # gradients per time step and start; the reference takes one, near th
 def misdirection(actions: int) -> Objective:
     """−(cos(π(ŝ) − π(s), d) + ‖π(ŝ) − π(s)‖), (B,), with d (B, A) in the last columns of obs and seen.
 
-    The actor's problem of the paper (equation 5) as something to be minimised. A direction of length 0 leaves the
-    norm.
+    The actor's problem of the paper (equation 5), as an objective to minimise. With a direction of length 0 only the
+    norm is left.
     """
 
     def objective(target: Target, obs: Tensor, seen: Tensor) -> Tensor:
@@ -34,11 +34,11 @@ def misdirection(actions: int) -> Objective:
 
 
 def show(target: Target, obs: Tensor, decision: Tensor, threat: Threat, noise: Noise) -> Tensor:
-    """Seen (B, S + H) for directions d (B, A): a few sign steps of the actor, and the better of two ends.
+    """Return seen (B, S + H) for directions d (B, A): the better end of two short descents of the actor's objective.
 
-    It starts at a random point of the ball and at the clean one. From the wrong side of π(s) the norm alone can lead
-    away from d; at the clean point the gradient is that of the change along d. The direction travels as columns
-    without budget after the row's own, as memory does.
+    They start at a random point of the ball and at the clean one. From the wrong side of π(s) the norm alone can lead
+    away from d; at the clean point the gradient is that of the change along d. The direction is stored in columns
+    without budget after the row's own, as a memory is.
     """
     rows, actions = torch.arange(len(obs)).repeat(2), decision.shape[1]
     wide = _widened(threat, actions).rows(rows)
@@ -50,7 +50,7 @@ def show(target: Target, obs: Tensor, decision: Tensor, threat: Threat, noise: N
 
 
 def _widened(threat: Threat, columns: int) -> Threat:
-    """The threat with so many columns more, which have no budget and no bounds."""
+    """The threat with further columns, which have no budget and no bounds."""
     scale, free = threat.scale, threat.scale.new_full((columns,), torch.inf)
     return replace(
         threat,

@@ -17,11 +17,20 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides a training besides its seed.
+    """The settings of PPO. Between two updates it collects rows · horizon samples.
 
-    rows × horizon samples are collected between two updates; an update passes over them `epochs` times in pieces of
-    `minibatch`. The learning rate falls linearly to 0; `log_std` is the spread of decisions at the start, in a box
-    of ±1.
+    rows          episodes in lock step; more make gradients less noisy, and updates rarer
+    horizon       steps per row between two updates; longer rests less on the value
+    epochs        passes over the samples per update; more use them better, until the policy drifts from them
+    minibatch     samples per gradient step
+    lr            learning rate at the start; it falls linearly to 0
+    clip          largest change of a probability ratio per update; larger learns faster, and is less stable
+    gamma         discount per environment step
+    gae_lambda    λ of generalised advantages; larger has less bias and more variance
+    entropy       weight of the entropy bonus; larger keeps decisions random for longer
+    log_std       log of the decisions' std at the start, in a box of ±1
+    hidden        units of the hidden layers
+    max_gradient  largest norm of a gradient
     """
 
     rows: int = 64
@@ -40,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """What an update learns from.
+    """The samples of an update.
 
     obs (B, S) normalised, decision (B, D) with log probability (B,), advantage (B,), value target (B,).
     """
@@ -56,7 +65,7 @@ class Samples:
 
 
 class Networks(nn.Module):
-    """A Gaussian actor whose spread does not depend on the observation, and a value.
+    """A Gaussian actor whose std does not depend on the observation, and a value network.
 
     Initial weights are orthogonal, drawn from `generator`; the actor's last layer is small, so that the first
     decisions are noise around 0.
@@ -125,9 +134,8 @@ def advantages(
 ) -> Tensor:
     """Generalised advantage estimates (T, N): A_t = δ_t + γλ·(1 − ended_t)·A_{t+1}, δ_t = r_t + γ·V'_t − V_t.
 
-    `next_value` (T, N) is the value of the state that a step led to: 0 if the episode ended there for good, and if it
-    was only cut, the value of its last state, never of the next episode's first. Schulman et al. 2016,
-    arXiv:1506.02438.
+    `next_value` (T, N) is the value of the next state: 0 after termination, and after truncation the value of the
+    episode's final state, never of the next episode's first. Schulman et al. 2016, arXiv:1506.02438.
     """
     delta = reward + gamma * next_value - value
     kept = gamma * gae_lambda * (1 - ended)
@@ -165,7 +173,7 @@ def update(
     settings: Settings,
     generator: torch.Generator,
 ) -> None:
-    """Pass over the samples `epochs` times in a new order each time."""
+    """Update the networks in place: pass over the samples `epochs` times, in a new order each time."""
     for index in _pieces(len(samples.obs), settings, generator):
         optimiser.zero_grad()
         loss(networks, samples[index], settings).backward()  # type: ignore[no-untyped-call]  # torch's

@@ -1,4 +1,4 @@
-"""Episodes of the victim in lock step that never end: a row whose episode is over starts the next one at once.
+"""Episodes of the victim in lock step; a row whose episode ends starts the next one at once.
 
 Shapes: N rows, S obs, H memory of a recurrent victim, A action.
 """
@@ -19,9 +19,9 @@ from microbench.simulators.contract import RestartingSimulator
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moved:
-    """What one step brought: the victim's reward (N,), and the last obs (N, S + H) of the episode it belongs to.
+    """The result of one step: the victim's reward (N,), and the obs (N, S + H) after it, before any reset.
 
-    `terminal` (N,) marks episodes that ended for good, `ended` (N,) these and those that were only cut.
+    `terminal` (N,) marks episodes that terminated, `ended` (N,) these and truncated ones.
     """
 
     reward: NDArray[np.float64]
@@ -33,8 +33,8 @@ class Moved:
 class Rows:
     """All rows of a simulator under one policy.
 
-    The first episode of a row is cut at a random age, or rows without falls would all be of the same age for ever.
-    A number that is not finite ends its episode, with a reward of 0.
+    The first episode of a row is truncated at a random age; otherwise rows that never terminate would all have the same
+    age. A number that is not finite ends its episode, with a reward of 0.
     """
 
     def __init__(self, target: Target, simulator: RestartingSimulator, rng: np.random.Generator) -> None:
@@ -44,13 +44,13 @@ class Rows:
         self._limit = rng.integers(1, horizon, n, endpoint=True)
         self._age, self._earned = np.zeros(n, np.int64), np.zeros(n)
         self._actions = np.zeros((horizon, n, len(simulator.action_low)), np.float32)  # of the running episodes
-        self.finished: list[float] = []  # returns of whole episodes since somebody last looked
+        self.finished: list[float] = []  # returns of whole episodes since the caller last emptied the list
         obs = simulator.reset(self._seeds.tolist())
         self.obs = torch.cat([as_tensor(obs), self._target.start.expand(n, -1)], 1)  # (N, S + H)
 
     @torch.no_grad()
     def step(self, seen: Tensor, rng: np.random.Generator) -> Moved:
-        """Let the policy act on seen (N, S + H); new episodes take their seeds from `rng`."""
+        """Step with the policy's actions on seen (N, S + H); new episodes take their seeds from `rng`."""
         action = self._target.policy(seen).float().numpy()
         memory = remembered(self._target, seen, self.obs)
         known = np.isfinite(action).all(1)
@@ -84,13 +84,13 @@ class Rows:
         self.obs[torch.from_numpy(ids)] = torch.cat([obs, self._target.start.expand(len(ids), -1)], 1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What the running episodes are: their seeds and the actions since their starts."""
+        """The state of the running episodes: their seeds, and the actions since their starts."""
         kept = {name: torch.from_numpy(getattr(self, f"_{name}").copy()) for name in _STATE}
         actions = torch.from_numpy(self._actions[: self._age.max(initial=0)].copy())
         return kept | {"actions": actions, "obs": self.obs.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the stored episodes up: every row starts from its seed and repeats its actions, bit for bit."""
+        """Restore the stored episodes: every row starts from its seed and repeats its actions, bit for bit."""
         for name in _STATE:
             getattr(self, f"_{name}")[:] = state[name].numpy()
         actions = state["actions"].numpy()

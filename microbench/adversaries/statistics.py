@@ -1,4 +1,4 @@
-"""Running mean and spread of rows, by which an adversary normalises what it observes."""
+"""Running mean and std of observations, with which an adversary normalises them."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ class Running:
         self.squares = torch.zeros(size, dtype=torch.float64)
 
     def add(self, rows: Tensor) -> None:
-        """Take rows (B, S) into account (Chan et al. 1979: two sets of deviations are merged exactly)."""
+        """Add rows (B, S) to the statistics (Chan et al. 1979: two sets of deviations are merged exactly)."""
         rows = rows.double()
         count, mean = len(rows), rows.mean(0)
         total, shift = self.count + count, mean - self.mean
@@ -25,16 +25,16 @@ class Running:
 
     @property
     def std(self) -> Tensor:
-        """The standard deviation (S,), 1 where nothing is known or nothing varies."""
+        """The standard deviation (S,), 1 without rows and where nothing varies."""
         std = (self.squares / self.count.clamp(min=1)).sqrt()
         return torch.where(std > 1e-8, std, 1.0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What is known, to be stored."""
+        """The statistics as tensors."""
         return {name: tensor.clone() for name, tensor in vars(self).items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Know what was stored."""
+        """Restore the statistics from `state_dict`."""
         self.count, self.mean, self.squares = (state[name].clone() for name in ("count", "mean", "squares"))
 
 

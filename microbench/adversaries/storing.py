@@ -1,4 +1,4 @@
-"""The file of a learned adversary: safetensors with a JSON description, nothing that could run."""
+"""The file of a learned adversary: safetensors with a JSON description, without any code."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,9 +21,9 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What an adversary was trained for and how; stored with it.
+    """The training of an adversary, stored with it.
 
-    `victim` is the sha256 of the policy, `steps` counts environment steps.
+    `victim` is the sha256 of the policy, `steps` the number of environment steps.
     """
 
     method: str
@@ -38,10 +38,12 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stored:
-    """What a file holds.
+    """The content of a file.
 
-    `layers` of the deterministic mean as (weight (out, in), bias (out,)), first to last; mean and std (S,) of what it
-    observes; the learning curve, a record of numbers per update.
+    layers  those of the deterministic mean, as (weight (out, in), bias (out,)), first to last
+    mean    mean (S,) of its observations
+    std     standard deviation (S,) of its observations
+    curve   the learning curve, a record of numbers per update
     """
 
     origin: Origin
@@ -53,7 +55,7 @@ class Stored:
 
 
 def save_adversary(stored: Stored) -> bytes:
-    """The bytes of the file."""
+    """The bytes of an adversary's file."""
     tensors = {"mean": stored.mean, "std": stored.std}
     for number, (weight, bias) in enumerate(stored.layers):
         tensors |= {f"layers.{number}.weight": weight, f"layers.{number}.bias": bias}
@@ -64,7 +66,7 @@ def save_adversary(stored: Stored) -> bytes:
 
 
 def parse_adversary(path: Path, content: bytes) -> Stored:
-    """What `save_adversary` wrote; `path` is for messages.
+    """The adversary in the bytes of a file; `path` is for messages.
 
     Raises:
         UserError: the content is damaged, of another family or of a newer format.
@@ -115,7 +117,7 @@ def _layers(tensors: dict[str, Tensor]) -> tuple[tuple[Tensor, Tensor], ...]:
 
 
 def _check(stored: Stored) -> None:
-    """ValueError unless the sizes fit one another, and what the method decides."""
+    """Raise ValueError unless the sizes fit one another, and the decisions of the method."""
     if stored.mean.ndim != 1 or stored.std.shape != stored.mean.shape:
         raise ValueError("statistics that do not fit")
     size = stored.mean.shape

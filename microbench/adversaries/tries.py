@@ -1,4 +1,4 @@
-"""Several trainings against one policy, of which the strongest counts: learned attacks depend on seeds and settings."""
+"""Tries: several trainings against one policy, of which the strongest counts, as they depend on seed and settings."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ VARIANTS: tuple[Settings, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """One training: its place in the order, its own seed, its settings."""
+    """One training: its number, its own seed and its settings."""
 
     number: int
     seed: int
@@ -23,5 +23,5 @@ class Try:
 
 
 def planned(tries: int, seed: int) -> list[Try]:
-    """The first `tries` trainings; with more than there are variants, these begin again with other seeds."""
+    """The first `tries` trainings; after the last variant they start with the first again, with other seeds."""
     return [Try(number=k, seed=seed + k, settings=VARIANTS[k % len(VARIANTS)]) for k in range(tries)]

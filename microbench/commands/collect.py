@@ -18,11 +18,11 @@ from microbench.versions import versions
 def collect_dataset(
     *, env_id: str, out: Path, steps: int, until_score: float | None, evaluate_every: int, seed: int, quiet: bool
 ) -> None:
-    """Train, then write the episodes in D4RL layout; the file appears when it is complete.
+    """Train SAC online, then write its episodes in D4RL layout; the file appears when it is complete.
 
     Raises:
         UserError: an unknown task, a number out of range, a score for a task without reference scores, or a file that
-            is there already.
+            exists already.
         OSError: the file cannot be written.
 
     """
@@ -33,7 +33,7 @@ def collect_dataset(
         raise UserError(f"--until-score is {until_score}, expected a score, for example 50.")
     if until_score is not None and steps // evaluate_every * evaluate_every <= CollectConfig.random_steps:
         raise UserError(
-            f"--until-score is never looked at in {steps} steps ({CollectConfig.random_steps} are random) with "
+            f"--until-score is never checked in {steps} steps ({CollectConfig.random_steps} are random) with "
             f"--evaluate-every {evaluate_every}; give more --steps."
         )
     if until_score is not None and task.expert_score is None:
@@ -62,7 +62,7 @@ def collect_dataset(
 
 
 def _metadata(config: CollectConfig) -> dict[str, str | int]:
-    """What made the file, in the same words wherever it is made again."""
+    """The metadata of the file: the command and versions that made it, equal for equal datasets."""
     command = f"microbench collect --env {config.env_id} --seed {config.seed} --steps {config.steps}"
     if config.until_score is not None:
         command += f" --until-score {config.until_score} --evaluate-every {config.evaluate_every}"

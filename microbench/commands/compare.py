@@ -1,4 +1,4 @@
-"""`microbench compare`: two results side by side."""
+"""`microbench compare` compares two results."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def printed(comparison: reports.Comparison, *, as_json: bool) -> str:
     """The comparison as a table with sentences, or as JSON."""
     if not as_json:
         return reports.comparison_markdown(comparison).rstrip()
-    told = {
+    content = {
         "conditions": json.loads(comparison.table.to_json(orient="records", double_precision=15)),
         "losses": comparison.losses,
         "only_a": comparison.only_a,
@@ -36,4 +36,4 @@ def printed(comparison: reports.Comparison, *, as_json: bool) -> str:
         "changes": comparison.changes,
         "sentences": sentences(comparison),
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(content, indent=2)

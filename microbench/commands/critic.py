@@ -1,4 +1,4 @@
-"""`microbench critic`: a policy → a critic of its actions, with a report of how far it can be trusted."""
+"""`microbench critic` fits a critic to a policy, with a report of its errors on held-out episodes."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def fit_critic(options: "CriticOptions") -> tuple[Path, Origin]:
 
     Raises:
         UserError: an unknown method, one that cannot be fitted to a dataset, a policy or dataset of another task, or a
-            file that is there already.
+            file that exists already.
         OSError: the file cannot be written.
     """
     method = _method(options)
@@ -71,7 +71,7 @@ def fit_critic(options: "CriticOptions") -> tuple[Path, Origin]:
 
 
 def printed(path: Path, origin: Origin, *, as_json: bool) -> str:
-    """The report of the fit for people, or as JSON."""
+    """The report of the fit as text, or as JSON."""
     report, warning = origin.report, origin.poor
     if as_json:
         return json.dumps({"critic": str(path)} | asdict(origin) | {"warning": warning}, indent=2)
@@ -91,8 +91,8 @@ def _method(options: "CriticOptions") -> Method:
     if options.method not in METHODS:
         raise unknown_name("method", options.method, METHODS)
     method = METHODS[options.method]
-    said = {"action_radius": options.radius, "weight": options.weight}
-    changes = {name: value for name, value in said.items() if value is not None}
+    settings = {"action_radius": options.radius, "weight": options.weight}
+    changes = {name: value for name, value in settings.items() if value is not None}
     if changes and not isinstance(method.penalty, Robustness):
         raise UserError(f"--radius and --weight are settings of robust-sarsa; {options.method} has none.")
     if isinstance(method.penalty, Robustness):
@@ -142,7 +142,7 @@ def _fitted(steps: Steps, task: Task, method: Method, config: Fit, *, quiet: boo
 
 
 def _report(critic: FittedCritic, checkpoint: Checkpoint, task: Task, config: Fit) -> dict[str, Any]:
-    """What held-out episodes of the policy say of the critic."""
+    """The report of the critic on held-out episodes of the policy."""
     first = CRITIC_STEP * (config.seed + 1) + CRITIC_STEP // 2
     seeds = range(first, first + HELD_OUT)
     steps = roll_out(checkpoint.target, task, seeds)

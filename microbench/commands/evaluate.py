@@ -119,14 +119,14 @@ def evaluate(cells: Sequence[Cell], options: "EvaluateOptions") -> Outcome:
     conditions = units.measured(checkpoint, conditions, asked=options.unit, past=past, quiet=options.quiet)
     about = _this_run(checkpoint, conditions, options) | described
     about |= {"effects": changed, "claim": options.claim, "critics": critics}
-    keys, told = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
+    keys, metadata = measure(stages, _how(checkpoint, conditions, folder / RESULTS, options), about)
     if options.claim is not None:
         flag_claim(folder / RESULTS, checkpoint, options.claim)
     frame = finish(folder / RESULTS, keys)
     beside = {"runs": past_runs(folder / RESULTS)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", beside)
     rows = study(planned_rows(frame, keys), beside)
-    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=told)
+    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=metadata)
 
 
 def _stages(

@@ -1,4 +1,4 @@
-"""`microbench inspect`: what a policy file holds, what had to be inferred, and what can attack it."""
+"""`microbench inspect` describes a policy file: its content, inferred settings, and the attacks that it can serve."""
 
 import json
 from pathlib import Path
@@ -17,10 +17,10 @@ MOST_SHOWN = 1000  # characters of a line
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Everything that is known of the file, as JSON can hold it."""
+    """Everything known about the file, as a dictionary for JSON."""
     target = checkpoint.target
     attackable = servable(target)
-    told = {
+    facts = {
         "file": str(checkpoint.path),
         "sha256": checkpoint.source.sha256,
         "identity": checkpoint.sha256,
@@ -42,13 +42,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "inferred": dict(checkpoint.inferred),
         "attacks": {name: why or "yes" for name, why in attackable.items()},
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in facts.items() if value is not None}
 
 
-def text(told: dict[str, Any]) -> str:
-    """The same for people: one line each, units without their numbers."""
+def text(facts: dict[str, Any]) -> str:
+    """The facts as text, one line each, with units but without their numbers."""
     lines = []
-    for name, value in told.items():
+    for name, value in facts.items():
         if name == "units":
             lines.append(f"units: {', '.join(value)}")
         elif isinstance(value, dict):
@@ -58,18 +58,18 @@ def text(told: dict[str, Any]) -> str:
     return "\n".join(shown(line, MOST_SHOWN) for line in lines)  # files say some of it
 
 
-def inspect(given: Path | None, runs: Path, overrides: Overrides, *, as_json: bool) -> str:
-    """What is printed.
+def inspect(file: Path | None, runs: Path, overrides: Overrides, *, as_json: bool) -> str:
+    """The description of a policy file, or of the newest run's without a file, as text or JSON.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
     """
-    path = given if given is not None and is_call(str(given)) else find_policy(given, runs)
+    path = file if file is not None and is_call(str(file)) else find_policy(file, runs)
     checkpoint = load(path, overrides, need_task=False)
     if checkpoint.env_id:
         check_task(checkpoint, find_task(overrides.env_id or checkpoint.env_id))
-    told = describe(checkpoint)
-    return json.dumps(told, indent=2) if as_json else text(told)
+    facts = describe(checkpoint)
+    return json.dumps(facts, indent=2) if as_json else text(facts)
 
 
 def _plain(value: Any) -> str:

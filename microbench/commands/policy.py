@@ -1,4 +1,4 @@
-"""Which policy a command means, in which unit it is attacked, and whether it was read as it was meant."""
+"""The policy of a command: opening it, remarks on inferred settings, and a trial of foreign policies."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,19 +22,19 @@ PROBE_EPISODES = 3
 CHOICES = ("task", "clock", "container", "action-box")  # what was inferred and decides what is evaluated
 
 
-def open_checkpoint(given: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:
-    """The policy of a file, a run folder, module:callable, or (nothing given) of the newest run.
+def open_checkpoint(file: Path | None, runs: Path, overrides: Overrides) -> Checkpoint:
+    """The policy of a file, a run folder or module:callable; without any, that of the newest run.
 
     Raises:
-        UserError: there is none, or it cannot be read.
+        UserError: there is no such policy, or it cannot be read.
     """
-    if given is not None and is_call(str(given)):
-        return load(str(given), overrides)
-    return load(find_policy(given, runs), overrides)
+    if file is not None and is_call(str(file)):
+        return load(str(file), overrides)
+    return load(find_policy(file, runs), overrides)
 
 
 def say_choices(checkpoint: Checkpoint, *, quiet: bool) -> None:
-    """What was chosen for a file that does not say it, and decides what is evaluated."""
+    """Print the inferred settings of a policy file that decide its results."""
     for name in CHOICES:
         choice = checkpoint.inferred.get(name, "")
         if choice and (name != "task" or BY_SIZES in choice):
@@ -42,7 +42,7 @@ def say_choices(checkpoint: Checkpoint, *, quiet: bool) -> None:
 
 
 def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path:
-    """Where results go: the run's own folder, or for foreign files one below `runs` that names their content."""
+    """The folder of results: the run's own, or for foreign files one below `runs` named by their content."""
     if out is not None:
         return out
     if checkpoint.family == OWN:
@@ -51,7 +51,7 @@ def results_folder(checkpoint: Checkpoint, out: Path | None, runs: Path) -> Path
 
 
 def check_same_named_files(past: Sequence[Mapping[str, Any]], named: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise UserError if a file that an attack or perturbation of earlier runs named has another content now."""
+    """Raise UserError if a file named by an attack or perturbation of earlier runs has another content now."""
     now = {file: sha for about in named.values() for file, sha in about["files"].items()}
     groups = [run.get(kind) for run in past for kind in ("attacks", "perturbations")]
     descriptions = [about for group in groups if isinstance(group, dict) for about in group.values()]
@@ -65,7 +65,7 @@ def check_same_named_files(past: Sequence[Mapping[str, Any]], named: Mapping[str
 
 
 def probe(checkpoint: Checkpoint, conditions: Conditions, seed: int, *, quiet: bool) -> None:
-    """Three clean episodes of a foreign policy: worse than random means that it was probably read wrongly."""
+    """Run three clean episodes of a foreign policy; warn if it is worse than random, so probably read wrongly."""
     say_choices(checkpoint, quiet=quiet)
     task = find_task(conditions.env_id)
     if checkpoint.family == OWN or task.random_score is None:

@@ -1,4 +1,4 @@
-"""`microbench render`: one episode twice, untouched and under an adversary, as a video."""
+"""`microbench render` makes a video of one episode, clean and under an attack or perturbation, side by side."""
 
 import math
 from pathlib import Path
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from microbench.commands.options import RenderOptions
 
 SIZE = 360
-"""Pixels of a picture, in width and height."""
+"""Width and height of a picture in pixels."""
 
 FPS = 25.0
-"""Pictures per second at most; a GIF counts in hundredths of a second."""
+"""Largest number of pictures per second; a GIF counts in hundredths of a second."""
 
 SHAPE = ("body_pos", "body_quat", "geom_pos", "geom_quat", "geom_size", "geom_rbound", "jnt_pos", "jnt_axis")
-"""Fields that decide what a model looks like in a given position."""
+"""Fields of a model that decide its looks in a given position."""
 
 
 def render(options: "RenderOptions") -> list[str]:
     """Record both episodes, draw them and write the video; returns what there is to say, returns in full precision.
 
     Raises:
-        ValueError: no adversary or one that does not exist, no such checkpoint, a file name that is no video, or a
-            machine that cannot draw.
+        ValueError: neither attack nor perturbation, an unknown one, a missing checkpoint, a file name that is no
+            video, or a machine that cannot draw.
         OSError: the file cannot be written.
 
     """
@@ -66,8 +66,8 @@ def render(options: "RenderOptions") -> list[str]:
     stride = max(1, math.ceil(1 / (FPS * recordings[0].dt) - 1e-9))
     left, right = (_panel(task, recording, stride, options.steps) for recording in recordings)
     save(path, beside(left, right), 1 / (stride * recordings[0].dt))
-    said = [f"{_title(each)}: {_told(each.row)}{_stored(folder, each.row)}" for each in recordings]
-    return [*said, f"video: {path}"]
+    lines = [f"{_title(each)}: {_summary(each.row)}{_stored(folder, each.row)}" for each in recordings]
+    return [*lines, f"video: {path}"]
 
 
 def _cell(options: "RenderOptions") -> Cell:
@@ -85,7 +85,7 @@ def _cell(options: "RenderOptions") -> Cell:
 
 
 def _panel(task: Task, recording: Recording, stride: int, steps: int | None) -> Frames:
-    """The pictures of one episode with their captions."""
+    """The captioned pictures of one episode."""
     last = min(recording.length, steps or recording.length)
     shown = [*range(0, last, stride), last]
     lines = [f"step {step}   return {recording.returns[step]:.1f}" for step in shown]
@@ -97,13 +97,13 @@ def _panel(task: Task, recording: Recording, stride: int, steps: int | None) -> 
 
 
 def _pictured(task: Task, model: MjModel) -> MjModel:
-    """The model with Gymnasium's textures, which simulation does without, in the shape that it has been given."""
+    """The model with Gymnasium's textures, which simulation does not need, and the model's own shape."""
     if task.physics is None:
         return model
     spec = mujoco.MjSpec.from_file(
         str(Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / task.physics.xml)
     )
-    spec.compiler.settotalmass = -1  # it would write a log file, and a picture weighs nothing
+    spec.compiler.settotalmass = -1  # no log file: MuJoCo would write one, and a picture needs no mass
     pictured = spec.compile()
     for name in SHAPE:
         getattr(pictured, name)[:] = getattr(model, name)
@@ -120,25 +120,25 @@ def _title(recording: Recording) -> str:
     return condition_name(recording.row)
 
 
-def _told(row: pd.Series) -> str:
+def _summary(row: pd.Series) -> str:
     score = "" if pd.isna(row["score"]) else f", score {row['score']:.1f}"
     flags = f", flags {row['flags']}" if row["flags"] else ""
     return f"return {float(row['return'])!r}{score}, {row['length']} steps{flags}"
 
 
 def _stored(folder: Path, row: pd.Series) -> str:
-    """Whether results.csv beside the policy says the same of this episode; nothing if it does not hold it."""
+    """Whether results.csv beside the policy has the same return for this episode; empty if it lacks the episode."""
     results = folder / RESULTS
     if not results.exists():
         return ""
     table = read(results)
     key = keys_of(pd.DataFrame([row])).iloc[0]
-    found = table[(keys_of(table) == key).all(axis=1)]
-    if found.empty:
+    same_episode = table[(keys_of(table) == key).all(axis=1)]
+    if same_episode.empty:
         return ""
-    if (found["return"] == row["return"]).all():
+    if (same_episode["return"] == row["return"]).all():
         return f", as in {results}"
-    return f", but {float(found['return'].iloc[0])!r} in {results}, which other versions have made"
+    return f", but {float(same_episode['return'].iloc[0])!r} in {results}, which other versions have made"
 
 
 def _slug(row: pd.Series) -> str:

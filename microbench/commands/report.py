@@ -1,4 +1,4 @@
-"""`microbench report` and what every command prints of its results: a table, or JSON, and the gates that failed."""
+"""`microbench report`, and the output of every command with results: a table or JSON, and the gates that failed."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ from reports.study.summary import study as summed
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The episodes of a report, summed up, and its files by name."""
+    """A written report: the study of its episodes, and its files by name."""
 
     study: Study
     files: dict[str, Path]
 
 
 def report(paths: Sequence[Path], out: Path) -> Report:
-    """Report results files or run folders together, with what the JSON beside them tells.
+    """Write one report on results files or run folders, with the metadata of their results.json.
 
     Raises:
         ValueError: a damaged file, or two that disagree about an episode.
@@ -44,15 +44,15 @@ def results_file(path: Path) -> Path:
 
 
 def gates(file: Path | None, limit: float | None) -> list[reports.Gate]:
-    """What `--gates` and `--fail-under` demand; no gate if neither is given.
+    """The gates of `--gates` and `--fail-under`; none without these options.
 
     Raises:
         ValueError: the file is damaged or has a key that no gate has.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
 
     """
-    told = reports.read_gates(file) if file is not None else []
-    return told if limit is None else [*told, reports.fail_under(limit)]
+    in_file = reports.read_gates(file) if file is not None else []
+    return in_file if limit is None else [*in_file, reports.fail_under(limit)]
 
 
 def printed(

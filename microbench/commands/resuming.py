@@ -1,4 +1,4 @@
-"""Which run `microbench train --resume` continues, and with which options: the ones it was started with."""
+"""The run that `microbench train --resume` continues, and its options: those with which it was started."""
 
 import json
 from collections.abc import Iterator
@@ -28,18 +28,18 @@ class Started:
 
     @property
     def age(self) -> float:
-        """When it was last stored, in seconds since 1970; larger is newer."""
+        """The time of its last write in seconds since 1970; larger is newer."""
         return max(path.stat().st_mtime for path in (self.folder.config, self.folder.resume) if path.exists())
 
 
 def resumed(asked: Asked, *, out: Path, quiet: bool) -> TrainOptions:
-    """The options of the newest interrupted run below `out` that was started with everything that is asked.
+    """The options of the newest interrupted run below `out` that was started with the same options.
 
-    Where none was interrupted, the newest finished one that fits is meant. A seed that no run has is started anew if
-    all else is as in an interrupted run, and so is anything where nothing was interrupted.
+    Without an interrupted run it takes the newest finished one that fits. If only the seed differs from an interrupted
+    run, or if no run was interrupted, the options start a new run.
 
     Raises:
-        UserError: what is asked contradicts the interrupted runs, or nothing is asked and there is no run.
+        UserError: the options contradict the interrupted runs, or there are no options and no run.
     """
     runs = sorted(_started(out), key=lambda run: run.age, reverse=True)
     fresh = complete(asked, out=out, quiet=quiet, resume=True)
@@ -65,7 +65,7 @@ def resumed(asked: Asked, *, out: Path, quiet: bool) -> TrainOptions:
 
 
 def _started(out: Path) -> Iterator[Started]:
-    """Runs that say with which options they were started; others are found by their name."""
+    """The runs whose config.json holds the options of their start; older ones are recognised by their name."""
     for path in sorted(out.iterdir()) if out.is_dir() else ():
         folder = RunFolder(path=path)
         if path.is_symlink() or not folder.config.is_file():
@@ -76,26 +76,26 @@ def _started(out: Path) -> Iterator[Started]:
             if isinstance(about.get("config"), dict) and known <= about["options"].keys():
                 yield Started(folder=folder, about=about)
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # damaged ones are told when they are named
+            continue  # a damaged one is an error only when it is named
 
 
 def _differences(run: Started, asked: Asked) -> list[str]:
-    """What was asked and is otherwise in the run, each with both values."""
-    given = {name: value for name, value in asked.given.items() if name not in ("steps", "preset")}
+    """The options that differ from those of the run, each with both values."""
+    changes = {name: value for name, value in asked.given.items() if name not in ("steps", "preset")}
     config, options = run.about["config"], run.options
     stored = config | {name: options[name] for name in ("algorithm", "seeds", "env", "rows", "graph")}
     stored |= {"dataset": run.about["dataset"], "device": run.about["device"], "threads": _threads(options)}
-    if "dataset" in given:
-        given["dataset"] = _name(given["dataset"])
-    if given.get("device") == "auto":
-        del given["device"]
-    if given.get("env") == run.about["env_id"]:
-        del given["env"]
+    if "dataset" in changes:
+        changes["dataset"] = _name(changes["dataset"])
+    if changes.get("device") == "auto":
+        del changes["device"]
+    if changes.get("env") == run.about["env_id"]:
+        del changes["env"]
     if asked.preset is not None and asked.preset != options["preset"]:
-        stored, given = stored | {"preset": options["preset"]}, given | {"preset": asked.preset}
+        stored, changes = stored | {"preset": options["preset"]}, changes | {"preset": asked.preset}
     if asked.steps is not None and asked.steps != options["steps"]:
-        stored, given = stored | {"steps": options["steps"]}, given | {"steps": asked.steps}
-    plain = json.loads(json.dumps(given))  # tuples become lists, as in the file
+        stored, changes = stored | {"steps": options["steps"]}, changes | {"steps": asked.steps}
+    plain = json.loads(json.dumps(changes))  # tuples become lists, as in the file
     return [
         f"{name} {stored.get(name)!r} instead of {value!r}"
         for name, value in plain.items()
@@ -113,7 +113,7 @@ def _same_but_seeds(run: Started, options: TrainOptions) -> bool:
 
 
 def _options(run: Started, asked: Asked, *, out: Path, quiet: bool) -> TrainOptions:
-    """Those of the command that started the run; its hyperparameters are the stored ones."""
+    """The options of the command that started the run, with its stored hyperparameters."""
     options, config = run.options, run.about["config"]
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config.items()
@@ -149,5 +149,5 @@ def _threads(options: dict[str, Any]) -> int:
 
 
 def _name(dataset: str) -> str:
-    """What a dataset is called in a run, by its name or its path."""
+    """The name of a dataset in a run, from its name or its path."""
     return dataset if not dataset.lower().endswith((".hdf5", ".h5")) else dataset_name(Path(dataset))

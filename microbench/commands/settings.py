@@ -1,4 +1,4 @@
-"""The small language of settings: --set NAME=VALUE, --seeds 0,1,2."""
+"""Parsers of `--set NAME=VALUE` and `--seeds 0,1,2`."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ MOST_SEEDS, MOST_SEED = 256, 2**32 - 1
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """`["beta=0.5", "deterministic_backup=true"]` → settings of TrainConfig; values are written as in JSON.
+    """`["beta=0.5", "deterministic_backup=true"]` → settings of TrainConfig; values are JSON.
 
     Raises:
-        UserError: not NAME=VALUE, an unknown name, or a value of the wrong kind.
+        UserError: the text is not NAME=VALUE, the name unknown, or the value of the wrong kind.
 
     """
     known = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
@@ -36,7 +36,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """`"0,1,2"` → (0, 1, 2).
 
     Raises:
-        UserError: not numbers of 0 or more, or one of them twice.
+        UserError: the text holds anything but numbers of 0 or more, or one of them twice.
 
     """
     words = [word.strip() for word in text.split(",")]

@@ -1,4 +1,4 @@
-"""`microbench train`: dataset → run folder."""
+"""`microbench train` trains on a dataset and writes run folders."""
 
 import math
 import sys
@@ -33,7 +33,7 @@ from microbench.versions import versions
 
 @dataclass(frozen=True, kw_only=True)
 class _Planned:
-    """One seed before it is trained: its folder, and what config.json says of it."""
+    """One seed before its training: its folder, and the content of its config.json."""
 
     seed: int
     folder: RunFolder
@@ -42,7 +42,7 @@ class _Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """One seed: its training, its folder, and where it stood when it was interrupted."""
+    """One seed: its training, its folder, and the stored state of an interrupted run."""
 
     seed: int
     training: Training
@@ -51,7 +51,7 @@ class _Run:
 
 
 def train(options: TrainOptions, tracked: Track = track) -> list[RunFolder]:
-    """Train, store after every epoch, and return the folder of every seed; `latest` is the first."""
+    """Train, store after every epoch, and return the folder of every seed; `latest` links to the first."""
     device = _device(options.device)
     if options.graph and device.type != "cuda":
         raise UserError(f"--graph launches updates on a GPU, and the device is {device}; leave it out.")
@@ -93,7 +93,7 @@ def _too_large(device: torch.device, error: Exception) -> UserError:
 
 
 def split_of(options: TrainOptions, device: torch.device) -> tuple[int, int]:
-    """How many processes the seeds are dealt out to, and the threads of each."""
+    """The number of processes that share the seeds, and the threads of each."""
     cores, each = torch.get_num_threads(), preset_threads(options.preset)
     if device.type != "cpu":
         return 1, options.threads or each or cores
@@ -121,7 +121,7 @@ def _planned(
         threads = torch.get_num_threads()
         description = describe(dataset, options.algorithm, seed, config, device=str(device), threads=threads)
         if len(seeds) > 1:
-            description["together"] = list(seeds)  # it decides the last bits
+            description["together"] = list(seeds)  # results depend on it in their last bits
         description["options"] = origin
         planned.append(_Planned(seed=seed, folder=_folder(options, seed, dataset), description=description))
     return planned
@@ -135,7 +135,7 @@ def _train_shares(
     origin: dict[str, Any],
     tracked: Track,
 ) -> None:
-    """Every share of the seeds in a process of its own, with its part of the threads."""
+    """Train every share of the seeds in its own process, with its part of the threads."""
     parts = [replace(options, seeds=share, split=(1, threads), origin=origin, name_seeds=True) for share in shares]
     updates = len(options.seeds) * config.epochs * config.updates_per_epoch
     with tracked("updates", updates, quiet=options.quiet) as tracker:
@@ -151,7 +151,7 @@ def _train_here(
     device: torch.device,
     tracked: Track,
 ) -> None:
-    """All the seeds in this process, together."""
+    """Train all the seeds in this process, together."""
     algorithm = ALGORITHMS[options.algorithm]
     runs = []
     for plan in planned:
@@ -181,7 +181,7 @@ def _restore(training: Training, state: dict[str, Any], folder: RunFolder) -> No
 
 
 def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions, tracked: Track) -> None:
-    """Drive the runs from epoch to epoch; what is on the disk is always a whole epoch."""
+    """Train the runs epoch by epoch; the files always hold a complete epoch."""
     by_training = {id(run.training): run for run in runs}
     show = _Show()
     named = options.name_seeds or len(runs) > 1
@@ -203,7 +203,7 @@ def _train(runs: list[_Run], dataset: Dataset, task: Task, options: TrainOptions
 
 
 class _Show:
-    """Turns the training's events into progress."""
+    """A listener that shows the training's events as progress."""
 
     tracker: Tracker
 

@@ -1,4 +1,4 @@
-"""What `microbench train` was asked, what follows from it, and what contradicts itself."""
+"""The options of `microbench train`: as typed, completed by defaults, and checked for contradictions."""
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,7 +21,7 @@ TUNES = ("alpha_lr", "max_alpha")  # settings of a temperature that is tuned
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Options as they were given; None or empty where they were not."""
+    """The options as typed; None or empty for those that were not."""
 
     dataset: str | None = None
     algorithm: str | None = None
@@ -56,14 +56,14 @@ class Asked:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The ones that were given, each setting under its own name."""
+        """The options that were typed, with each `--set` under its own name."""
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "settings"}
         return {name: value for name, value in plain.items() if value is not None} | self.settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """The command's options, complete."""
+    """The command's options, completed by defaults."""
 
     dataset: str
     algorithm: str
@@ -87,7 +87,7 @@ class TrainOptions:
 
 
 def complete(asked: Asked, **others: Any) -> TrainOptions:
-    """The options that were given, and the defaults of the others."""
+    """The typed options, completed by defaults."""
     return TrainOptions(
         dataset=asked.dataset or DEFAULT_DATASET,
         algorithm=asked.algorithm or "micro",
@@ -105,13 +105,13 @@ def complete(asked: Asked, **others: Any) -> TrainOptions:
 
 
 def stored_options(options: TrainOptions, split: tuple[int, int]) -> dict[str, Any]:
-    """What config.json keeps of the command, so that --resume needs nothing else."""
+    """The options that config.json stores, so that --resume needs nothing else."""
     names = [one.name for one in fields(Asked) if one.name not in ("device", "threads")]
     return {name: value for name, value in asdict(options).items() if name in names} | {"split": list(split)}
 
 
 def config_of(options: TrainOptions, dataset: str) -> TrainConfig:
-    """The hyperparameters that preset, dataset, --set and --steps make together."""
+    """The hyperparameters of preset and dataset, changed by --set and --steps."""
     settings = dict(options.settings)
     if options.steps is not None:
         per_epoch = min(options.steps, load_preset(options.preset, dataset, **settings).updates_per_epoch)

@@ -1,7 +1,7 @@
-"""Several seeds on several cores: every process trains its share of them, as if its seeds were the command's only ones.
+"""Processes train several seeds on several cores; each trains its share as if there were no others.
 
-Stacked parameters pay on a GPU. On CPUs products of one run fill a core, and threads of one program would wait for each
-other after every one of them (benchmarks.seeds).
+Stacked parameters pay on a GPU. On CPUs the products of one run fill a core, and threads of one program would wait for
+each other after every product (benchmarks.seeds).
 """
 
 import multiprocessing
@@ -23,15 +23,15 @@ Share = Callable[[Track], object]  # trains some of the seeds to the end and sho
 
 
 def deal(items: Sequence[T], hands: int) -> list[tuple[T, ...]]:
-    """The items dealt out to at most `hands` hands, none of them empty."""
+    """The items dealt to at most `hands` shares, none of them empty."""
     return [tuple(items[hand::hands]) for hand in range(min(hands, len(items)))]
 
 
 def in_processes(shares: Sequence[Share], tracker: Tracker, sizes: Sequence[int]) -> None:
-    """Run every share in a process of its own; `sizes` are their numbers of seeds, by which updates count.
+    """Run every share in its own process; progress counts a share's updates once for each of its seeds (`sizes`).
 
     Raises:
-        UserError: a share did, or a process was killed. All the others end, too: what is stored is whole.
+        UserError: a share raised it, or a process was killed. All others end, too; stored epochs stay complete.
 
     """
     context, processes, pipes = multiprocessing.get_context("spawn"), [], []
@@ -51,20 +51,20 @@ def in_processes(shares: Sequence[Share], tracker: Tracker, sizes: Sequence[int]
 
 
 def _follow(pipes: Sequence[Connection], tracker: Tracker, sizes: Sequence[int]) -> None:
-    """Show what the processes say until all have finished."""
+    """Show the progress of all processes until they have finished."""
     reached, left = [0] * len(pipes), list(pipes)
     while left:
         for pipe in cast(list[Connection], wait(left)):
             try:
-                said = pipe.recv()
+                message = pipe.recv()
             except (EOFError, OSError):
                 raise UserError("a training process was killed, likely for want of memory; use --resume.") from None
-            if isinstance(said, Exception):
-                raise said
-            if said is None:
+            if isinstance(message, Exception):
+                raise message
+            if message is None:
                 left.remove(pipe)
                 continue
-            title, done, text = said
+            title, done, text = message
             if done is None:
                 tracker.line(text)
                 continue
@@ -75,11 +75,11 @@ def _follow(pipes: Sequence[Connection], tracker: Tracker, sizes: Sequence[int])
 
 
 def _run(share: Share, pipe: Connection, parent: int, folder: str, code: str, names: frozenset[str]) -> None:
-    """What a process does: its share; the last it says is None, or what went wrong."""
+    """Run a share in a process; its last message is None, or the exception that ended it."""
     start(parent, folder, code, names)
     try:
-        share(partial(_told, pipe))
-    except Exception as error:  # whatever it is: it is raised again where the command runs
+        share(partial(_sent, pipe))
+    except Exception as error:  # of any kind: the process of the command raises it again
         if not isinstance(error, UserError):
             error.add_note(traceback.format_exc())  # which a pipe does not carry
         pipe.send(error)
@@ -88,12 +88,12 @@ def _run(share: Share, pipe: Connection, parent: int, folder: str, code: str, na
 
 
 @contextmanager
-def _told(pipe: Connection, title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
-    """Progress of one share, told to the process that shows it."""
-    yield _Told(pipe, title)
+def _sent(pipe: Connection, title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
+    """A tracker that sends the progress of one share to the process that shows it."""
+    yield _Sender(pipe, title)
 
 
-class _Told:
+class _Sender:
     def __init__(self, pipe: Connection, title: str) -> None:
         self._pipe, self._title = pipe, title
 

@@ -1,4 +1,4 @@
-"""The unit of eps: the one that was asked for, else the policy's first, else one measured on its own clean episodes."""
+"""The unit of eps: that of `--unit`, else the policy's first, else one measured on its own clean episodes."""
 
 import hashlib
 import math
@@ -21,10 +21,10 @@ from microbench.seeds import ROLLOUT_STD
 from microbench.tasks import find_task
 
 BY_DEFAULT = ("dataset-std", "policy-norm")
-"""Units that are taken without being asked for, where the policy offers them."""
+"""Units used without `--unit`, in this order, if the policy offers them."""
 
 NONE = "none"
-"""What rows call the unit where nothing is measured in one."""
+"""The unit in rows in which nothing is measured in a unit."""
 
 
 def needs_unit(cells: Iterable[Cell]) -> bool:
@@ -33,12 +33,12 @@ def needs_unit(cells: Iterable[Cell]) -> bool:
 
 
 def unit_of(checkpoint: Checkpoint, asked: str | None, *, needed: bool = True) -> str:
-    """The unit that was asked for, else the dataset's spread, else the policy's own, else one to be measured.
+    """The unit of `--unit`, else the dataset's std, else the policy's normaliser, else one to be measured.
 
-    Where nothing needs a unit and the policy has none of the first, it is "none".
+    If nothing needs a unit and the policy has none of the first, it is "none".
 
     Raises:
-        UserError: the policy does not offer what was asked for.
+        UserError: the policy does not offer the unit of `--unit`.
     """
     offered = checkpoint.target.obs_scale
     if asked is None:
@@ -60,12 +60,12 @@ def measured(
     past: Sequence[Mapping[str, Any]] = (),
     quiet: bool = True,
 ) -> Conditions:
-    """The conditions with the raw size of their unit, if it has to be measured; that it was taken unasked is said.
+    """The conditions with the raw size of their unit, if it has to be measured; without `--unit` it prints so.
 
-    What an earlier command recorded beside the same results is taken as it is, so that all their rows share one unit.
+    A size that an earlier command recorded for the same results is used again, so that all their rows share one unit.
 
     Raises:
-        UserError: nothing can be measured.
+        UserError: no sensor of the policy moves, so that there is no unit.
     """
     if conditions.unit != MEASURED or MEASURED in checkpoint.target.obs_scale:
         return conditions
@@ -83,7 +83,7 @@ def measured(
 
 
 def record(checkpoint: Checkpoint, conditions: Conditions) -> dict[str, Any]:
-    """What results.json says of a unit that was measured: its size per sensor, and how it came about."""
+    """The entry of results.json for a measured unit: its size per sensor, and the episodes that measured it."""
     if conditions.scale is None:
         return {}
     return {
@@ -106,7 +106,7 @@ def digest(scale: Sequence[float]) -> str:
 def _recorded(
     checkpoint: Checkpoint, conditions: Conditions, past: Sequence[Mapping[str, Any]]
 ) -> tuple[float, ...] | None:
-    """The scale of the newest earlier command on this policy and task that was measured in the same way."""
+    """The scale recorded by the newest earlier command that measured this policy and task in the same way."""
     sensors = checkpoint.target.blank.shape[1] - len(checkpoint.target.start)
     for run in reversed(past):
         about = run.get("scale")

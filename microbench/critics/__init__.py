@@ -1,7 +1,7 @@
-"""Action values of a frozen policy, fitted to its own behaviour: critics for policies that have none.
+"""Critics for policies without one: action values of a frozen policy, fitted to its own episodes.
 
 fqe           fitted Q evaluation: the value of an action, followed by the deterministic policy
-robust-sarsa  on-policy TD with a penalty on how far the value moves in a ball around the action
+robust-sarsa  on-policy TD with a penalty on the change of the value in a ball around the action
 """
 
 from collections.abc import Mapping

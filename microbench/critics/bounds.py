@@ -1,4 +1,4 @@
-"""Interval bound propagation: what a network's output may be while its input stays in a box.
+"""Interval bound propagation: bounds of a network's output for all inputs in a box.
 
 Gowal et al. 2018, arXiv:1810.12715. A box is (centre, radius), half-widths ≥ 0. Shapes: M networks, B batch.
 """
@@ -19,14 +19,14 @@ def affine(box: Box, weight: Tensor, bias: Tensor) -> Box:
 
 
 def relu(box: Box) -> Box:
-    """(c, r) → the box of max(0, x): its ends are those of the old one, cut at 0."""
+    """(c, r) → the box of max(0, x), whose ends are max(0, ends)."""
     low, high = ends(box)
     low, high = low.clamp(min=0), high.clamp(min=0)
     return (high + low) / 2, (high - low) / 2
 
 
 def ends(box: Box) -> tuple[Tensor, Tensor]:
-    """Lowest and highest values of a box."""
+    """The lowest and the highest values of a box."""
     centre, radius = box
     return centre - radius, centre + radius
 
@@ -34,7 +34,7 @@ def ends(box: Box) -> tuple[Tensor, Tensor]:
 def output_bounds(layers: Sequence[StackedLinear], centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
     """Lower and upper bounds (M, B) of M stacked ReLU networks over the boxes centre ± radius, both (B, in).
 
-    Every value in the box lies between them; they need not be reached. Differentiable in the weights.
+    All outputs for the box lie between them, but need not reach them. They are differentiable in the weights.
     """
     members = len(layers[0].weight)
     box = (centre.expand(members, -1, -1), radius.expand(members, -1, -1))

@@ -1,7 +1,7 @@
-"""Whose critic an attack asks: the checkpoint's own, a fitted one or another policy's, as the attack's text says.
+"""The critic of an attack: the checkpoint's own, or one from a file that the attack's text names.
 
-`min-q(critic="fqe.safetensors")` is `min-q` with the critic of that file; without the setting, or with `critic=own`, it
-is the checkpoint's.
+`min-q(critic="fqe.safetensors")` is `min-q` with the critic of that file, a fitted one or another policy's. Without the
+setting, or with `critic=own`, it uses the checkpoint's.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ OWN = "own"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
-    """A critic from a file; `victim` is the sha256 of the policy it belongs to, `origin` None if it was not fitted."""
+    """A critic from a file. `victim` is the sha256 of its policy; `origin` is None for the critic of a policy file."""
 
     path: Path
     sha256: str
@@ -38,47 +38,47 @@ class Judge:
 
     @property
     def poor(self) -> str:
-        """Why it must not be trusted; empty if nothing speaks against it."""
+        """Why the critic must not be trusted; empty if there is no reason."""
         return "" if self.origin is None else self.origin.poor
 
 
 def split(spec: Spec) -> tuple[Spec, str | None]:
-    """An attack without its critic, and the critic's file; None for the checkpoint's own.
+    """The attack without its setting `critic`, and the critic's file; None for the checkpoint's own.
 
     Raises:
-        UserError: what is said is no file name.
+        UserError: the setting is no file name.
     """
-    said = spec.settings.get(SETTING, OWN)
-    if not isinstance(said, str) or not said:
+    file = spec.settings.get(SETTING, OWN)
+    if not isinstance(file, str) or not file:
         raise UserError(f'{spec} names no critic; write critic="FILE" with a file of `microbench critic`, or {OWN}.')
     others = {name: value for name, value in spec.settings.items() if name != SETTING}
-    return replace(spec, settings=others), None if said == OWN else said
+    return replace(spec, settings=others), None if file == OWN else file
 
 
 def asking(spec: Spec, file: str) -> Spec:
-    """The attack with the critic of that file."""
+    """The attack with this file as its setting `critic`."""
     return replace(spec, settings={**spec.settings, SETTING: file})
 
 
 def judge(file: str, task: Task, target: Target) -> Judge:
-    """The critic in a file of `microbench critic`, or the one in a policy file.
+    """The critic in a file of `microbench critic`, or in a policy file.
 
     Raises:
-        UserError: there is none, or it is of another task.
+        UserError: the file is missing, has no critic, or its critic belongs to another task.
         OSError: the file cannot be read.
     """
     path = Path(file)
     if not path.is_file():
-        raise UserError(f"there is no critic file {path}; fit one with `microbench critic`, or say critic={OWN}.")
+        raise UserError(f"there is no critic file {path}; fit one with `microbench critic`, or write critic={OWN}.")
     stat = path.stat()
-    found = _read(path, task.env_id, (stat.st_size, stat.st_mtime_ns))
-    robots = [registered(env_id).rpartition("-v")[0] for env_id in (found.env_id, task.env_id)]
+    stored = _read(path, task.env_id, (stat.st_size, stat.st_mtime_ns))
+    robots = [registered(env_id).rpartition("-v")[0] for env_id in (stored.env_id, task.env_id)]
     if robots[0] != robots[1]:
         raise UserError(
-            f"{path} is a critic of {found.env_id}, not of {task.env_id}; fit one with `microbench critic`."
+            f"{path} is a critic of {stored.env_id}, not of {task.env_id}; fit one with `microbench critic`."
         )
-    _check_sizes(found, task, target)
-    return found
+    _check_sizes(stored, task, target)
+    return stored
 
 
 @lru_cache(maxsize=8)
@@ -109,32 +109,35 @@ def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
     )
 
 
-def _check_sizes(found: Judge, task: Task, target: Target) -> None:
+def _check_sizes(stored: Judge, task: Task, target: Target) -> None:
     obs = target.blank
     try:
         with torch.no_grad():
-            fine = found.critic(obs, torch.zeros(1, task.action_size)).shape == (1,)
+            fine = stored.critic(obs, torch.zeros(1, task.action_size)).shape == (1,)
     except (RuntimeError, ValueError):
         fine = False
     if not fine:
         raise UserError(
-            f"{found.path} is a critic of other sizes than {task.env_id} with {obs.shape[1]} numbers of observation "
+            f"{stored.path} is a critic of other sizes than {task.env_id} with {obs.shape[1]} numbers of observation "
             f"and memory and {task.action_size} actions; fit one to this policy with `microbench critic`."
         )
 
 
-def judged_by(target: Target, found: Judge) -> Target:
-    """The target with that critic in place of its own, and its members, if it has several, in place of theirs."""
-    return replace(target, critic=found.critic, critics=found.critics)
+def judged_by(target: Target, stored: Judge) -> Target:
+    """The target with this critic in place of its own, and with its ensemble, if any, in place of the target's."""
+    return replace(target, critic=stored.critic, critics=stored.critics)
 
 
 def asks_critic(attack: Attack, target: Target) -> bool:
-    """Whether the attack calls a critic if there is one: it is tried on one row. One that refuses counts as asking."""
-    asked = []
+    """Whether the attack uses a critic: it is run once on a dummy row with a spy.
+
+    An attack that raises ValueError counts as using one.
+    """
+    calls = []
     obs = target.blank
 
     def spy(state: Tensor, action: Tensor) -> Tensor:
-        asked.append(True)
+        calls.append(True)
         return action.sum(-1)
 
     def spies(state: Tensor, action: Tensor) -> Tensor:
@@ -145,11 +148,11 @@ def asks_critic(attack: Attack, target: Target) -> bool:
         attack(replace(target, critic=spy, critics=spies), obs, threat, Noise.from_seeds([0]))
     except ValueError:
         return True
-    return bool(asked)
+    return bool(calls)
 
 
 def named(text: str, critics: Sequence[str]) -> list[str]:
-    """The attack's text once for every critic, the file written into it; as it is for the checkpoint's own."""
+    """The attack's text once for every critic, with the file as its setting; unchanged for the checkpoint's own."""
     spec = parse(text)
     if SETTING in spec.settings or not critics:
         return [text]

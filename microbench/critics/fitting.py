@@ -1,4 +1,4 @@
-"""One loop that fits action values of a frozen policy by temporal differences; a method is a record.
+"""The loop that fits action values of a frozen policy by temporal differences; a Method is a record.
 
 Shapes: M members, B batch, S obs, A action; values inside the loop are standardised.
 """
@@ -19,23 +19,24 @@ from microbench.learning.sac import polyak_update_
 
 
 class Penalty(Protocol):
-    """What a method adds to the loss; `progress` runs from 0 to 1 over the fit."""
+    """A term that a method adds to the loss; `progress` grows from 0 to 1 over the fit."""
 
     def __call__(
         self, layers: Sequence[StackedLinear], obs: Tensor, action: Tensor, q: Tensor, progress: float
     ) -> Tensor:
-        """A number, for standardised obs (B, S), action (B, A) and their values q (M, B)."""
+        """Return a number, for standardised obs (B, S), action (B, A) and their values q (M, B)."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What a paper changes in fitting Q of a frozen policy.
+    """A published way to fit Q of a frozen policy.
 
-    next_action  the action (N, A) that the target takes in the next state
-    loss         of values and targets, both (M, B): a number
-    penalty      added to it, if any
-    noise        exploration noise of the victim's rollouts, in half-widths of the action box, episode by episode
+    next_action  function from the steps to the action (N, A) of the target in the next state
+    loss         function from values and targets, both (M, B), to a number
+    penalty      term added to the loss, or None
+    noise        exploration noise of the victim's rollouts in half-widths of the action box; episodes take turns.
+                 More noise covers more actions, in states that the policy itself visits less.
     """
 
     next_action: Callable[[Steps], Tensor]
@@ -48,14 +49,14 @@ class Method:
 class Fit:
     """Settings of the loop."""
 
-    gamma: float = 0.99  # discount per environment step
-    steps: int = 10_000  # updates
-    batch: int = 256  # steps per update
-    members: int = 2
-    hidden: tuple[int, ...] = (256, 256)
-    lr: float = 1e-3  # constant, then linear to 0 over the last third
-    tau: float = 0.05  # Polyak step of the target networks
-    seed: int = 0  # of weights and batches
+    gamma: float = 0.99  # discount per environment step; larger looks farther ahead, and is harder to fit
+    steps: int = 10_000  # number of updates
+    batch: int = 256  # environment steps per update
+    members: int = 2  # networks of the ensemble; more make its minimum more pessimistic
+    hidden: tuple[int, ...] = (256, 256)  # units of the hidden layers
+    lr: float = 1e-3  # learning rate: constant, then linear to 0 over the last third
+    tau: float = 0.05  # Polyak step of the target networks; larger follows faster, and is less stable
+    seed: int = 0  # random seed of weights and batches
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma < 1:
@@ -65,7 +66,7 @@ class Fit:
 
 
 def bellman_target(reward: Tensor, terminal: Tensor, next_value: Tensor, gamma: float) -> Tensor:
-    """The target r + γ (1 − terminal) Q̄_j(s', a'): every member has its own, so they stay independent; (M, B)."""
+    """The targets r + γ (1 − terminal) Q̄_j(s', a'), (M, B); every member has its own, so that all stay independent."""
     return reward + gamma * (1 - terminal) * next_value
 
 
@@ -80,7 +81,7 @@ def fit(
 ) -> FittedCritic:
     """The critic after `config.steps` updates; low and high (A,) are the action box.
 
-    `listen(step, loss)` is called now and then. Equal steps and settings give equal weights.
+    It calls `listen(step, loss)` every 100 updates. Equal steps and settings give equal weights.
 
     Raises:
         UserError: the fit diverged.
@@ -114,7 +115,7 @@ def fit(
 
 
 def _expected_returns(steps: Steps, gamma: float) -> Tensor:
-    """Returns-to-go (N,), what was cut off filled up with the mean reward for ever: where the fit starts."""
+    """Returns-to-go (N,), with the mean reward for ever after a truncation: the initial scale of values."""
     returns, missing = returns_to_go(steps, gamma)
     return returns + missing * steps.reward.mean() / (1 - gamma)
 

@@ -7,7 +7,7 @@ from microbench.critics.steps import Steps
 
 
 def intended(steps: Steps) -> Tensor:
-    """π(s'), (N, A): the value is that of the deterministic policy, whoever made the steps."""
+    """π(s'), (N, A): the value is that of the deterministic policy, whichever policy made the steps."""
     return steps.next_intended
 
 

@@ -1,6 +1,6 @@
-"""How far a fitted critic can be trusted, on episodes that it was not fitted to.
+"""The report of a fitted critic: its errors on episodes that it was not fitted to.
 
-An attack by a critic that knows nothing looks like a robust policy, so the report of the fit travels with the critic.
+A policy looks robust to the attacks of a useless critic. So the report is stored in the critic's file.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from microbench.critics.steps import Steps, actions_of, returns_to_go
 from microbench.simulators.contract import make_simulator, nominal_model
 from microbench.tasks import Task
 
-MOST_MISSING = 0.05  # of a return's weight may lie behind the end of a cut episode
-LEAST_R2 = 0.5
-PERIODS = 10
-STATES = 4  # of every episode, in which actions are tried
-ACTIONS = 8  # tried in each
-STATES_AT_ONCE = 16
-LATEST = 200  # time of a state in which actions are tried
-SPREAD = 0.5  # of tried actions around the policy's, in half-widths of the box
+MOST_MISSING = 0.05  # largest share of a return's weight after the end of a truncated episode
+LEAST_R2 = 0.5  # smallest R² of a critic that may be trusted
+PERIODS = 10  # periods of an episode for which the mean error is reported
+STATES = 4  # states of every episode in which actions are tried
+ACTIONS = 8  # actions tried in each state
+STATES_AT_ONCE = 16  # states simulated in lock step
+LATEST = 200  # latest time of a state in which actions are tried
+SPREAD = 0.5  # standard deviation of tried actions around the policy's, in half-widths of the box
 
 
 def on_policy(critic: Critic, steps: Steps, gamma: float) -> dict[str, Any]:
-    """Q(s_t, a_t) against the returns that followed: R², correlation, root mean square error, mean error by time.
+    """Q(s_t, a_t) compared with returns: R², correlation, root mean square error, and mean error by time.
 
-    Rows near the end of a cut episode are left out: what was cut off is filled up with the critic's own value, which
-    must not decide. Where episodes are too short for that, the tenth of the rows that is farthest from the end remains.
+    Returns of truncated episodes are completed with the critic's own value, which must not decide the result. So rows
+    near such an end are left out. If episodes are too short for that, the tenth of the rows farthest from it remains.
     """
     returns, missing = returns_to_go(steps, gamma)
     last = steps.lengths.cumsum(0) - 1
@@ -41,7 +41,7 @@ def on_policy(critic: Critic, steps: Steps, gamma: float) -> dict[str, Any]:
     returns = returns + missing * beyond.repeat_interleave(steps.lengths)
     kept = missing <= max(MOST_MISSING, float(missing.sort().values[len(missing) // 10]))
     error, spread = (q - returns)[kept], returns[kept].std(correction=0)
-    told: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "steps": int(kept.sum()),
         "return_mean": float(returns[kept].mean()),
         "return_std": float(spread),
@@ -49,17 +49,20 @@ def on_policy(critic: Critic, steps: Steps, gamma: float) -> dict[str, Any]:
         "correlation": _correlation(q[kept], returns[kept]),
         "rmse": float(error.square().mean().sqrt()),
     }
-    return told | {"bias": _by_time(error, steps.times[kept])}
+    return numbers | {"bias": _by_time(error, steps.times[kept])}
 
 
 def of_actions(
     critic: Critic, target: Target, task: Task, steps: Steps, seeds: range, gamma: float, generator: torch.Generator
 ) -> dict[str, float]:
-    """Whether Q orders actions as they turn out: other actions in some states of every episode, then the policy again.
+    """Whether Q orders actions by their returns: it tries actions in some states, and then the policy continues.
 
-    `ranking` is the mean rank correlation of Q and the discounted return of the steps that follow, over states, and
-    `ranking_error` its standard error; `damage` the share of the possible loss that the action of lowest Q brings: 1
-    for an oracle, 0 for a random choice. `steps` are the policy's own episodes with these seeds.
+    states         number of states in which actions lead to different returns
+    ranking        mean over states of the rank correlation of Q and the discounted return of the following steps
+    ranking_error  standard error of `ranking`
+    damage         share of the possible loss under the action of lowest Q: 1 for an oracle, 0 for a random choice
+
+    `steps` are the policy's own episodes with these seeds.
     """
     episode = torch.arange(len(steps.lengths)).repeat(STATES)
     times = (torch.rand(len(episode), generator=generator) * steps.lengths.clamp(max=LATEST)[episode]).long()
@@ -83,7 +86,7 @@ def of_actions(
 
 
 def _outcomes(target: Target, task: Task, seeds: list[int], times: Tensor, tried: Tensor, gamma: float) -> Tensor:
-    """Discounted returns (E, K) from the times (E,) on, of actions (E, K, A) tried once in these episodes."""
+    """Discounted returns (E, K) after the times (E,), at which actions (E, K, A) replace the policy's."""
     parts = [slice(start, start + STATES_AT_ONCE) for start in range(0, len(times), STATES_AT_ONCE)]
     return torch.cat([_outcome(target, task, seeds[part], times[part], tried[part], gamma) for part in parts])
 
@@ -110,8 +113,8 @@ def _outcome(target: Target, task: Task, seeds: list[int], times: Tensor, tried:
 def poor(report: Mapping[str, Any]) -> str:
     """Why the critic must not be trusted, as half a sentence; empty if it may be.
 
-    The order of actions does not count: a stable gait makes up for one odd action, so that what follows it is mostly
-    chance, and critics with a rank correlation near 0 have led strong attacks (docs/results.md).
+    The order of actions does not count. A stable gait makes up for one odd action, so that the following return is
+    mostly chance; critics with a rank correlation near 0 have led strong attacks (docs/results.md).
     """
     if report["r2"] < LEAST_R2:
         return f"its R² on held-out returns is {report['r2']:.2f}, below {LEAST_R2}"
@@ -119,7 +122,7 @@ def poor(report: Mapping[str, Any]) -> str:
 
 
 def _by_time(error: Tensor, times: Tensor) -> list[float]:
-    """Mean error in each of ten equal periods of the longest episode; 0 where nothing was."""
+    """Mean error in each of ten equal periods of the longest episode; 0 for a period without rows."""
     period = times * PERIODS // (int(times.max()) + 1)
     return [float(error[period == i].mean()) if bool((period == i).any()) else 0.0 for i in range(PERIODS)]
 
@@ -129,5 +132,5 @@ def _ranks(values: Tensor) -> Tensor:
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
-    found = torch.corrcoef(torch.stack([a, b]).double())[0, 1]
-    return float(found.nan_to_num())
+    correlation = torch.corrcoef(torch.stack([a, b]).double())[0, 1]
+    return float(correlation.nan_to_num())

@@ -1,6 +1,6 @@
-"""Robust Sarsa (Zhang et al. 2020, arXiv:2003.08938, appendix): a critic that does not change abruptly with the action.
+"""Robust Sarsa (Zhang et al. 2020, arXiv:2003.08938, appendix): a critic that changes smoothly with the action.
 
-A value with sharp bends misleads a gradient search; the penalty asks for values that stay the same in a ball.
+A value with sharp bends misleads a gradient search; the penalty limits its change in a ball around the action.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from microbench.learning.networks import StackedLinear
 
 
 def executed(steps: Steps) -> Tensor:
-    """a', (N, A): what was really done in the true next state of the same episode (Sarsa)."""
+    """a', (N, A): the action executed in the next state of the same episode (Sarsa)."""
     return steps.next_executed
 
 
@@ -31,8 +31,11 @@ def smooth_error(q: Tensor, target: Tensor) -> Tensor:
 class Robustness:
     """weight · mean max(ub − Q, Q − lb)², with the bounds of Q in the ℓ∞ ball of standardised actions and obs.
 
-    The radius grows linearly from 0 over the middle third of the fit, as published. `action_radius` is in half-widths
-    of the action box, `obs_radius` in standard deviations of the observations.
+    The radius grows linearly from 0 over the middle third of the fit, as published.
+
+    weight         factor of the penalty; larger makes Q smoother, and less accurate
+    action_radius  largest radius of the ball in half-widths of the action box
+    obs_radius     largest radius of the ball in standard deviations of the observations
     """
 
     weight: float = 0.1

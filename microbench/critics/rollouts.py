@@ -1,4 +1,4 @@
-"""Episodes of the victim without any attack, with noise on its actions so that other actions are seen as well.
+"""Clean episodes of the victim, with noise on its actions, so that a critic is fitted to other actions as well.
 
 Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for others), A action.
 """
@@ -20,12 +20,12 @@ from microbench.seeds import Stream
 from microbench.simulators.contract import Simulator, make_simulator, nominal_model
 from microbench.tasks import Task
 
-MOST_ROWS = 100  # in lock step
+MOST_ROWS = 100  # episodes in lock step
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """What the rows `ids` (B,) did at one time: obs (B, S + H), action (B, A), reward (B,), next_obs (B, S + H)."""
+    """One step of the rows `ids` (B,): obs (B, S + H), action (B, A), reward (B,), next_obs (B, S + H)."""
 
     ids: NDArray[np.int64]
     obs: Tensor
@@ -41,10 +41,10 @@ def walk(
     seeds: Sequence[int],
     change: Callable[[int, NDArray[np.int64], Tensor], Tensor],
 ) -> Iterator[Step]:
-    """Episodes in lock step, one step of all running rows after the other.
+    """Yield the steps of episodes in lock step, one step of all running rows after the other.
 
-    `change(time, ids, action (B, A)) → action` may do something else than the policy; it is cut to the box. A row whose
-    numbers are no longer finite ends before that step.
+    `change(time, ids, action (B, A)) → action` may replace the policy's action; the result is clipped to the box. A row
+    with a number that is not finite ends before that step.
     """
     ids = np.arange(simulator.n)
     obs = torch.cat([as_tensor(simulator.reset(seeds)), target.start.expand(len(ids), -1)], 1)
@@ -69,9 +69,9 @@ def walk(
 
 
 def roll_out(target: Target, task: Task, seeds: Sequence[int], noise: Sequence[float] = (0.0,)) -> Steps:
-    """One episode per seed; episode i has Gaussian noise of size noise[i mod len(noise)] on every action.
+    """Run one episode per seed; episode i has Gaussian noise of std noise[i mod len(noise)] on every action.
 
-    Sizes are in half-widths of the action box. What an episode draws depends on its seed alone.
+    Stds are in half-widths of the action box. The random numbers of an episode depend on its seed alone.
     """
     sizes = torch.tensor([noise[number % len(noise)] for number in range(len(seeds))])
     parts = []
@@ -94,7 +94,7 @@ def _explored(target: Target, task: Task, seeds: Sequence[int], sizes: Tensor) -
 
 
 def _in_order(taken: Sequence[Step]) -> Step:
-    """All steps, one episode after the other."""
+    """All steps as one, sorted by episode."""
     ids = np.concatenate([step.ids for step in taken])
     order = np.argsort(ids, kind="stable")
     tensors = {

@@ -1,4 +1,4 @@
-"""What a critic is fitted to: the steps of episodes, in order, with what was and what would be done next.
+"""The data of a critic: the steps of episodes in order, with the action executed next and the policy's own.
 
 Shapes: N steps, E episodes, S obs (a recurrent policy's memory included), A action.
 """
@@ -15,11 +15,16 @@ from microbench.learning.networks import chunks
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steps:
-    """Steps of whole episodes, one after the other, `lengths` (E,) steps each.
+    """Steps of whole episodes, one after the other.
 
-    obs (N, S), action (N, A) as executed, reward (N,), next_obs (N, S), terminal (N,) 1 where nothing can be earned
-    any more (an episode that was only cut has 0), next_intended (N, A) = π(next_obs), and next_executed (N, A) what was
-    really done there: π(next_obs) where an episode was cut.
+    obs            observations (N, S)
+    action         executed actions (N, A)
+    reward         rewards (N,)
+    next_obs       next observations (N, S)
+    terminal       1 at termination, 0 elsewhere, truncation included (N,)
+    next_intended  π(next_obs), (N, A)
+    next_executed  action executed in next_obs, (N, A); π(next_obs) at the end of an episode
+    lengths        steps of each episode (E,)
     """
 
     obs: Tensor
@@ -36,14 +41,14 @@ class Steps:
 
     @property
     def times(self) -> Tensor:
-        """How many steps of its episode came before each (N,)."""
+        """The time (N,) of each step in its episode, from 0."""
         return torch.cat([torch.arange(int(length)) for length in self.lengths])
 
 
 def returns_to_go(steps: Steps, gamma: float) -> tuple[Tensor, Tensor]:
-    """G_t = Σ_k γ^k r_{t+k} to the end of the episode (N,), and the weight γ^k (N,) of what was cut off there.
+    """G_t = Σ_k γ^k r_{t+k} to the end of the episode (N,), and the weight γ^k (N,) of rewards after a truncation.
 
-    The weight is 0 in an episode that ended by itself: its returns are complete.
+    The weight is 0 in an episode that terminated: its returns are complete.
     """
     rewards, terminal = steps.reward.tolist(), steps.terminal.tolist()
     returns, missing = [0.0] * len(steps), [0.0] * len(steps)
@@ -57,7 +62,7 @@ def returns_to_go(steps: Steps, gamma: float) -> tuple[Tensor, Tensor]:
 
 
 def of_dataset(dataset: Dataset, policy: Policy) -> Steps:
-    """The rows of a dataset, which somebody else's actions made; an episode ends where the next row does not follow."""
+    """The rows of a dataset, made by another policy; an episode ends where the next row does not follow."""
     obs, next_obs, action = (torch.from_numpy(rows) for rows in (dataset.obs, dataset.next_obs, dataset.action))
     follows = torch.zeros(len(dataset), dtype=torch.bool)
     follows[:-1] = (next_obs[:-1] == obs[1:]).all(1)

@@ -1,4 +1,4 @@
-"""Critic files: safetensors with a JSON description, nothing that could run."""
+"""Critic files: safetensors with a JSON description, without any code."""
 
 import hashlib
 import itertools
@@ -35,7 +35,7 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a critic is of: task, method, the victim's identity, what it was fitted to, and how the fit turned out."""
+    """The origin of a critic: task, method, the victim's identity, the data, the settings and the report of the fit."""
 
     env_id: str
     method: str
@@ -47,7 +47,7 @@ class Origin:
 
     @property
     def poor(self) -> str:
-        """Why its attacks must not be trusted; empty if they may be."""
+        """Why attacks with this critic must not be trusted; empty if they may be."""
         return poor(self.report)
 
 
@@ -62,10 +62,10 @@ class StoredCritic:
 
 
 def save_critic(path: Path, critic: FittedCritic, origin: Origin) -> None:
-    """Write the file beside and rename it.
+    """Write a critic file, beside its place and then renamed.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     tensors = {name: tensor.detach().contiguous() for name, tensor in sorted(critic.state_dict().items())}
     about = {"family": FAMILY, "format": FORMAT} | asdict(origin)
@@ -73,7 +73,7 @@ def save_critic(path: Path, critic: FittedCritic, origin: Origin) -> None:
 
 
 def is_critic(content: bytes) -> bool:
-    """Whether the first bytes of a file say that it is one of ours."""
+    """Whether the first bytes of a file are those of a critic file."""
     return content[8:10] == b'{"' and FAMILY.encode() in content[: 8 + int.from_bytes(content[:8], "little")]
 
 
@@ -81,8 +81,8 @@ def load_critic(path: Path) -> StoredCritic:
     """Read a file written by `save_critic`.
 
     Raises:
-        UserError: it is missing, damaged, of another kind or of a newer format.
-        OSError: it cannot be read.
+        UserError: the file is missing, damaged, of another kind or of a newer format.
+        OSError: the file cannot be read.
     """
     if not path.is_file():
         raise UserError(f"there is no critic file {path}; fit one with `microbench critic`.")
@@ -118,7 +118,7 @@ def _parsed(content: bytes) -> tuple[Origin, FittedCritic]:
 
 
 def _fit(settings: dict[str, Any]) -> Fit:
-    """The settings of a fit; ValueError for what is no number, and for more members than an ensemble has."""
+    """The settings of a fit; ValueError for a setting that is no number, and for too many members."""
     numbers = {name: value for name, value in settings.items() if name != "hidden"}
     if not all(is_finite(value) for value in numbers.values()) or type(settings["members"]) is not int:
         raise ValueError("settings of a fit that are no numbers")
@@ -127,4 +127,4 @@ def _fit(settings: dict[str, Any]) -> Fit:
     try:
         return Fit(**numbers, hidden=widths(settings["hidden"]))
     except UserError as error:
-        raise ValueError(str(error).removesuffix(".")) from error  # told as the file's
+        raise ValueError(str(error).removesuffix(".")) from error  # `telling` makes it an error of the file

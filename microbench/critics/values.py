@@ -1,4 +1,4 @@
-"""A fitted critic: M networks on standardised inputs, whose smallest value is the attacker's."""
+"""A fitted critic: M networks on standardised inputs, of which it returns the smallest value."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from microbench.critics.steps import Steps
 from microbench.learning.networks import Critics
 
-LEAST_SPREAD = 1e-3  # of what is divided by: a sensor that never moved must not blow up
+LEAST_SPREAD = 1e-3  # smallest divisor, so that a sensor that never moved does not overflow
 
 
 class FittedCritic(nn.Module):
     """Q_j(s, a) = c + d·f_j((s − m)/σ, (a − a₀)/w), j = 1…M: values in units of discounted return.
 
-    Actions outside the box [a₀ − w, a₀ + w] count as the nearest inside, because that one is executed; gradients pass
-    that cut, so that a search can find its way back from an actuator's limit.
+    Actions outside the box [a₀ − w, a₀ + w] are clipped to it, because the evaluator clips them too. Gradients pass the
+    clipping, so that a search can return from an actuator's limit.
     """
 
     obs_mean: Tensor
@@ -39,7 +39,7 @@ class FittedCritic(nn.Module):
             self.register_buffer(name, torch.full(shape, start))
 
     def standardise(self, steps: Steps, returns: Tensor, low: Tensor, high: Tensor) -> None:
-        """Take the units of inputs and values from the rows: obs by mean and spread, action (A,) by its box."""
+        """Set the units of inputs and values: obs by mean and std of the rows, action (A,) by its box."""
         self.obs_mean.copy_(steps.obs.mean(0))
         self.obs_std.copy_(steps.obs.std(0).clamp(min=LEAST_SPREAD))
         self.action_center.copy_((high + low) / 2)
@@ -48,7 +48,7 @@ class FittedCritic(nn.Module):
         self.value_scale.copy_(returns.std().clamp(min=LEAST_SPREAD))
 
     def inputs(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised obs (B, S) and action (B, A), the latter cut to the box."""
+        """Standardised obs (B, S) and action (B, A), the latter clipped to the box."""
         wanted = (action - self.action_center) / self.action_scale
         executed = wanted + (wanted.clamp(-1, 1) - wanted).detach()
         return (obs - self.obs_mean) / self.obs_std, executed
@@ -58,11 +58,11 @@ class FittedCritic(nn.Module):
         return self.in_returns(self.networks(*self.inputs(obs, action)))
 
     def in_returns(self, q: Tensor) -> Tensor:
-        """A network's output as a discounted return."""
+        """The discounted return of a network's output."""
         return self.value_center + self.value_scale * q
 
     def standardised(self, returns: Tensor) -> Tensor:
-        """A discounted return as what a network should put out."""
+        """The network's output for a discounted return: the inverse of `in_returns`."""
         return (returns - self.value_center) / self.value_scale
 
     def forward(self, obs: Tensor, action: Tensor) -> Tensor:

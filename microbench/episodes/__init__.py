@@ -1,1 +1,1 @@
-"""The loop runs many episodes in lock step; beside it stands what acts inside it."""
+"""The loop runs many episodes in lock step; the other modules act inside it."""

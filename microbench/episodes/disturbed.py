@@ -1,7 +1,4 @@
-"""The disturbances of all rows of a simulation: what lies between the world and the policy.
-
-B rows still running, S obs, A action.
-"""
+"""The disturbances of all rows of a simulation, between simulator and policy. B rows still running, S obs, A action."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,9 +13,9 @@ Rows = TypeVar("Rows", bound=NDArray[Any])
 
 
 class Disturbances:
-    """Every row's own signals, each the state of one episode; rows without any cost nothing.
+    """The signals of every row, each the state of one episode; rows without signals cost nothing.
 
-    `changed` (n,) marks rows in which something came out of a signal other than it went in.
+    `changed` (n,) marks rows in which a signal changed an observation or action, or applied a force.
     """
 
     def __init__(self, rows: Sequence[Sequence[Signals]]) -> None:
@@ -28,19 +25,19 @@ class Disturbances:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no row has a signal that is disturbed."""
+        """Whether no row has a signal."""
         return self._none
 
     def seen(self, obs: Floats, ids: NDArray[np.int64]) -> Floats:
-        """What the sensors of rows `ids` (B,) report of obs (B, S)."""
+        """The observations (B, S) that the sensors of rows `ids` (B,) report for the true obs (B, S)."""
         return self._passed(obs, ids, lambda signals, row: signals.seen(row))
 
     def executed(self, action: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the actuators of rows `ids` (B,) do when the policy says action (B, A)."""
+        """The actions (B, A) that the actuators of rows `ids` (B,) execute for the policy's action (B, A)."""
         return self._passed(action, ids, lambda signals, row: signals.executed(row))
 
     def wrench(self, ids: NDArray[np.int64]) -> Floats | None:
-        """Forces and torques on every body of rows `ids`, (B, nbody, 6), or None if nothing pushes."""
+        """Forces and torques on every body of rows `ids`, (B, nbody, 6); None if all are zero."""
         if self._none:
             return None
         pushes = [[push for signals in self._rows[i] if (push := signals.wrench()) is not None] for i in ids]

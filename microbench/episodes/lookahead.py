@@ -1,4 +1,4 @@
-"""Copies of the rows of a simulation, in which an attack may try what would happen: `attacks.world` on a simulator.
+"""Copies of the rows of a simulation, in which an attack looks ahead: the protocols of `attacks.world`.
 
 B rows still running, N copies of each, S obs, H memory of a recurrent policy (0 for others).
 """
@@ -23,10 +23,10 @@ from perturbations import Signals
 def lookahead(
     attack: object, target: Target, simulator: Simulator, signals: Sequence[Sequence[Signals]]
 ) -> "Lookahead | None":
-    """What an attack that looks ahead gets; None for all others.
+    """The Lookahead of an attack that looks ahead; None for all others.
 
     Raises:
-        UserError: the world cannot be copied, because it is Gymnasium's or its signals are disturbed.
+        UserError: the simulator cannot be copied, because it is Gymnasium's or its signals are disturbed.
     """
     if not isinstance(attack, InWorld):
         return None
@@ -39,7 +39,7 @@ def lookahead(
 
 
 class Lookahead:
-    """Makes a `World` of the rows still running; their copies live in a simulator of their own.
+    """Makes a `World` of the rows still running; their copies run in a simulator of their own.
 
     Raises:
         UserError: the simulator is Gymnasium itself, whose environments cannot be copied.
@@ -55,11 +55,11 @@ class Lookahead:
         self._copies: dict[int, BatchedSimulator] = {}
 
     def __call__(self, ids: NDArray[np.int64], obs: Tensor) -> World:
-        """The world of the rows `ids` (B,), which show obs (B, S + H) now."""
+        """The world of the rows `ids` (B,), whose observations are obs (B, S + H) now."""
         return _Present(lookahead=self, ids=ids, obs=obs)
 
     def fork(self, ids: NDArray[np.int64], obs: Tensor, n: int) -> Fork:
-        """`n` copies of the rows `ids`, as they are now; a later call may move them elsewhere."""
+        """Return n copies of the rows `ids` in their present state; a later call may overwrite them."""
         if n not in self._copies:
             self._copies[n] = self._simulator.copies(n)
         rows = (ids[:, None] * n + np.arange(n)).ravel()
@@ -69,7 +69,7 @@ class Lookahead:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Present:
-    """Rows as they are now."""
+    """The rows in their present state."""
 
     lookahead: Lookahead
     ids: NDArray[np.int64]
@@ -80,27 +80,27 @@ class _Present:
 
 
 class _Copies:
-    """Rows of the simulator of copies, moved as the evaluator would move the rows they are copies of."""
+    """Rows of the simulator of copies, stepped as the evaluator would step the original rows."""
 
     def __init__(self, target: Target, simulator: BatchedSimulator, rows: NDArray[np.int64], obs: Tensor) -> None:
         self._target, self._simulator, self._rows = target, simulator, rows
         self._obs, self._alive = obs, np.ones(len(rows), np.bool_)
 
     def step(self, seen: Tensor, /) -> tuple[Tensor, Tensor, Tensor]:
-        """As `attacks.world.Fork`; what is no finite number ends a copy as it ends an episode."""
-        paid = np.zeros(len(self._rows))
+        """Step as `attacks.world.Fork`; a number that is not finite ends a copy as it ends an episode."""
+        rewards = np.zeros(len(self._rows))
         places = np.flatnonzero(self._alive)
         if len(places):
             index = torch.from_numpy(places)
             shown, obs = seen[index], self._obs[index]
             action, memory = deterministic_action(self._target.policy, shown), remembered(self._target, shown, obs)
-            given = finite(action) & finite(memory.numpy())
-            self._alive[places[~given]] = False
-            self._move(places[given], action[given], memory[torch.from_numpy(given)], paid)
-        return self._obs.clone(), torch.from_numpy(paid), torch.from_numpy(self._alive.copy())
+            valid = finite(action) & finite(memory.numpy())
+            self._alive[places[~valid]] = False
+            self._move(places[valid], action[valid], memory[torch.from_numpy(valid)], rewards)
+        return self._obs.clone(), torch.from_numpy(rewards), torch.from_numpy(self._alive.copy())
 
     def _move(
-        self, places: NDArray[np.int64], action: NDArray[np.float32], memory: Tensor, paid: NDArray[np.float64]
+        self, places: NDArray[np.int64], action: NDArray[np.float32], memory: Tensor, rewards: NDArray[np.float64]
     ) -> None:
         if not len(places):
             return
@@ -108,7 +108,7 @@ class _Copies:
         action = np.clip(action, simulator.action_low, simulator.action_high)
         state, reward, terminated, truncated = simulator.step(action, self._rows[places])
         obs = as_tensor(state)
-        paid[places] = np.where(np.isfinite(reward), reward, 0)
+        rewards[places] = np.where(np.isfinite(reward), reward, 0)
         goes_on = ~(terminated | truncated) & np.isfinite(reward) & finite(obs.numpy())
         self._alive[places[~goes_on]] = False
         self._obs[torch.from_numpy(places[goes_on])] = torch.cat([obs, memory], 1)[torch.from_numpy(goes_on)]

@@ -22,9 +22,9 @@ from microbench.simulators.contract import Simulator
 
 @dataclass(frozen=True, kw_only=True)
 class Episodes:
-    """What came of n episodes: undiscounted returns (n,), lengths (n,) in steps, flags per episode.
+    """The outcome of n episodes: undiscounted returns (n,), lengths (n,) in steps, and the flags of each.
 
-    `disturbed` (n,) marks those in which a disturbance changed a signal.
+    `disturbed` (n,) marks episodes in which a disturbance changed a signal.
     """
 
     returns: NDArray[np.float64]
@@ -35,7 +35,7 @@ class Episodes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Running:
-    """The rows still running: their numbers ids (B,), obs (B, S) float32, memory (B, H), and their attacker's parts."""
+    """The rows still running: their numbers ids (B,), obs (B, S) float32, memory (B, H), and the attacker's state."""
 
     ids: NDArray[np.int64]
     obs: Tensor
@@ -44,7 +44,7 @@ class _Running:
     threat: Threat | None
 
     def where(self, kept: NDArray[np.bool_], lost: NDArray[np.bool_] | None = None) -> "_Running":
-        """Only the rows marked in `kept` (B,); the others are marked in `lost` (n,)."""
+        """Return the rows marked in `kept` (B,), and mark the others in `lost` (n,)."""
         if kept.all():
             return self
         if lost is not None:
@@ -64,21 +64,23 @@ def run_episodes(
     disturbances: Disturbances | None = None,
     look: Callable[[NDArray[np.int64], Tensor], World] | None = None,
 ) -> Episodes:
-    """One episode per row of the simulator, row i reset with seeds[i] and attacked with that seed's own noise.
+    """Run one episode per row of the simulator; row i is reset with seeds[i] and attacked with that seed's own noise.
 
-    The policy sees what the attack makes of each observation, the one of `reset` included; the world moves on the true
-    states. Disturbances lie between the two: an attack starts from what the sensors report, and what the policy
-    decides is cut to the actuators' range before they take it. The budget is enforced and checked here, not by the
-    attack. A row whose observation, reward or action is not a finite number ends there, with the return earned until
-    then and the flag `nan-observation` or `nan-action`; one whose physics was reset by MuJoCo is flagged
-    `unstable-physics`. If two calls of the policy on the first observations differ, all rows are flagged
-    `stochastic-policy`; otherwise an attack that follows gradients is looked at now and then (`probing`), which adds
-    flags and changes nothing. `look` gives an attack that looks ahead (`attacks.world.InWorld`) the world of rows ids
-    (B,) that show obs (B, S + H).
+    The policy receives the adversarial observation of every step, `reset` included; the simulator steps and rewards the
+    true state. Disturbances act between the two: the attack starts from the disturbed observation. The policy's action
+    is clipped to the actuators' range before a disturbance changes it. This loop, not the attack, enforces and checks
+    the budget.
+
+    An episode with an observation, reward or action that is not finite ends there. It keeps its return so far and has
+    the flag `nan-observation` or `nan-action`. An episode whose physics MuJoCo reset has the flag `unstable-physics`.
+    If two calls of the policy on the first observations differ, all have the flag `stochastic-policy`. Otherwise
+    probes check an attack that follows gradients (`probing`); they add flags and change nothing else.
+
+    `look(ids (B,), obs (B, S + H))` makes the world of an attack that looks ahead (`attacks.world.InWorld`).
 
     Raises:
         AssertionError: an observation left the attack's budget after projection.
-        ValueError: the attack returned something that is no observation, or the target lacks what it needs.
+        ValueError: the attack returned no valid observation, or needs something that the target lacks.
 
     """
     n = simulator.n
@@ -99,9 +101,9 @@ def run_episodes(
         seen = _shown(target, now, running, obs)
         probing.look(running.threat, running.ids, obs, seen)
         action, memory = deterministic_action(target.policy, seen), remembered(target, seen, obs)
-        given = finite(action) & finite(memory.numpy())
-        running = replace(running, memory=memory).where(given, flags["nan-action"])
-        action = action[given]
+        valid = finite(action) & finite(memory.numpy())
+        running = replace(running, memory=memory).where(valid, flags["nan-action"])
+        action = action[valid]
         if not len(running.ids):
             break
         ids = running.ids
@@ -118,7 +120,7 @@ def run_episodes(
 
 
 def _shown(target: Target, attack: Attack | None, running: _Running, obs: Tensor) -> Tensor:
-    """What the policy sees (B, S + H): the attack's choice, put back into the budget."""
+    """The adversarial observations (B, S + H): the attack's choice, projected into the budget."""
     threat = running.threat
     if attack is None or threat is None:
         return obs
@@ -137,7 +139,7 @@ def deterministic_action(policy: Policy, obs: Tensor) -> NDArray[np.float32]:
 
 @torch.no_grad()
 def remembered(target: Target, seen: Tensor, obs: Tensor) -> Tensor:
-    """The memory (B, H) of the next step, after the policy was shown seen (B, S + H) in place of obs."""
+    """The memory (B, H) of the next step, after the policy received seen (B, S + H) in place of obs."""
     if target.memory is None:
         return seen[:, :0]
     return target.memory.advance(padded(seen), padded(obs))[: len(seen)]

@@ -1,4 +1,4 @@
-"""Returns of a policy in its own, untouched task: what training watches."""
+"""Clean returns of a policy in its own task, as training reports them."""
 
 from collections.abc import Sequence
 

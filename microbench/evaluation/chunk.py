@@ -1,4 +1,4 @@
-"""Evaluation: chunks of a plan become rows of the results table, in one process or in many."""
+"""`evaluate_chunk` runs the episodes of a chunk in lock step and returns their rows of the results table."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -21,7 +21,7 @@ from microbench.tasks import Task, find_task, normalized_score
 from microbench.tasks.environment import registered
 from reports.rows.results import SCHEMA
 
-CLAIM_TOLERANCE = 0.05  # of a claimed return: what other versions of MuJoCo change
+CLAIM_TOLERANCE = 0.05  # relative error allowed in a claimed return: other versions of MuJoCo change about as much
 
 
 def evaluate_chunk(
@@ -30,13 +30,13 @@ def evaluate_chunk(
     chunk: Chunk,
     watched: Callable[[Simulator], Simulator] = lambda simulator: simulator,
 ) -> pd.DataFrame:
-    """Run the chunk's episodes in lock step; one row of results each, in the chunk's order.
+    """Run the chunk's episodes in lock step and return one row of results each, in the chunk's order.
 
-    `watched` may put a simulator of its own around the one that is used, to see what happens in it.
+    `watched` may wrap the simulator in one of its own, for example to record the states.
 
     Raises:
-        UserError: the policy is of another task.
-        ValueError: an unknown attack, perturbation or unit, or one that this policy cannot serve.
+        UserError: the policy belongs to another task.
+        ValueError: an attack, perturbation or unit is unknown, or needs something that the policy lacks.
 
     """
     task = find_task(conditions.env_id)
@@ -71,9 +71,9 @@ def evaluate_chunk(
 
 
 def row_of(checkpoint: Checkpoint, conditions: Conditions, episode: Episode) -> dict[str, object]:
-    """What is known of an episode's row before it is run: everything but its outcome and the nominal factor.
+    """The columns of an episode's row that are known before it runs: all but its outcome and the nominal factor.
 
-    There is a unit only where something is measured in it, and a norm only where something is attacked.
+    The unit is empty unless a budget or a factor is measured in it, and the norm is empty without an attack.
     """
     cell = episode.cell
     attacked = cell.attack != "none"
@@ -100,9 +100,9 @@ def row_of(checkpoint: Checkpoint, conditions: Conditions, episode: Episode) -> 
 
 
 def check_task(checkpoint: Checkpoint, task: Task) -> None:
-    """Raise UserError if the policy was made for another robot; another version of its task is allowed.
+    """Raise UserError if the policy belongs to another robot; another version of its task is allowed.
 
-    The number of actions is that of a trial call, so that no action is ever copied to several motors.
+    A trial call counts the policy's actions, so that one action is never broadcast to several motors.
     """
     sensors = len(checkpoint.target.scale("raw"))
     robots = [registered(env_id).rpartition("-v")[0] for env_id in (checkpoint.env_id, task.env_id)]
@@ -127,7 +127,7 @@ def check_task(checkpoint: Checkpoint, task: Task) -> None:
 
 
 def _actions_of(checkpoint: Checkpoint) -> tuple[int, ...]:
-    """The shape of what the policy answers to one row of zeros."""
+    """The shape of the policy's action for one row of zeros."""
     target = checkpoint.target
     try:
         with torch.no_grad():
@@ -141,9 +141,9 @@ def _actions_of(checkpoint: Checkpoint) -> tuple[int, ...]:
 
 
 def flag_mismatch(rows: pd.DataFrame, checkpoint: str, claim: float | None) -> pd.DataFrame:
-    """Rows of results with `clean-mismatch` on the clean ones of a policy that does not earn what is claimed of it.
+    """The rows, with the flag `clean-mismatch` on the policy's clean ones if their mean return differs from the claim.
 
-    Their mean is farther from the claim than 5 % of it and than twice its own standard error.
+    It differs if it is farther from the claim than 5 % of the claim, and than twice the mean's standard error.
     """
     clean = (rows["checkpoint"] == checkpoint) & (rows["attack"] == "none") & (rows["perturbation"] == "none")
     returns = rows.loc[clean, "return"]

@@ -1,4 +1,4 @@
-"""What the JSON beside results says of the attacks and perturbations in them, so that reports need not guess."""
+"""Descriptions of attacks and perturbations for results.json, so that reports need not guess them from names."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,18 +15,19 @@ from reports.study.worst import WORST
 
 
 def of_attacks(task: Task, texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Per text of an attack: its name without sensors, the sensors, how many readings these are, critic and files.
+    """Attack text → its name without sensors, the sensors, the number of attacked readings, the critic and its files.
 
-    The files have the SHA-256 of their content; critic is the file of the one that is asked in place of the policy's.
+    `critic` is the file whose critic replaces the policy's own, None without one; `files` maps each named file to the
+    SHA-256 of its content.
 
     Raises:
-        ValueError: an attack that cannot be read, or a sensor that the task lacks.
+        ValueError: an attack cannot be parsed, or names a sensor that the task lacks.
     """
     return {text: _of_attack(task, text) for text in dict.fromkeys(texts) if text not in ("none", WORST)}
 
 
 def of_perturbations(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Per name of a perturbation, parts of compositions each: nominal factor, unit, in_obs_units, and files."""
+    """Name of a perturbation, or of each part of a composition → nominal factor, unit, in_obs_units and files."""
     return {
         record.name: {
             "nominal": record.nominal,

@@ -1,7 +1,7 @@
-"""The files that the texts of attacks and perturbations name, and what identifies their content.
+"""Files that the texts of attacks and perturbations name, and the hashes of their content.
 
-A critic, an adversary, a file in a setting of anybody's attack, and the module of `module:name`. Not looked at is what
-a module imports.
+They are a critic, an adversary, a file in a setting of any attack, and the module of `module:name`. Modules that such a
+module imports are not hashed.
 """
 
 import functools
@@ -20,11 +20,11 @@ from microbench.checkpoints.readers.sb3_statistics import companions
 from microbench.evaluation.plan import Cell
 from reports.study.worst import WORST
 
-ZIP = ".zip"  # of Stable-Baselines3, whose statistics lie beside it and decide what a critic sees
+ZIP = ".zip"  # suffix of Stable-Baselines3, whose statistics file beside it changes the input of a critic
 
 
 def of_attack(text: str) -> dict[str, str]:
-    """The files that an attack's text names, each with the SHA-256 of its content, in the order of the text."""
+    """File that an attack's text names → SHA-256 of its content, in the order of the text."""
     if text in ("none", WORST):
         return {}
     if text.startswith(PREFIX):
@@ -35,25 +35,25 @@ def of_attack(text: str) -> dict[str, str]:
 
 
 def of_perturbation(text: str) -> dict[str, str]:
-    """The modules that a perturbation without its last factor names, each with the SHA-256 of its source."""
+    """Module that a perturbation names → SHA-256 of its source."""
     names = [] if text == "none" else [record.name for record in perturbations.records(text)]
     foreign = [name for name in names if name not in perturbations.PERTURBATIONS]
     return {module: sha for name in foreign for module, sha in _module(name).items()}
 
 
 def hashes(files: dict[str, str]) -> str:
-    """What rows hold of them: the hashes, joined by `;`."""
+    """The hashes of files, joined by `;`, as rows hold them."""
     return ";".join(files.values())
 
 
 def with_files(cell: Cell) -> Cell:
-    """The cell with what its rows hold of the files; `worst` is whichever attack was chosen, and names none."""
+    """The cell with the hashes of its files, as its rows hold them; `worst` itself names no file."""
     attack = {} if cell.shown == WORST else of_attack(cell.attack)
     return replace(cell, files=(hashes(attack), hashes(of_perturbation(cell.perturbation))))
 
 
 def _known(names: Iterable[str]) -> dict[str, str]:
-    """Those of the names that are files, with what identifies them."""
+    """Those of the names that are files → SHA-256 of their content."""
     paths = {name: Path(name) for name in names}
     return {name: _identity(path) for name, path in paths.items() if _is_file(path)}
 
@@ -66,7 +66,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _module(name: str) -> dict[str, str]:
-    """The module of `module:name` with the hash of its source; nothing where it has no file."""
+    """The module of `module:name` → SHA-256 of its source; empty if it has no file."""
     module = name.partition(":")[0]
     loaded = sys.modules.get(module)
     spec = find_spec(module) if loaded is None else None
@@ -75,7 +75,7 @@ def _module(name: str) -> dict[str, str]:
 
 
 def _identity(path: Path) -> str:
-    """The SHA-256 of a file, together with those of the files beside it that may decide how it is read."""
+    """The SHA-256 of a file, combined with those of its companion files, which may change how it is read."""
     beside = companions(path) if path.suffix.lower() == ZIP else []
     own, *others = (_hash(file, _stamp(file)) for file in (path, *beside))
     return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest() if others else own

@@ -1,4 +1,4 @@
-"""What a cell's perturbation makes of a task: a model, signals, and the proof that something changed."""
+"""The perturbed task of a cell: its model, its disturbances, and the proof that the physics changed."""
 
 import functools
 import zlib
@@ -23,10 +23,10 @@ class World:
     """One perturbed task.
 
     model         the compiled physics
-    disturbances  name → what disturbs an episode's signals
-    effect        the physical quantities that differ from the nominal ones, each with its greatest change
-    nominal       the factor of the perturbation that changes nothing
-    is_nominal    whether every factor of a composition is the one that changes nothing
+    disturbances  names and disturbances of an episode's signals
+    effect        physical quantity that differs from the nominal one → its greatest absolute change
+    nominal       the nominal factor of the perturbation, which changes nothing
+    is_nominal    whether every factor of a composition is the nominal one
     """
 
     model: MjModel
@@ -38,10 +38,10 @@ class World:
 
 @functools.lru_cache(maxsize=1024)
 def world(task: Task, perturbation: str, factor: float) -> World:
-    """The world of a cell; `perturbation` is a name or a composition, whose last part gets the factor.
+    """The perturbed task of a cell; the factor belongs to the last part of a composition.
 
     Raises:
-        ValueError: an unknown perturbation, a factor it cannot take, a part the model does not have.
+        ValueError: the perturbation is unknown, the factor out of its range, or the model lacks a named part.
     """
     nominal = _nominal(task)
     if perturbation == "none":
@@ -60,17 +60,17 @@ def world(task: Task, perturbation: str, factor: float) -> World:
 
 @functools.lru_cache(maxsize=1024)
 def in_obs_units(perturbation: str) -> bool:
-    """Whether a factor of this perturbation is measured in the unit in which observations are."""
+    """Whether a factor of this perturbation is measured in the unit of observations."""
     return perturbation != "none" and any(record.in_obs_units for record in perturbations.records(perturbation))
 
 
 def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str, seed: int) -> list[Signals]:
-    """The signals of one episode: each draws from its own stream of the episode's seed, the same at every factor.
+    """The signals of one episode; each draws from its own stream of the episode's seed, the same at every factor.
 
     Raises:
-        ValueError: sensors are disturbed in a unit that the target does not offer.
+        ValueError: a disturbance of sensors is measured in a unit that the target lacks.
     """
-    made = []
+    row_signals = []
     for name, disturbance in at.disturbances:
         scaled = perturbations.needs_scale(name)
         setting = Setting(
@@ -81,24 +81,24 @@ def signals(at: World, simulator: Simulator, row: int, target: Target, unit: str
             dt=float(simulator.dt[row]),
             rng=stream(seed, name),
         )
-        made.append(disturbance(setting))
-    return made
+        row_signals.append(disturbance(setting))
+    return row_signals
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """What the disturbance of this name draws from in the episode of this seed."""
+    """The random generator of the disturbance of this name in the episode of this seed."""
     return np.random.default_rng(np.random.SeedSequence((seed, Stream.DISTURBANCE, zlib.crc32(name.encode()))))
 
 
 def effects(task: Task, cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """For the record beside a table: what each perturbation changed of the compiled physics and of which signals."""
+    """The effects for results.json: each perturbation's changes of the compiled physics, and names of its signals."""
     changed = dict.fromkeys((cell.perturbation, cell.factor) for cell in cells if cell.perturbation != "none")
-    told = []
+    records = []
     for perturbation, factor in changed:
-        found = world(task, perturbation, factor)
-        names: Sequence[str] = [name for name, _ in found.disturbances]
-        told.append({"perturbation": perturbation, "factor": factor, "physics": found.effect, "signals": names})
-    return told
+        perturbed = world(task, perturbation, factor)
+        names: Sequence[str] = [name for name, _ in perturbed.disturbances]
+        records.append({"perturbation": perturbation, "factor": factor, "physics": perturbed.effect, "signals": names})
+    return records
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""What is to be evaluated: cells × episodes, cut into chunks that one process runs in lock step."""
+"""The plan of an evaluation: cells × episodes, split into chunks that one process runs in lock step."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 FEWEST_EPISODES, MOST_EPISODES = 10, 100
 
 HELD_OUT = 10**12
-"""From this seed on episodes only measure what others chose."""
+"""First seed of the held-out episodes, which measure an attack that other episodes chose."""
 
 HELD_OUT_BLOCK = 10**6
-"""Seeds that every `--seed` has for itself among those."""
+"""Number of held-out seeds reserved for each `--seed`."""
 
 
 def held_out(seed: int) -> int:
-    """The seed of the first episode that measures what the command with this `--seed` chooses."""
+    """The seed of the first held-out episode of a command with this `--seed`."""
     return HELD_OUT + HELD_OUT_BLOCK * seed
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Cell:
-    """One condition of an evaluation; eps 0 without attack and factor 1 without perturbation are the clean one.
+    """One condition of an evaluation; the clean one has no attack, eps 0, no perturbation and factor 1.
 
-    `alias` is what results call the attack where that is not its own name. `files` are the hashes of the files that
-    attack and perturbation name (`named_files`), None where nobody has looked.
+    alias  the attack's name in results, if it differs from `attack`
+    files  hashes of the files that attack and perturbation name (`named_files`); None before they are computed
     """
 
     attack: str = "none"
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """What results call the attack."""
+        """The attack's name in results."""
         return self.alias or self.attack
 
 
@@ -45,7 +45,7 @@ CLEAN = Cell()
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One episode of one cell; its seed is common to all cells, so that they are compared in pairs."""
+    """One episode of one cell; all cells use the same seeds, so that their episodes are compared in pairs."""
 
     cell: Cell
     number: int
@@ -65,9 +65,9 @@ def plan_episodes(cells: Iterable[Cell], episodes: int, seed: int, first: int = 
 
 
 def chunks(episodes: Sequence[Episode], workers: int = 1) -> Iterator[Chunk]:
-    """Pieces of equal length under the same attack, some for every worker; results depend on neither cut nor order.
+    """Split episodes into chunks of one attack and about equal length; results depend on neither split nor order.
 
-    One piece of every attack comes first, so that soon it is known what each costs; the others follow as planned.
+    One chunk of every attack comes first, so that the cost of each is known early; the others follow as planned.
     """
     most = min(MOST_EPISODES, max(FEWEST_EPISODES, -(-len(episodes) // workers)))
     pieces: list[Chunk] = []

@@ -1,7 +1,7 @@
-"""The unit `rollout-std`: how much each sensor varies in clean episodes of the policy itself.
+"""The unit `rollout-std`: the standard deviation of each sensor in clean episodes of the policy itself.
 
-For policies that come without statistics of a dataset. It is a function of policy and task alone: the episodes are
-always the same ones, whatever else is evaluated.
+It serves policies without statistics of a dataset. It depends on policy and task alone, because its episodes are always
+the same.
 """
 
 from contextlib import closing
@@ -23,13 +23,13 @@ UNIT = "rollout-std"
 
 
 def rollout_std(target: Target, task: Task) -> Tensor:
-    """Standard deviation (S,) of what each sensor shows in the clean episodes `seeds.ROLLOUT_STD`, in float32.
+    """Standard deviation (S,) of each sensor over the clean episodes `seeds.ROLLOUT_STD`, in float32.
 
     All steps of all episodes count alike. A sensor that never moves has 0 and is closed to every attack, as under
     `dataset-std`.
 
     Raises:
-        UserError: nothing moves, so that there is no unit, or the numbers are not finite.
+        UserError: no sensor moves in any episode.
     """
     sensors = len(target.blank[0]) - len(target.start)
     with one_thread(), closing(make_simulator(task, [nominal_model(task)] * len(ROLLOUT_STD))) as simulator:
@@ -45,7 +45,7 @@ def rollout_std(target: Target, task: Task) -> Tensor:
 
 
 def with_rollout_std(target: Target, task: Task) -> Target:
-    """The target with the unit `rollout-std` beside those that it has.
+    """The target with the unit `rollout-std` added to its own.
 
     Raises:
         UserError: as `rollout_std`.

@@ -1,4 +1,4 @@
-"""What the numbers of an observation are called: `thigh_joint`, `thigh_joint.velocity`, or just `7`."""
+"""Names of the sensors of an observation: `thigh_joint`, `thigh_joint.velocity`, or the number `7`."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,20 +24,20 @@ _COORDINATES = {
 
 @cache
 def sensor_names(task: Task) -> tuple[str, ...]:
-    """One name per observation (S,): a joint's coordinate or velocity where it is shown as it is, else its number."""
+    """One name per sensor (S,): that of a joint's coordinate or velocity if the sensor equals it, else its number."""
     numbers = tuple(map(str, range(task.obs_size)))
     if task.physics is None:
         return numbers
     model = nominal_model(task)
     coordinates, velocities = _joint_names(model)
-    probe = 1e-3 * np.arange(1, model.nq + model.nv + 1)  # all different, and small enough to be clipped nowhere
+    probe = 1e-3 * np.arange(1, model.nq + model.nv + 1)  # all different, and too small to be clipped
     shown = task.physics.observe(_state(model, task, probe))[0]
     names = dict(zip(probe.tolist(), (*coordinates, *velocities), strict=True))
     return tuple(names.get(value, number) for value, number in zip(shown.tolist(), numbers, strict=True))
 
 
 def chosen(task: Task, sensors: Sequence[str]) -> NDArray[np.bool_]:
-    """Which observations (S,) these names, numbers or groups (`positions`, `velocities`) mean.
+    """Whether each sensor (S,) is among these names, numbers or groups (`positions`, `velocities`).
 
     Raises:
         UserError: the task has no such sensor.
@@ -56,24 +56,24 @@ def chosen(task: Task, sensors: Sequence[str]) -> NDArray[np.bool_]:
         else:
             raise unknown_name("sensor", sensor, [*names, *GROUPS])
     if not marked.any():
-        raise UserError(f"{task.env_id} shows no {' or '.join(sensors)}; number its sensors from 0: pgd@0+3.")
+        raise UserError(f"{task.env_id} has no sensors of {' or '.join(sensors)}; number its sensors from 0: pgd@0+3.")
     return marked
 
 
 def _joint_names(model: MjModel) -> tuple[list[str], list[str]]:
-    """A name per entry of qpos and per entry of qvel."""
+    """The names of all entries of qpos, and of all entries of qvel."""
     coordinates: list[str] = []
     velocities: list[str] = []
     for number in range(model.njnt):
         joint = model.joint(number).name or str(number)
         parts = _COORDINATES.get(mujoco.mjtJoint(model.jnt_type[number]), (("",), ("",)))
-        for names, found, end in ((parts[0], coordinates, ""), (parts[1], velocities, VELOCITY)):
-            found += [(f"{joint}.{part}" if part else joint) + end for part in names]
+        for names, entries, end in ((parts[0], coordinates, ""), (parts[1], velocities, VELOCITY)):
+            entries += [(f"{joint}.{part}" if part else joint) + end for part in names]
     return coordinates, velocities
 
 
 def _state(model: MjModel, task: Task, probe: NDArray[np.float64]) -> State:
-    """One row whose coordinates and velocities are the probe and in which everything else is 0."""
+    """A state of one row with the probe as coordinates and velocities, and 0 elsewhere."""
     assert task.physics is not None
     data = mujoco.MjData(model)
     derived = {name: np.zeros_like(getattr(data, name))[None] for name in task.physics.derived}

@@ -1,7 +1,7 @@
-"""`--eps50`: the budget that halves the score, found by measuring one budget after the other.
+"""`--eps50` searches for the budget that halves the score: it measures one budget after the other.
 
-All budgets that were tried are rows of results.csv like any others, so that the report has the whole curve, and an
-interrupted search goes on where it was.
+All measured budgets are ordinary rows of results.csv, so that the report shows the whole curve, and an interrupted
+search continues where it stopped.
 """
 
 import math
@@ -18,40 +18,40 @@ from reports.findings.halving import Step, next_step
 from reports.study.names import number, short
 
 FIRST = 0.1
-"""The first budget where none is given."""
+"""The first budget without `--eps`."""
 
 MOST = 12
-"""Budgets of one attack where nothing else is said: doubling from 0.1 to 0.8 and halving to 5 % takes eight."""
+"""Number of budgets of one attack without `--budgets`: doubling from 0.1 to 0.8 and halving to 5 % takes eight."""
 
 NONE = {
     "no half": "the clean score is not positive and has no half",
     "no return": "no episode has a return under every budget",
 }
-"""Why a search ends without an answer."""
+"""Reasons for a search to end without an answer."""
 
 Measured = Callable[[Sequence[Cell]], Stages]
-"""Cells → the stages that measure them."""
+"""A function from cells to the stages that measure them."""
 
 
 def halved(cells: Sequence[Cell], measured: Measured, most: int) -> Stages:
     """Measure the cells, then for each of their attacks one budget after the other until the score has halved.
 
-    Attacks are searched side by side; each has at most `most` budgets, those of the cells included.
+    All attacks take their next budget in the same stage; each has at most `most` budgets, those of the cells included.
     """
     names = list(dict.fromkeys(cell.attack for cell in cells if cell != CLEAN))
     rows: list[pd.DataFrame] = []
-    told = yield from _collected(measured(cells), rows, {})
+    metadata = yield from _collected(measured(cells), rows, {})
     while True:
         frame = pd.concat(rows, ignore_index=True)
         steps = {name: _step(frame, name, most) for name in names}
         further = [Cell(attack=name, eps=step.next) for name, step in steps.items() if step.next is not None]
         if not further:
-            return {**told, "eps50": [_about(frame, name, step) for name, step in steps.items()]}
-        told = yield from _collected(measured(further), rows, told)
+            return {**metadata, "eps50": [_about(frame, name, step) for name, step in steps.items()]}
+        metadata = yield from _collected(measured(further), rows, metadata)
 
 
 def sentence(about: Mapping[str, Any]) -> str:
-    """For example `eps50 of pgd: 0.0832 [0.078, 0.088] (dataset-std, linf), between the measured 0.081 and 0.084.`."""
+    """The sentence for one attack: `eps50 of pgd: 0.083 [0.078, 0.088] (dataset-std, linf), between the …`."""
     unit, largest = f"({about['unit']}, {about['norm']})", number(about["largest"])
     name = f"eps50 of {about['attack']}"
     if about["why"] in NONE:
@@ -61,25 +61,25 @@ def sentence(about: Mapping[str, Any]) -> str:
     ends = [short(end) if end is not None else f"beyond {largest}" for end in (about["low"], about["high"])]
     interval = f"[{', '.join(ends)}]" if about["n"] > 1 else "without an interval"
     low, high = about["between"]
-    said = f"{name}: {short(about['eps50'])} {interval} {unit}, between the measured {number(low)} and {number(high)}."
-    return said + {
+    text = f"{name}: {short(about['eps50'])} {interval} {unit}, between the measured {number(low)} and {number(high)}."
+    return text + {
         "episodes": " These episodes cannot place it better; more --episodes can.",
         "budgets": " More --budgets would place it better.",
     }.get(about["why"], "")
 
 
 def _collected(
-    stages: Stages, rows: list[pd.DataFrame], told: dict[str, Any]
+    stages: Stages, rows: list[pd.DataFrame], metadata: dict[str, Any]
 ) -> Generator[Stage, pd.DataFrame, dict[str, Any]]:
-    """The stages, their rows kept and what they tell put behind what was told before."""
+    """Yield the stages, append their rows to `rows`, and return their metadata joined to that of earlier stages."""
     stage = next(stages)
     while True:
-        found = yield replace(stage, told=_joined(told, dict(stage.told)) if stage.told else {})
-        rows.append(found)
+        measured = yield replace(stage, told=_joined(metadata, dict(stage.told)) if stage.told else {})
+        rows.append(measured)
         try:
-            stage = stages.send(found)
+            stage = stages.send(measured)
         except StopIteration as ended:
-            return _joined(told, ended.value)
+            return _joined(metadata, ended.value)
 
 
 def _joined(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -94,16 +94,16 @@ def _step(frame: pd.DataFrame, attack: str, most: int) -> Step:
 
 
 def _about(frame: pd.DataFrame, attack: str, step: Step) -> dict[str, Any]:
-    """What results.json says: the budget, its interval (None where it is infinite), and why the search ended."""
+    """The entry in results.json: the budget, its interval (None where it is infinite), and why the search ended."""
     own = frame[frame["attack"] == attack]
     curves = [row for row in budget_numbers(frame).to_dict("records") if row["attack"] == attack]
     row = curves[0] if curves else {"n": 0}  # one budget alone makes no curve
-    found = {
+    values = {
         name: row.get(f"eps50{end}", math.nan) for name, end in (("eps50", ""), ("low", "_low"), ("high", "_high"))
     }
     return {
         **{name: str(own[name].iloc[0]) for name in ("attack", "unit", "norm")},
-        **{name: float(value) if math.isfinite(value) else None for name, value in found.items()},
+        **{name: float(value) if math.isfinite(value) else None for name, value in values.items()},
         "largest": float(own["eps"].max()),
         "n": int(row["n"]),
         "why": step.why,

@@ -1,4 +1,4 @@
-"""Stages of an evaluation become rows of results.csv, and what is to be known about them stands beside it in time."""
+"""Run the stages of an evaluation: metadata goes to results.json before the first row, rows to results.csv."""
 
 import time
 from collections import Counter
@@ -26,7 +26,7 @@ from reports.study.worst import WORST
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
-    """What is attacked, under which conditions, where rows go, and how they are made."""
+    """The settings of a measurement: the policy, its conditions, the table, workers, and whether it resumes."""
 
     checkpoint: Checkpoint
     conditions: Conditions
@@ -38,10 +38,10 @@ class Measuring:
 
 
 def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Run all stages; returns what identifies their rows in results.csv, in order, and what the stages tell.
+    """Run all stages; return the keys of their rows in results.csv, in order, and the stages' metadata.
 
-    results.json says `about`, what the stages tell, and how many seconds it took; while a stage runs whose rows do not
-    say all by themselves, that its command is unfinished. Earlier rows of such a stage are taken out before.
+    results.json records `about`, the metadata and the wall time in seconds. Its entry is marked `unfinished` while a
+    stage with metadata runs, and earlier rows of that stage are removed before.
 
     Rows of a stage with a table of its own are no results, and only decide what comes next.
 
@@ -74,13 +74,13 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
 
 
 def _with_files(stage: Stage) -> Stage:
-    """The stage with the content of the files that its cells name, looked at here and not by a worker elsewhere."""
+    """The stage with the hashes of the files that its cells name, computed here because a worker may lack them."""
     cells = {cell: with_files(cell) for cell in {episode.cell for episode in stage.episodes}}
     return replace(stage, episodes=[replace(episode, cell=cells[episode.cell]) for episode in stage.episodes])
 
 
 def _left(stage: Stage, how: Measuring, keys: pd.DataFrame) -> list[Episode]:
-    """The episodes that are to be run: with `resume` those that results.csv does not hold."""
+    """The episodes to run: all, or with `resume` those that results.csv lacks."""
     past = past_runs(how.results)
     missing = missing_episodes(how.results, keys, stage.episodes)
     if not how.resume:
@@ -96,7 +96,7 @@ def _left(stage: Stage, how: Measuring, keys: pd.DataFrame) -> list[Episode]:
 
 
 def _not_current(stage: Stage, past: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
-    """The choices of the stage that the newest run with such a choice made otherwise: its rows are of other attacks."""
+    """The choices of the stage that differ from those of the newest earlier run, whose rows are of other attacks."""
     return [one for one in stage.told.get(WORST, ()) if not is_current(one, past)]
 
 

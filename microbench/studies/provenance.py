@@ -1,4 +1,4 @@
-"""What a result comes from beside its settings: when, on which processor, with which versions, from which commit."""
+"""The provenance of a result besides its settings: date, processor, versions and commit."""
 
 import json
 import platform
@@ -27,7 +27,7 @@ def provenance() -> dict[str, Any]:
 
 
 def processor(cpuinfo: Path = CPUINFO) -> str:
-    """The processor's name where the system tells it, else its architecture."""
+    """The processor's name if the system reports it, else its architecture."""
     try:
         lines = cpuinfo.read_text("utf-8", errors="replace").splitlines()
     except OSError:
@@ -37,26 +37,26 @@ def processor(cpuinfo: Path = CPUINFO) -> str:
 
 
 def commit(package: Path = Path(__file__).parents[1]) -> str | None:
-    """The git commit of the installed package, read from files alone; None where none tells it.
+    """The git commit of the installed package, read from files; None if no file names it.
 
-    That is the checkout in which the package lies, or what pip wrote when it installed from a repository. Git is not
-    run, so nothing says whether files were changed since.
+    It is that of the checkout that contains the package, or the one that pip recorded when it installed from a
+    repository. Git does not run, so that later changes of files go unnoticed.
     """
     root = package.parent
     if (root / "pyproject.toml").is_file() and (root / ".git").exists():
         return _head(root / ".git")
     try:
         text = distribution(DISTRIBUTION).read_text("direct_url.json")
-        found = json.loads(text)["vcs_info"]["commit_id"] if text else None
+        commit_id = json.loads(text)["vcs_info"]["commit_id"] if text else None
     except (PackageNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, str) else None
+    return commit_id if isinstance(commit_id, str) else None
 
 
 def _head(git: Path) -> str | None:
-    """The commit that HEAD means in a repository or in a work tree of one."""
+    """The commit of HEAD in a repository or in one of its work trees; None if a file is missing."""
     try:
-        if git.is_file():  # a further work tree names its folder
+        if git.is_file():  # in a further work tree .git is a file that names the folder
             git = git.parent / git.read_text("utf-8").removeprefix("gitdir:").strip()
         common = git / "commondir"
         shared = git / common.read_text("utf-8").strip() if common.is_file() else git

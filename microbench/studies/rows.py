@@ -1,4 +1,4 @@
-"""The rows of an evaluation in results.csv: which are planned, which are there, and the order they end in."""
+"""The rows of an evaluation in results.csv: those planned, those that exist, and their final order."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,13 +22,13 @@ TEXTS = tuple(name for name in KEY if SCHEMA[name] == "str")
 
 
 def identify(checkpoint: Checkpoint, conditions: Conditions, planned: list[Episode]) -> pd.DataFrame:
-    """What identifies every planned row (`reports.rows.identity.keys_of`), in order."""
+    """The key of every planned row (`reports.rows.identity.keys_of`), in order."""
     rows = [row_of(checkpoint, conditions, episode) for episode in planned]
     return keys_of(pd.DataFrame(rows, columns=[*KEY, *LABELS]))
 
 
 def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) -> list[Episode]:
-    """The planned episodes, identified by `keys`, that the table does not hold.
+    """The planned episodes, identified by `keys`, that the table lacks.
 
     Raises:
         ValueError: the table is damaged.
@@ -37,11 +37,11 @@ def missing_episodes(results: Path, keys: pd.DataFrame, planned: list[Episode]) 
     if not results.exists():
         return planned
     there = _index(keys).isin(_index(read(results)))
-    return [episode for episode, found in zip(planned, there, strict=True) if not found]
+    return [episode for episode, is_there in zip(planned, there, strict=True) if not is_there]
 
 
 def measured_before(results: Path, keys: pd.DataFrame) -> str:
-    """How many of the planned episodes the table holds, and the next `--seed` that shares none; empty if none are.
+    """A remark on planned episodes that the table holds, with the next `--seed` that shares none; empty without any.
 
     Raises:
         ValueError: the table is damaged.
@@ -58,7 +58,7 @@ def measured_before(results: Path, keys: pd.DataFrame) -> str:
 
 
 def check_same_files(results: Path, cells: Iterable[Cell]) -> None:
-    """Raise UserError where earlier rows name the files of these cells and had other contents of them.
+    """Raise UserError if earlier rows used a file of these cells when it had another content.
 
     Raises:
         ValueError: the table is damaged.
@@ -78,13 +78,13 @@ def check_same_files(results: Path, cells: Iterable[Cell]) -> None:
 
 
 def finish(results: Path, keys: pd.DataFrame) -> pd.DataFrame:
-    """Put the planned rows last and in the order of the plan, whichever worker was first; returns the whole table.
+    """Move the planned rows to the end, in the order of the plan, and return the whole table.
 
     Old rows keep their bytes, and another evaluation may write to the same file meanwhile.
 
     Raises:
         ValueError: the file is damaged, or planned rows are missing.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
 
     """
     move_last(keys, results)
@@ -92,11 +92,11 @@ def finish(results: Path, keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def flag_claim(results: Path, checkpoint: Checkpoint, claim: float) -> None:
-    """Flag the clean rows of a policy that does not earn the return that is claimed of it.
+    """Flag the clean rows of a policy whose mean return differs from the claimed one (`flag_mismatch`).
 
     Raises:
         ValueError: the file is damaged.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
 
     """
     old = read(results)
@@ -117,20 +117,20 @@ def planned_rows(frame: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     rows, _ = once(frame)
     places = _index(rows).get_indexer(_index(keys))
     if (places < 0).any():
-        raise ValueError("results.csv lost rows while others were added, so somebody else changed it; use --resume.")
+        raise ValueError("results.csv lost rows while this command ran: another program changed it; use --resume.")
     return rows.iloc[places].reset_index(drop=True)
 
 
 def past_runs(results: Path) -> list[dict[str, Any]]:
-    """How the rows were made, from the JSON beside the table: one entry per command.
+    """The entries of results.json, one per command that wrote rows.
 
     Raises:
-        ValueError: that file is damaged.
+        ValueError: results.json is damaged.
 
     """
     return read_sidecars([results])["runs"]
 
 
 def _index(rows: pd.DataFrame) -> pd.MultiIndex:
-    """What identifies each row."""
+    """The key of each row, as an index."""
     return pd.MultiIndex.from_frame(keys_of(rows).astype(dict.fromkeys(TEXTS, object)))

@@ -1,4 +1,4 @@
-"""Which attacks and critics a policy can serve, and why the others are left out."""
+"""Attacks and critics that a policy can serve, and the reasons why others are left out."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,16 +25,16 @@ from reports.study.worst import WORST
 
 
 def lacking(checkpoint: Checkpoint, task: Task, attack: str) -> str:
-    """What the policy, with the critic that the attack's text names, lacks for it; empty if nothing."""
+    """What the policy lacks for the attack, with the critic that its text names; empty if nothing."""
     judge = judge_of(attack, task, checkpoint.target)
     target = checkpoint.target if judge is None else judged_by(checkpoint.target, judge)
     return missing(find_attack(attack), target)
 
 
 def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *, quiet: bool) -> list[Cell]:
-    """The cells without attacks that this policy cannot serve, and without those that are an earlier one again.
+    """The cells without attacks that this policy cannot serve, and without repetitions of an earlier attack.
 
-    Which it cannot serve, and why, is said.
+    Unless `quiet`, it prints each attack that the policy cannot serve, with the reason.
     """
     names = dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST))
     left_out = {name: why for name in names if (why := lacking(checkpoint, task, name))}
@@ -46,9 +46,9 @@ def servable_cells(checkpoint: Checkpoint, task: Task, cells: Sequence[Cell], *,
 
 
 def repeated(checkpoint: Checkpoint, task: Task, names: Iterable[str]) -> dict[str, str]:
-    """Every attack that is the same search as an earlier one on this policy → that earlier one.
+    """Attack that runs the same search on this policy as an earlier one → that earlier one.
 
-    Both would give the same rows, which are one attempt and not two. The names are of attacks that it can serve.
+    Both would give the same rows, which count as one attempt. The policy must be able to serve all names.
     """
     searches: dict[str, tuple[Any, ...]] = {}
     same: dict[str, str] = {}
@@ -66,7 +66,7 @@ def repeated(checkpoint: Checkpoint, task: Task, names: Iterable[str]) -> dict[s
 
 
 def say_repeated(checkpoint: Checkpoint, same: Mapping[str, str], *, quiet: bool) -> None:
-    """Tell which attacks are one search on this policy."""
+    """Print the attacks that run the same search on this policy."""
     without = "" if checkpoint.target.critic is not None else ", which has no critic"
     for name, earlier in same.items():
         say(f"{name} is the same search as {earlier} for this policy{without}: it counts once.", quiet=quiet)
@@ -75,9 +75,9 @@ def say_repeated(checkpoint: Checkpoint, same: Mapping[str, str], *, quiet: bool
 def servable_suite(
     checkpoint: Checkpoint, task: Task, critics: Sequence[str], named: Collection[str], *, quiet: bool
 ) -> list[str]:
-    """The attacks of `worst` that this policy can serve, those that ask a critic once for each of these critics.
+    """The attacks of `worst` that this policy can serve; those that use a critic appear once for each critic.
 
-    Of the usual ones that are missing, and that nobody has named, it is said why.
+    Unless `quiet`, it prints why an attack of `attacks.BARE` is missing, if it is not in `named`.
     """
     cells = with_critics([Cell(attack=name, eps=1.0) for name in attacks.SUITE], critics, checkpoint.target)
     why = {cell.attack: lacking(checkpoint, task, cell.attack) for cell in cells}
@@ -88,29 +88,29 @@ def servable_suite(
 
 
 def check_attacks(checkpoint: Checkpoint, task: Task, conditions: Conditions, cells: Sequence[Cell]) -> None:
-    """Raise UserError for an attack that was asked for and cannot be served."""
+    """Raise UserError if the policy cannot serve an attack of these cells."""
     for name in dict.fromkeys(cell.attack for cell in cells if cell.attack not in ("none", WORST)):
         why = lacking(checkpoint, task, name)
         if why:
             raise UserError(f"{name} cannot attack {checkpoint.path}: {why}.")
         if judge_of(name, task, checkpoint.target) and not asks_critic(find_attack(name), checkpoint.target):
-            raise UserError(f"{name} names a critic and asks none; leave the setting critic out.")
+            raise UserError(f"{name} names a critic and uses none; leave the setting critic out.")
         check_victim(find_attack(name), checkpoint, conditions)
 
 
 def judges(checkpoint: Checkpoint, task: Task, texts: Sequence[str], *, quiet: bool) -> dict[str, dict[str, Any]]:
-    """What is known of every critic that an attack names, by its file; what must be known about it is said."""
-    found = {text: judge_of(text, task, checkpoint.target) for text in dict.fromkeys(texts)}
-    told: dict[str, dict[str, Any]] = {}
-    for judge in found.values():
-        if judge is not None and str(judge.path) not in told:
-            told[str(judge.path)] = _about(judge, checkpoint)
+    """File of a critic that an attack names → its description for results.json; prints remarks and warnings on it."""
+    judges_by_text = {text: judge_of(text, task, checkpoint.target) for text in dict.fromkeys(texts)}
+    about_files: dict[str, dict[str, Any]] = {}
+    for judge in judges_by_text.values():
+        if judge is not None and str(judge.path) not in about_files:
+            about_files[str(judge.path)] = _about(judge, checkpoint)
             _remark(judge, checkpoint, quiet=quiet)
-    return told
+    return about_files
 
 
 def check_same_critics(past: Sequence[Mapping[str, Any]], critics: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise UserError if a critic of earlier rows has been replaced: one name would mean two critics."""
+    """Raise UserError if the file of a critic of earlier rows has changed: one name would mean two critics."""
     for run in runs_of({"runs": list(past)}):
         for file, about in run.get("critics", {}).items():
             if file in critics and critics[file]["sha256"] != about["sha256"]:

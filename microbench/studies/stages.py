@@ -1,4 +1,4 @@
-"""Evaluations in stages: which episodes come next may depend on the rows of those before."""
+"""Stages of an evaluation: the rows of one stage may decide the episodes of the next."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -16,7 +16,7 @@ from reports.rows.results import RESULTS, as_json
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Episodes that can be run together, and what the JSON beside the results says before their first row is there.
+    """Episodes that can run together, and metadata for results.json, written before their first row.
 
     `later` counts the episodes of stages to come, for the estimate of the time that is left. `table` is the file beside
     results.json that gets the rows: those that only choose what is measured later are no results.
@@ -30,7 +30,7 @@ class Stage:
 
 
 Stages = Generator[Stage, pd.DataFrame, dict[str, Any]]
-"""Yields stages, is sent the rows of each in order, and returns what the JSON beside the results says in the end."""
+"""A generator that yields stages, receives the rows of each in order, and returns the final metadata."""
 
 
 def at_once(episodes: list[Episode]) -> Stages:
@@ -40,17 +40,17 @@ def at_once(episodes: list[Episode]) -> Stages:
 
 
 class Record:
-    """What results.json says of one command: an entry that grows, beside those of earlier commands."""
+    """The entry of one command in results.json, which keeps the entries of earlier commands."""
 
     def __init__(self, results: Path) -> None:
         self._results, self._told = results, None
 
     def tell(self, run: Mapping[str, Any]) -> None:
-        """Replace the entry of this command, or make it.
+        """Replace the entry of this command, or add it.
 
         Raises:
-            ValueError: the file is damaged.
-            OSError: it cannot be written.
+            ValueError: results.json is damaged.
+            OSError: results.json cannot be written.
         """
         with alone(self._results.parent):
             runs = [earlier for earlier in past_runs(self._results) if earlier != self._told]

@@ -1,4 +1,4 @@
-"""What the command line says about perturbations, as cells: sweeps, grids, and samples of an uncertainty set."""
+"""Cells from the perturbations of the command line: sweeps, grids, and samples of an uncertainty set."""
 
 import itertools
 import math
@@ -15,17 +15,17 @@ from perturbations import sampling
 
 BARE = ("mass=0.5:1.5:5", "friction=0.5:1.5:5")
 BARE_RANGES = ("mass=0.5:1.5", "friction=0.5:1.5")
-"""What is perturbed where nothing is said, in sweeps and in samples."""
+"""The perturbations of a command without `--perturbation`, in sweeps and in samples."""
 
 MOST_POINTS = 10_000
-"""Points of one command: each is a compiled model and a line of a table."""
+"""Largest number of points of one command, because each is a compiled model and a line of a table."""
 
 SAMPLINGS = {"latin-hypercube": sampling.latin_hypercube, "uniform": sampling.uniform}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One perturbation and its factors as they were written; (low, high) alone if `is_range`."""
+    """One perturbation and its factors in the order of the text; only (low, high) if `is_range`."""
 
     name: str
     factors: tuple[float, ...]

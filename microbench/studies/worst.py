@@ -1,8 +1,8 @@
-"""`--attack worst`: every attack of the suite on some episodes, and the strongest of each cell on fresh ones.
+"""`--attack worst` runs every attack of the suite on some episodes, and the strongest of each cell on fresh ones.
 
-The minimum over several attacks is too low by what their means owe to chance. So one set of episodes, equal for all
-attacks, chooses, and another set, which had no say, measures; the clean policy is run on both. The other set is far
-from the first of every command, so that it has no say in neighbouring commands either.
+The minimum over several means is biased: it is too low by their chance errors. So one set of episodes, equal for all
+attacks, chooses the attack, and a held-out set measures it; the clean policy runs on both. Held-out seeds are far from
+those of every command, so that the episodes of one command never choose what another one measures.
 """
 
 import math
@@ -23,7 +23,7 @@ from reports.study.worst import CELL, WORST, choices, stands_apart
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The strongest attack of a cell, and what tells how it was chosen (`about`, for the JSON beside the results)."""
+    """The strongest attack of a cell, and the record of its choice for results.json (`about`)."""
 
     cell: Cell
     about: Mapping[str, Any]
@@ -35,10 +35,10 @@ class Choice:
 
 
 def is_worst(text: str) -> bool:
-    """Whether the text of an attack means the worst of the suite.
+    """Whether the text of an attack is `worst`.
 
     Raises:
-        UserError: it asks for a part of it.
+        UserError: the text gives `worst` settings or sensors.
     """
     if re.match(rf"{WORST}\s*[(@]", text):
         raise UserError(f"'{text}': worst has no settings and no sensors, it runs the suite as it is; write worst.")
@@ -46,7 +46,7 @@ def is_worst(text: str) -> bool:
 
 
 def searched(cells: Iterable[Cell], suite: Sequence[str]) -> list[Cell]:
-    """The cells without the worst ones, in their place the whole suite."""
+    """The cells, with the whole suite in place of `worst`."""
     there = list(dict.fromkeys(cells))
     worst = [cell for cell in there if cell.attack == WORST]
     wanted = [replace(cell, attack=name) for name in suite for cell in worst]
@@ -54,18 +54,18 @@ def searched(cells: Iterable[Cell], suite: Sequence[str]) -> list[Cell]:
 
 
 def suite_of(cells: Iterable[Cell], suite: Sequence[str]) -> list[str]:
-    """The suite, and every other attack of the cells that counts as the worst one."""
+    """The suite, and every other attack of the cells from which `worst` chooses."""
     named = (cell.attack for cell in cells if cell.attack not in ("none", WORST))
     return list(dict.fromkeys([*suite, *(name for name in named if not stands_apart(name))]))
 
 
 def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> Stages:
-    """Every attack on n episodes from `seed` on, then the strongest of each cell on n from `held_out(seed)` on.
+    """Run every attack on n episodes from `seed` on, then the strongest of each cell on n from `held_out(seed)` on.
 
-    The clean policy is run on both.
+    The clean policy runs on both.
 
     Raises:
-        UserError: no attack is left to choose from, or the episodes that choose would reach those that measure.
+        UserError: the suite is empty, or the episodes that choose would overlap with held-out ones.
     """
     worst = list(dict.fromkeys(cell for cell in cells if cell.attack == WORST))
     if not suite:
@@ -79,10 +79,10 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
         for episode in plan_episodes([cell], n, first)
     ]
     rows = yield Stage(episodes=planned, later=n * len(worst))
-    found = choose(rows, worst, suite, n, seed)
-    told = {"worst": [choice.about for choice in found]}
-    yield Stage(episodes=fresh(found, n, seed), title=WORST, told=told)
-    return told
+    strongest = choose(rows, worst, suite, n, seed)
+    metadata = {"worst": [choice.about for choice in strongest]}
+    yield Stage(episodes=fresh(strongest, n, seed), title=WORST, told=metadata)
+    return metadata
 
 
 def check_apart(name: str, n: int, seed: int) -> None:
@@ -100,10 +100,10 @@ def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
 
 
 def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> list[Choice]:
-    """The attack of the suite with the lowest mean return in every cell, from the results' rows of all of them.
+    """The attack of the suite with the lowest mean return in every cell, from the rows of all attacks.
 
-    Of equal means the first of the suite is taken. An attack with an episode that broke off (`nan-…`, `unstable-…`) is
-    passed over unless all have one: what it earned is not the return of a complete episode.
+    Of equal means it takes the first of the suite. It skips an attack with an episode that ended early by a flag
+    (`nan-…`, `unstable-…`), unless all have one, because such a return is not that of a complete episode.
 
     Raises:
         ValueError: the attacks were not measured on the same n episodes.
@@ -126,10 +126,10 @@ def _choice(cell: Cell, measured: Mapping[str, pd.DataFrame | None], n: int, see
     whole = [name for name, rows in known.items() if not rows["flags"].map(broke_off).any()] or list(known)
     first, *others = sorted(whole, key=lambda name: _strength(means[name]))  # of equals the first of the suite
     about = {name: known[first][name].iloc[0] for name in CELL} | {"eps": cell.eps, "factor": cell.factor}
-    told: dict[str, Any] = {"attack": first, "mean_returns": {name: _finite(mean) for name, mean in means.items()}}
-    told |= {"passed_over": [name for name in known if name not in whole]}
-    told |= {"runner_up": others[0], "margin": _margin(known[others[0]], known[first])} if others else {}
-    return Choice(cell=cell, about=about | told | {"seed": seed, "episodes": n, "held_out": held_out(seed)})
+    record: dict[str, Any] = {"attack": first, "mean_returns": {name: _finite(mean) for name, mean in means.items()}}
+    record |= {"passed_over": [name for name in known if name not in whole]}
+    record |= {"runner_up": others[0], "margin": _margin(known[others[0]], known[first])} if others else {}
+    return Choice(cell=cell, about=about | record | {"seed": seed, "episodes": n, "held_out": held_out(seed)})
 
 
 def broke_off(flags: str) -> bool:
@@ -142,9 +142,9 @@ def _strength(mean: float) -> float:
 
 
 def _margin(weaker: pd.DataFrame, stronger: pd.DataFrame) -> list[float | None]:
-    """What the runner-up leaves more of the return, with its 95 % interval over common episodes."""
-    found = paired_difference(weaker, stronger, value="return")
-    return [_finite(value) for value in (found.estimate, found.low, found.high)]
+    """The mean return under the runner-up minus that under the strongest, with its 95 % interval over episodes."""
+    difference = paired_difference(weaker, stronger, value="return")
+    return [_finite(value) for value in (difference.estimate, difference.low, difference.high)]
 
 
 def _finite(value: float) -> float | None:
@@ -152,9 +152,9 @@ def _finite(value: float) -> float | None:
 
 
 def is_current(about: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the newest of these runs that chose an attack for this cell chose the same one on the same episodes.
+    """Whether the newest run that chose an attack for this cell chose the same one on the same episodes.
 
-    Otherwise rows called `worst` may be those of another attack.
+    Otherwise rows named `worst` may belong to another attack.
     """
     same = [one for one in choices(runs) if all(one[name] == about[name] for name in CELL)]
     return bool(same) and all(same[-1].get(name) == about[name] for name in ("attack", "seed", "episodes", "held_out"))

@@ -8,7 +8,9 @@ from perturbations.disturbances.contract import Action, Disturbance, Setting, Si
 
 
 def latency(factor: float) -> Disturbance:
-    """The action chosen `factor` control steps ago is executed; until there is one, 0 or the nearest the range allows.
+    """Execute the action chosen `factor` control steps ago. Before the first arrives, execute 0 clipped to the range.
+
+    A larger factor means a longer delay; 0 is none.
 
     Raises:
         ValueError: a factor that is not a whole number ≥ 0.
@@ -35,7 +37,7 @@ class _Late(Signals):
 
 
 def action_noise(factor: float) -> Disturbance:
-    """Gaussian noise on every action, its std `factor` × half the actuator's range; the sum is cut to the range.
+    """Add Gaussian noise with std `factor` × half the actuator's range to every action, and clip to the range.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); an actuator without a range (when an episode begins).

@@ -1,4 +1,4 @@
-"""What a disturbance is: the signals between world and policy, changed while an episode runs.
+"""A disturbance changes the signals between world and policy while an episode runs.
 
 A, S, nbody: the numbers of actions, sensors and bodies.
 """
@@ -19,54 +19,55 @@ Wrench: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a disturbance may know of the episode it is made for."""
+    """The episode that a disturbance acts on: its model, scales and random generator."""
 
     model: MjModel
-    """The model that is simulated, perturbed already."""
+    """The simulated model, with all perturbations of the physics."""
     obs_scale: Obs
-    """(S,) the raw size of one unit, per sensor."""
+    """Raw size (S,) of one unit of each sensor."""
     action_low: Action
-    """(A,) the lower ends of the actuators' ranges."""
+    """Lower ends (A,) of the actuators' ranges."""
     action_high: Action
-    """(A,) the upper ends of the actuators' ranges."""
+    """Upper ends (A,) of the actuators' ranges."""
     dt: float
     """Seconds between two actions."""
     rng: np.random.Generator
-    """Of this episode and this disturbance alone."""
+    """Random generator of this episode and this disturbance alone."""
 
 
 class Signals:
-    """The signals of one episode, once per control step in the order seen, executed, wrench; here all pass unchanged.
+    """The signals of one episode; this class passes all of them unchanged.
 
-    An object belongs to one episode and may keep what it needs to remember. No method may write into its argument.
+    In each control step the caller runs `seen`, `executed` and `wrench`, in this order. An object belongs to one
+    episode and may keep a state. No method may write into its argument.
     """
 
     def seen(self, obs: Obs) -> Obs:
-        """What the policy receives (S,) of the true observation (S,)."""
+        """Return the observation (S,) that the policy receives, for the true one (S,)."""
         return obs
 
     def executed(self, action: Action) -> Action:
-        """What the actuators receive (A,) of the policy's action (A,)."""
+        """Return the action (A,) that the actuators receive, for the policy's (A,)."""
         return action
 
     def wrench(self) -> Wrench | None:
-        """Force (N) and torque (N·m) on every body (nbody, 6) for this control step, in the world's frame, or None.
+        """Return force (N) and torque (N·m) on every body (nbody, 6) in the world's frame for this step; None if zero.
 
-        Applied at the bodies' centres of mass, as MuJoCo's `xfrc_applied`.
+        They act at the bodies' centres of mass, as MuJoCo's `xfrc_applied`.
         """
         return None
 
 
 Disturbance: TypeAlias = Callable[[Setting], Signals]
-"""Makes the signals of one episode.
+"""A disturbance makes the signals of one episode.
 
-It draws unit numbers and multiplies them by the factor afterwards, as many at every factor, so that two factors differ
+It draws as many unit numbers at every factor and multiplies them by the factor afterwards, so that two factors differ
 in the size of the same disturbance and not in its draws.
 """
 
 
 def check_amount(name: str, factor: float, most: float = math.inf) -> None:
-    """Raise ValueError unless 0 ≤ factor ≤ most and it is finite."""
+    """Raise ValueError unless the factor is finite and 0 ≤ factor ≤ most."""
     if not math.isfinite(factor) or not 0 <= factor <= most:
         wanted = "finite and not negative" if most == math.inf else f"between 0 and {most:g}"
         raise ValueError(f"a factor must be {wanted} for {name}, not {factor}: 0 disturbs nothing.")

@@ -1,4 +1,4 @@
-"""Being pushed."""
+"""The push disturbance: a short horizontal force on the robot's root body."""
 
 import mujoco
 import numpy as np
@@ -7,20 +7,20 @@ from mujoco import MjModel
 from perturbations.disturbances.contract import Disturbance, Setting, Signals, Wrench, check_amount
 
 GRAVITY = 9.81
-"""m/s², standard gravity rounded as MuJoCo's default is; also where the model's gravity is perturbed."""
+"""Standard gravity in m/s², rounded as MuJoCo's default; the same where the model's gravity is perturbed."""
 DURATION = 0.1
-"""s: the length of a shove by hand, and shorter than a gait cycle, so that it acts as an impulse."""
+"""Length of a push in s: that of a shove by hand, and shorter than a gait cycle, so that it acts as an impulse."""
 WINDOW = 2.0
-"""s between pushes on average: long enough to recover, short enough for several in an episode of some seconds."""
+"""Mean time between pushes in s: long enough to recover, short enough for several pushes in an episode."""
 
 
 def push(factor: float) -> Disturbance:
-    """A force of `factor` × the robot's weight on its root body for 0.1 s, at a random time in every window of 2 s.
+    """Push the root body with `factor` × the robot's weight for 0.1 s, at a random time in every window of 2 s.
 
-    Weight: the mass of all bodies that are not fixed to the world, as simulated (perturbed), times 9.81 m/s². Root: the
-    first body with mass and a joint; the force acts at its centre of mass. Direction: random in the horizontal plane
-    for a robot with a free joint at its root, forwards or backwards along x for all others, which live in a plane.
-    Times are rounded to control steps, a push lasts one at least and ends in the window in which it began.
+    The weight is the perturbed mass of all bodies that are not fixed to the world, times 9.81 m/s². The root is the
+    first body with mass and a joint; the force acts at its centre of mass. Its direction is random in the horizontal
+    plane if the root has a free joint. All other robots move in a plane: they are pushed along +x or −x. Times are
+    rounded to control steps. A push lasts at least one step and ends in the window in which it begins.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); a model without a body that moves (when an episode begins).

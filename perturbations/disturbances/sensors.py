@@ -1,4 +1,4 @@
-"""Noisy, biased and failing sensors. Factors are in units of `obs_scale`, which results name."""
+"""Disturbances of sensors: noise, bias and dropout. Factors are in units of `obs_scale`, whose name results record."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from perturbations.disturbances.contract import Disturbance, Obs, Setting, Signa
 
 
 def sensor_noise(factor: float) -> Disturbance:
-    """Gaussian noise, new at every step, its std `factor` units of each sensor.
+    """Add Gaussian noise with std `factor` units to each sensor, drawn anew at every step.
 
     Raises:
         ValueError: a factor not finite and ≥ 0.
@@ -24,7 +24,7 @@ class _Noisy(Signals):
 
 
 def sensor_bias(factor: float) -> Disturbance:
-    """A constant offset for the whole episode, uniform within ± `factor` units of each sensor.
+    """Add an offset, drawn once per episode and uniform within ± `factor` units, to each sensor.
 
     Raises:
         ValueError: a factor not finite and ≥ 0.
@@ -42,9 +42,9 @@ class _Biased(Signals):
 
 
 def sensor_dropout(factor: float) -> Disturbance:
-    """Each reading is lost with probability `factor`, and the last one received is held; the first ones arrive.
+    """Lose each reading with probability `factor` and repeat the last one received; the first readings all arrive.
 
-    What is lost at one factor is lost at every greater one, too.
+    A reading that is lost at one factor is lost at every larger one, too.
 
     Raises:
         ValueError: a factor outside [0, 1].

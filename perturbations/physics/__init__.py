@@ -1,1 +1,1 @@
-"""Perturbations change a compiled model, one module per kind of physics."""
+"""Perturbations of the physics change a compiled model, with one module per kind of physics."""

@@ -1,4 +1,4 @@
-"""Stronger and weaker motors."""
+"""The strength perturbation: stronger and weaker motors."""
 
 import mujoco
 from mujoco import MjModel
@@ -7,9 +7,9 @@ from perturbations.base import Names, Perturbation, indices, scale
 
 
 def strength(factor: float, actuators: Names = None) -> Perturbation:
-    """Gear (torque per unit of control, for motors) times `factor`, of all actuators or the named ones.
+    """Multiply the gear (a motor's torque per unit of control) of all actuators, or of the named ones, by `factor`.
 
-    For a position or velocity servo the gear scales what it measures as well.
+    For a position or velocity servo the gear scales its measurement as well.
 
     Raises:
         ValueError: a factor not finite and > 0 (at once); an unknown actuator (when applied).

@@ -1,4 +1,4 @@
-"""Heavier and lighter robots."""
+"""The mass perturbation: heavier and lighter robots."""
 
 import mujoco
 from mujoco import MjModel
@@ -7,9 +7,9 @@ from perturbations.base import Names, Perturbation, indices, scale
 
 
 def mass(factor: float, bodies: Names = None) -> Perturbation:
-    """Mass and rotational inertia times `factor`, of all bodies or the named ones.
+    """Multiply mass and rotational inertia of all bodies, or of the named ones, by `factor`.
 
-    Equal, to rounding, to compiling a model whose densities are scaled: the inertia is part of it. Mass alone would
+    The result equals, to rounding, a model compiled with scaled densities. Inertia scales with mass: mass alone would
     describe a body whose matter moved to its centre.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Slippery and sticky contacts."""
+"""The friction perturbation: slippery and sticky contacts."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from mujoco import MjModel
 from perturbations.base import Names, Perturbation, indices, scale
 
 _PAIR_COLUMNS = {0: [0, 1], 1: [2], 2: [3, 4]}
-"""An explicit contact pair has two sliding, one torsional and two rolling coefficients."""
+"""Column of a geom's friction → columns of an explicit pair's: two sliding, one torsional and two rolling."""
 
 
 def friction(factor: float, geoms: Names = None, *, columns: Sequence[int] = (0,)) -> Perturbation:
-    """Friction coefficients times `factor`, of all geoms (and explicit contact pairs) or of the named geoms.
+    """Multiply the friction of all geoms and explicit contact pairs, or of the named geoms, by `factor`.
 
-    All geoms, because a contact slides with the *larger* of its two geoms' coefficients: halving the floor alone
-    changes nothing for a robot whose feet are rougher than the floor.
+    A contact slides with the *larger* of its two geoms' coefficients. So halving the floor's alone changes nothing for
+    a robot whose feet are rougher than the floor.
 
     Args:
         factor: finite and ≥ 0; MuJoCo keeps a contact's friction at 1e-5 or more.
-        geoms: names; explicit pairs are then left alone.
+        geoms: names of geoms; with names, explicit pairs stay unchanged.
         columns: 0 sliding, 1 torsional, 2 rolling.
 
     Raises:

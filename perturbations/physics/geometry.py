@@ -1,4 +1,4 @@
-"""Thicker and thinner limbs: every geom grows about its own centre, and MuJoCo derives what follows from it."""
+"""The limb-size perturbations: every geom grows about its own centre, and MuJoCo recomputes derived quantities."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ Ints = npt.NDArray[np.int64]
 _SOLID = (mjtGeom.mjGEOM_SPHERE, mjtGeom.mjGEOM_CAPSULE, mjtGeom.mjGEOM_ELLIPSOID, mjtGeom.mjGEOM_CYLINDER)
 _RESIZABLE = [int(kind) for kind in (*_SOLID, mjtGeom.mjGEOM_BOX)]
 _FIT = 1e-8
-"""How closely a body's mass must be that of its geoms, relative to its size: rounding, but no other distribution."""
+"""Largest relative difference between a body's inertia and that of its geoms: rounding, but no other distribution."""
 
 
 def limb_size(factor: float, geoms: Names = None) -> Perturbation:
-    """Size of the robot's geoms times `factor` about their own centres, mass and inertia kept; all or the named ones.
+    """Multiply the size of the robot's geoms, or of the named ones, by `factor`; mass and inertia stay.
 
-    Contacts move and the matter stays where it was. Joints keep their places, so that limbs end elsewhere than their
-    joints. Where nothing can touch the robot it changes nothing: MuJoCo's default drag follows inertia, not geoms.
+    Geoms grow about their own centres: contacts move, joints and matter stay, so that limbs end elsewhere than their
+    joints. Without contacts nothing changes, because MuJoCo's default drag follows inertia, not geoms.
 
     Raises:
-        ValueError: a factor not finite and > 0 (at once); an unknown geom, one that is fixed to the world, or one
-            without a size of its own, such as a mesh (when applied).
+        ValueError: a factor not finite and > 0 (at once). When applied: an unknown geom, one that is fixed to the
+            world, or one without a size of its own, such as a mesh.
     """
 
     def edit(model: MjModel) -> None:
@@ -39,10 +39,10 @@ def limb_size(factor: float, geoms: Names = None) -> Perturbation:
 
 
 def limb_size_density(factor: float, geoms: Names = None) -> Perturbation:
-    """Size of the robot's geoms times `factor` about their own centres, density kept; all or the named ones.
+    """Multiply the size of the robot's geoms, or of the named ones, by `factor`; density stays.
 
-    Equal, to rounding, to compiling a model whose geoms are resized: mass (× `factor`³ where all are), inertia and
-    centre of mass follow.
+    The result equals, to rounding, a model compiled with resized geoms: mass (× `factor`³ if all are resized), inertia
+    and centre of mass follow.
 
     Raises:
         ValueError: as `limb_size`; and a body whose mass is not that of its geoms at one density (when applied).
@@ -61,7 +61,7 @@ def limb_size_density(factor: float, geoms: Names = None) -> Perturbation:
 
 
 def _resizable(model: MjModel, names: Names) -> Ints:
-    """The ids of the named geoms, or of all that are not fixed to the world; ValueError for what cannot be resized."""
+    """The ids of the named geoms, or of all that are not fixed to the world; ValueError if one cannot be resized."""
     chosen = indices(model, mjtObj.mjOBJ_GEOM, names)
     fixed = model.body_weldid[model.geom_bodyid[chosen]] == 0
     if names is not None and fixed.any():
@@ -75,7 +75,7 @@ def _resizable(model: MjModel, names: Names) -> Ints:
 
 
 def _densities(model: MjModel, bodies: Ints) -> Floats:
-    """The density (kg/m³) of each of the bodies; ValueError where one density does not explain its inertia."""
+    """The density (kg/m³) of each body; ValueError if a body's inertia does not follow from a single density."""
     unit = _compiled(model, bodies, np.ones(len(bodies)))
     density: Floats = model.body_mass[bodies] / unit.body_mass[1:]
     for number, body in enumerate(bodies):
@@ -96,13 +96,13 @@ def _compiled(model: MjModel, bodies: Ints, density: Floats | None = None) -> Mj
     spec = mujoco.MjSpec()
     spec.compiler.inertiafromgeom = density is not None
     for number, body in enumerate(bodies):
-        made = spec.worldbody.add_body()
+        added = spec.worldbody.add_body()
         if density is None:
-            made.explicitinertial = True
-            made.mass, made.inertia = model.body_mass[body], model.body_inertia[body]
-            made.ipos, made.iquat = model.body_ipos[body], model.body_iquat[body]
+            added.explicitinertial = True
+            added.mass, added.inertia = model.body_mass[body], model.body_inertia[body]
+            added.ipos, added.iquat = model.body_ipos[body], model.body_iquat[body]
         for geom in np.flatnonzero(model.geom_bodyid == body):
-            copied = made.add_geom(density=1.0 if density is None else density[number])
+            copied = added.add_geom(density=1.0 if density is None else density[number])
             for field in ("type", "size", "pos", "quat", "contype", "conaffinity"):
                 setattr(copied, field, getattr(model, f"geom_{field}")[geom])
             copied.fluid_ellipsoid, copied.fluid_coefs = model.geom_fluid[geom, 0], model.geom_fluid[geom, 1:6]
@@ -110,9 +110,9 @@ def _compiled(model: MjModel, bodies: Ints, density: Floats | None = None) -> Mj
 
 
 def _adopt(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
-    """Take over what follows from sizes: the bounds within which collisions are looked for, and fluid forces.
+    """Copy the quantities that follow from sizes, collision bounds and fluid forces, from the compiled model.
 
-    MuJoCo 4.0 does so in `mj_setConst`, too; MuJoCo 3.12 does not, and would miss contacts.
+    MuJoCo 4.0 also recomputes them in `mj_setConst`. MuJoCo 3.12 does not, and would miss contacts without this copy.
     """
     geoms = np.isin(model.geom_bodyid, bodies)
     for field in ("geom_rbound", "geom_aabb", "geom_fluid"):
@@ -128,7 +128,7 @@ def _adopt(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
 
 
 def _adopt_inertia(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
-    """Take over mass, inertia and their frames."""
+    """Copy mass, inertia and their frames from the compiled model."""
     askew = compiled.body_sameframe[1:] != mjtSameFrame.mjSAMEFRAME_BODY
     if (askew & (model.body_simple[bodies] == 1)).any():
         raise ValueError("a free body would lose the symmetry MuJoCo relies on: use limb-size or resize all its geoms.")
@@ -137,7 +137,7 @@ def _adopt_inertia(model: MjModel, bodies: Ints, compiled: MjModel) -> None:
 
 
 def _inertia(model: MjModel, body: int) -> Floats:
-    """The inertia (3, 3) about the centre of mass along the axes of the body's frame."""
+    """The inertia (3, 3) about the centre of mass, in the body's frame."""
     axes = np.zeros(9)
     mujoco.mju_quat2Mat(axes, model.body_iquat[body])
     turn = axes.reshape(3, 3)

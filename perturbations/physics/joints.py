@@ -1,4 +1,4 @@
-"""Stiffer and lazier joints."""
+"""Perturbations of joints: damping, armature, springs and dry friction."""
 
 import mujoco
 import numpy as np
@@ -9,7 +9,7 @@ from perturbations.base import Names, Perturbation, indices, scale
 
 
 def damping(factor: float, joints: Names = None) -> Perturbation:
-    """Viscous damping (N·s/m or N·m·s/rad) times `factor`, of all joints or the named ones.
+    """Multiply the viscous damping (N·s/m or N·m·s/rad) of all joints, or of the named ones, by `factor`.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); an unknown joint (when applied).
@@ -24,7 +24,7 @@ def damping(factor: float, joints: Names = None) -> Perturbation:
 
 
 def armature(factor: float, joints: Names = None) -> Perturbation:
-    """Rotor inertia seen at the joint (kg or kg·m²) times `factor`, of all joints or the named ones.
+    """Multiply the rotor inertia at the joint (kg or kg·m²) of all joints, or of the named ones, by `factor`.
 
     Raises:
         ValueError: a factor not finite and > 0 (at once); an unknown joint (when applied).
@@ -37,9 +37,9 @@ def armature(factor: float, joints: Names = None) -> Perturbation:
 
 
 def stiffness(factor: float, joints: Names = None) -> Perturbation:
-    """Stiffness of the springs in joints (N/m or N·m/rad) times `factor`, of all joints or the named ones.
+    """Multiply the spring stiffness (N/m or N·m/rad) of all joints, or of the named ones, by `factor`.
 
-    Joints without a spring keep having none: on Hopper, Walker2d and Ant nothing changes.
+    A joint without a spring stays without: on Hopper, Walker2d and Ant nothing changes.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); an unknown joint (when applied).
@@ -54,9 +54,9 @@ def stiffness(factor: float, joints: Names = None) -> Perturbation:
 
 
 def frictionloss(factor: float, joints: Names = None) -> Perturbation:
-    """Dry friction in joints (N or N·m) times `factor`, of all joints or the named ones.
+    """Multiply the dry friction (N or N·m) of all joints, or of the named ones, by `factor`.
 
-    Joints without dry friction keep having none: on Gymnasium's robots nothing changes.
+    A joint without dry friction stays without: on Gymnasium's robots nothing changes.
 
     Raises:
         ValueError: a factor not finite and ≥ 0 (at once); an unknown joint (when applied).
@@ -69,6 +69,6 @@ def frictionloss(factor: float, joints: Names = None) -> Perturbation:
 
 
 def _dofs(model: MjModel, joints: Names) -> npt.NDArray[np.bool_]:
-    """Which degrees of freedom (nv,) belong to the joints."""
+    """Whether each degree of freedom (nv,) belongs to the joints."""
     dofs: npt.NDArray[np.bool_] = np.isin(model.dof_jntid, indices(model, mujoco.mjtObj.mjOBJ_JOINT, joints))
     return dofs

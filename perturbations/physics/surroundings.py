@@ -1,4 +1,4 @@
-"""Another planet, and weather."""
+"""Perturbations of the robot's surroundings: gravity and wind."""
 
 import math
 
@@ -7,15 +7,15 @@ from mujoco import MjModel
 from perturbations.base import Perturbation, edited, scale
 
 AIR_DENSITY = 1.2
-"""kg/m³: dry air at 20 °C and 1013 hPa, 1.204 by the ideal gas law with 287.05 J/(kg·K)."""
+"""Density in kg/m³ of dry air at 20 °C and 1013 hPa: 1.204 by the ideal gas law with 287.05 J/(kg·K)."""
 AIR_VISCOSITY = 1.8e-5
-"""Pa·s: dry air at 20 °C by Sutherland's law (U.S. Standard Atmosphere 1976, eq. 51), 1.81e-5."""
+"""Viscosity in Pa·s of dry air at 20 °C: 1.81e-5 by Sutherland's law (U.S. Standard Atmosphere 1976, eq. 51)."""
 
 
 def gravity(factor: float) -> Perturbation:
-    """All three components of gravity (m/s²) times `factor`.
+    """Multiply all three components of gravity (m/s²) by `factor`.
 
-    The compiled value, not an attribute of the file: a model that does not mention gravity has it all the same.
+    It changes the compiled value, so that it also acts on a model whose file does not mention gravity.
 
     Raises:
         ValueError: a factor not finite and ≥ 0.
@@ -28,10 +28,10 @@ def gravity(factor: float) -> Perturbation:
 
 
 def wind(factor: float) -> Perturbation:
-    """`factor` m/s of wind against the direction of +x, in which Gymnasium's robots run; from behind if negative.
+    """Blow with `factor` m/s against +x, the direction in which Gymnasium's robots run; from behind if negative.
 
-    A model without a medium, in which wind would be nothing, is put into air; one with a medium of its own keeps it.
-    Every factor but 0 includes the drag of that air on what moves, and 0 leaves the model without it.
+    A model without a medium is put into air, because wind needs one; a model's own medium stays. So every factor but 0
+    also adds the drag of that air on the moving robot, and 0 does not.
 
     Raises:
         ValueError: a factor that is not finite.

@@ -131,7 +131,7 @@ def test_the_first_observation_of_an_episode_is_attacked_like_any_other(name: st
 )
 def test_a_missing_input_gradient_is_explained(policy: Callable[[Tensor], Tensor]) -> None:
     target = Target(policy=policy, critic=lambda obs, action: action.sum(-1), obs_scale={})
-    with pytest.raises(ValueError, match=r"does not depend differentiably.*use the attack random or min-q"):
+    with pytest.raises(ValueError, match=r"is not differentiable.*use the attack random or min-q"):
         ATTACKS["fgsm"](target, observations(2), threat(), noise(2))
 
 
@@ -196,8 +196,8 @@ def test_best_of_returns_the_best_candidate_of_each_row() -> None:
     obs, target = observations(10), Networks().target()
     candidates = threat().sample(obs, noise(10), 7)
     expected = candidates[torch.arange(10), (candidates - obs.unsqueeze(1)).sum(-1).argmin(1)]
-    found = BestOf(objective=Recorder(), n=7, include_clean=False)(target, obs, threat(), noise(10))
-    assert found.equal(expected)
+    seen = BestOf(objective=Recorder(), n=7, include_clean=False)(target, obs, threat(), noise(10))
+    assert seen.equal(expected)
 
 
 def test_sensors_and_rows_and_steps_draw_different_noise() -> None:

@@ -68,10 +68,10 @@ def test_other_texts_are_refused_in_one_sentence(text: str, sentence: str) -> No
 def test_a_text_says_its_settings_again(settings: dict[str, object]) -> None:
     from keyword import iskeyword
 
-    said = {name: value for name, value in settings.items() if not iskeyword(name)}
-    said = {name: value for name, value in said.items() if not (isinstance(value, str) and iskeyword(value))}
-    said = {name: value for name, value in said.items() if value not in ("true", "false")}
-    spec = Spec(name="pgd", settings=said, sensors=("1",))
+    named = {name: value for name, value in settings.items() if not iskeyword(name)}
+    named = {name: value for name, value in named.items() if not (isinstance(value, str) and iskeyword(value))}
+    named = {name: value for name, value in named.items() if value not in ("true", "false")}
+    spec = Spec(name="pgd", settings=named, sensors=("1",))
     assert parse(str(spec)) == spec
 
 

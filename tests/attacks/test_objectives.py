@@ -32,9 +32,9 @@ def test_reductions_of_an_ensemble_by_hand() -> None:
     prices = torch.tensor([[1.0], [2.0], [6.0]])
     target = Target(policy=lambda obs: obs, critics=lambda obs, action: prices @ action.T, obs_scale={})
     obs, seen = torch.zeros(1, 1), torch.full((1, 1), 2.0)
-    found = {objective.__name__: float(objective(target, obs, seen)) for objective in (q_first, q_min, q_mean, q_std)}
+    values = {objective.__name__: float(objective(target, obs, seen)) for objective in (q_first, q_min, q_mean, q_std)}
     # std: the deviations from 6 are −4, −2 and 6, of mean square 56/3.
-    assert found == pytest.approx({"q_first": 2, "q_min": 2, "q_mean": 6, "q_std": -((56 / 3) ** 0.5)})
+    assert values == pytest.approx({"q_first": 2, "q_min": 2, "q_mean": 6, "q_std": -((56 / 3) ** 0.5)})
     with pytest.raises(ValueError, match=r"must return \(K, B\) with B = 1, not \(1,\)"):
         q_mean(Target(policy=lambda obs: obs, critics=lambda obs, action: action[:, 0], obs_scale={}), obs, seen)
 

@@ -26,15 +26,15 @@ def probed(attack: Attack, target: Target, at: Threat | None = None, seed: int =
     rows = EPISODES * PROBES
     at, obs = at or threat(0.5), observations(rows, seed)
     seen = at.project(obs, attack(target, obs, at, noise(rows, 1000 * seed)))
-    found = probe(followed(attack), target, obs, seen, at, Noise.from_seeds(range(rows), stream=3))
-    assert found is not None
-    return Probe(**{field.name: getattr(found, field.name).reshape(EPISODES, PROBES) for field in fields(Probe)})
+    result = probe(followed(attack), target, obs, seen, at, Noise.from_seeds(range(rows), stream=3))
+    assert result is not None
+    return Probe(**{field.name: getattr(result, field.name).reshape(EPISODES, PROBES) for field in fields(Probe)})
 
 
 def raised(attack: Attack, target: Target, at: Threat | None = None, seed: int = 0) -> dict[str, int]:
     """In how many of EPISODES a flag is raised, without those that are in none."""
-    found = suspicions(probed(attack, target, at, seed))
-    return {name: int(rows.sum()) for name, rows in found.items() if rows.any()}
+    result = suspicions(probed(attack, target, at, seed))
+    return {name: int(rows.sum()) for name, rows in result.items() if rows.any()}
 
 
 # ---- what is measured
@@ -46,18 +46,18 @@ def test_a_probe_of_a_linear_target_by_hand(norm: str) -> None:
     target, gradient = linear_target()
     attack, at, obs = Descend(steps=10), threat(0.5, norm=norm), observations(64)
     seen = at.project(obs, attack(target, obs, at, noise(64)))
-    found = probe(attack, target, obs, seen, at, noise(64))
-    assert found is not None
+    result = probe(attack, target, obs, seen, at, noise(64))
+    assert result is not None
     clean = obs.sum(-1) + obs @ gradient
     lowest = clean - 0.5 * torch.linalg.vector_norm(gradient, 1 if norm == "linf" else 2)
-    for best in (found.chosen, found.fgsm, found.further):
+    for best in (result.chosen, result.fgsm, result.further):
         torch.testing.assert_close(best, lowest, rtol=1e-5, atol=1e-5)
-    assert (found.blackbox >= lowest - 1e-5).all()
-    assert (found.blackbox <= found.random).all()
-    assert found.blackbox.mean() < found.random.mean() - 0.1
-    assert not found.is_flat.any()
+    assert (result.blackbox >= lowest - 1e-5).all()
+    assert (result.blackbox <= result.random).all()
+    assert result.blackbox.mean() < result.random.mean() - 0.1
+    assert not result.is_flat.any()
     if norm == "linf":
-        torch.testing.assert_close(found.used, torch.ones(64))
+        torch.testing.assert_close(result.used, torch.ones(64))
 
 
 def test_the_share_of_the_budget_that_was_used_by_hand() -> None:
@@ -65,10 +65,10 @@ def test_the_share_of_the_budget_that_was_used_by_hand() -> None:
     target, gradient = linear_target()
     obs = observations(3)
     seen = obs + torch.tensor([0.25, -0.5, 0, 0, 0])
-    found = probe(Descend(), target, obs, seen, threat(0.5), noise(3))
-    assert found is not None
+    result = probe(Descend(), target, obs, seen, threat(0.5), noise(3))
+    assert result is not None
     size = gradient.abs()
-    torch.testing.assert_close(found.used, ((size[0] / 2 + size[1]) / size.sum()).expand(3), rtol=1e-5, atol=0)
+    torch.testing.assert_close(result.used, ((size[0] / 2 + size[1]) / size.sum()).expand(3), rtol=1e-5, atol=0)
 
 
 def test_a_closed_sensor_may_have_a_gradient() -> None:

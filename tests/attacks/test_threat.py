@@ -264,11 +264,11 @@ def test_the_projection_within_bounds_is_the_nearest_point(norm: str) -> None:
     """Against a solver that knows nothing of balls: the distance of no feasible point is smaller."""
     ball = replace(bounded(0.7, norm=norm), scale=torch.tensor([0.5, 1.0, 2.0, 1.0, 1.0]))
     obs, wanted = observations(40), observations(40) + 2 * observations(40, seed=1)
-    found = ball.project(obs, wanted)
-    distance = ((found - wanted) / ball.scale).norm(dim=-1)
+    nearest = ball.project(obs, wanted)
+    distance = ((nearest - wanted) / ball.scale).norm(dim=-1)
     rivals = ball.sample(obs, noise(40), 300)  # (B, N, S)
-    toward = found.unsqueeze(1) + torch.rand(40, 300, 1, generator=torch.Generator().manual_seed(0)) * (
-        rivals - found.unsqueeze(1)
+    toward = nearest.unsqueeze(1) + torch.rand(40, 300, 1, generator=torch.Generator().manual_seed(0)) * (
+        rivals - nearest.unsqueeze(1)
     )  # the set is convex: these are feasible, and many are near
     nearest = ((toward - wanted.unsqueeze(1)) / ball.scale).norm(dim=-1).amin(1)
     assert (nearest >= distance - 1e-5).all()

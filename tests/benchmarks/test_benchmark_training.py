@@ -27,12 +27,12 @@ def test_the_table_has_a_row_per_part() -> None:
     spent = benchmark.measure(parts, rounds=2)
     assert spent.shape == (2, 7)
     assert (spent > 0).all(axis=None)
-    found = benchmark.table(spent, benchmark.flops(parts))
+    table = benchmark.table(spent, benchmark.flops(parts))
     epochs = [f"{name}: {benchmark.EPOCH}" for name in (benchmark.MICRO, benchmark.PAIRED)]
-    assert list(found.index) == [*OURS, *epochs]
-    assert found.loc[benchmark.SAC, "× SAC update"] == "1.00"
-    assert found.loc[benchmark.PRODUCT, "× the floor"] == "1.00"
-    assert found.notna().all(axis=None)
+    assert list(table.index) == [*OURS, *epochs]
+    assert table.loc[benchmark.SAC, "× SAC update"] == "1.00"
+    assert table.loc[benchmark.PRODUCT, "× the floor"] == "1.00"
+    assert table.notna().all(axis=None)
 
 
 def test_flops_of_the_dynamics_step_by_hand() -> None:
@@ -58,10 +58,10 @@ def test_gains_are_formed_within_a_round() -> None:
     rounds = pd.DataFrame({benchmark.MICRO: [1.0, 3.0], benchmark.ROLLOUT: [10.0, 30.0]})
     rounds[f"{benchmark.REFERENCE}: {benchmark.MICRO}"] = [2.0, 6.0]
     rounds[f"{benchmark.REFERENCE}: {benchmark.ROLLOUT}"] = [100.0, 300.0]
-    found = benchmark.gains(rounds).set_index("ours")["times as fast"]
-    assert found[benchmark.MICRO] == "2.00 (2.00 to 2.00)"
-    assert found[benchmark.ROLLOUT] == "10.00 (10.00 to 10.00)"
-    assert found[f"{benchmark.MICRO}: {benchmark.EPOCH}"] == "2.08 (2.08 to 2.08)"
+    table = benchmark.gains(rounds).set_index("ours")["times as fast"]
+    assert table[benchmark.MICRO] == "2.00 (2.00 to 2.00)"
+    assert table[benchmark.ROLLOUT] == "10.00 (10.00 to 10.00)"
+    assert table[f"{benchmark.MICRO}: {benchmark.EPOCH}"] == "2.08 (2.08 to 2.08)"
 
 
 def test_a_line_of_launches_by_hand() -> None:
@@ -82,7 +82,7 @@ def test_a_line_of_launches_by_hand() -> None:
 
 def test_ways_of_launching_share_the_work() -> None:
     """Stacked seeds make as many FLOPs as they would make alone; without a GPU nothing is captured."""
-    made = launches.parts("Hopper-v4", small_config(alpha=0.1), [1, 2], CPU)
-    assert [part.name for part in made[1:]] == ["kernel by kernel, S = 1", "kernel by kernel, S = 2"]
-    work = benchmark.flops(made)
+    measured_parts = launches.parts("Hopper-v4", small_config(alpha=0.1), [1, 2], CPU)
+    assert [part.name for part in measured_parts[1:]] == ["kernel by kernel, S = 1", "kernel by kernel, S = 2"]
+    work = benchmark.flops(measured_parts)
     assert work["kernel by kernel, S = 2"] == pytest.approx(2 * work["kernel by kernel, S = 1"])

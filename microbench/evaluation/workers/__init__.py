@@ -1,4 +1,4 @@
-"""Where chunks run: in this process, in several, or on Ray. The same function, the same rows."""
+"""Workers run chunks in this process, in several, or on Ray; all return the same rows."""
 
 import sys
 from collections.abc import Generator, Sequence
@@ -30,16 +30,22 @@ def evaluate_episodes(
     ray: str | None = None,
     listen: Listen = nobody,
 ) -> Generator[Done, None, None]:
-    """Yield the episodes' rows chunk by chunk as soon as they are there, in any order.
+    """Yield the episodes' rows chunk by chunk, in the order in which chunks finish.
 
-    Every worker has one thread: the physics of an episode does not get faster with two, and the rows depend neither on
-    the number of workers nor on where they run. None means one worker per core. Chunks whose worker was killed run
-    again; where none can be started, this process works alone and says so. `ray` is "auto" (a running Ray, else one
-    started here), "local" (one started here) or the "HOST:PORT" of a cluster. `listen` hears which attacks run now.
-    Closing the iterator ends the workers.
+    Every worker has one thread, because a second one does not speed up the physics of an episode. The rows do not
+    depend on the number of workers or on their machine. Chunks whose worker was killed run again. If no worker can be
+    started, this process works alone and prints so. Closing the iterator ends the workers.
+
+    Args:
+        checkpoint: the policy.
+        conditions: the task, and the unit and norm of budgets.
+        episodes: the planned episodes.
+        workers: number of worker processes; None means one per core.
+        ray: "auto" (a running Ray, else one started here), "local" (one started here) or "HOST:PORT" of a cluster.
+        listen: receives the attacks that run now.
 
     Raises:
-        UserError: workers were killed again and again, the policy file was replaced meanwhile, or Ray is not there.
+        UserError: workers were killed three times in a row, the policy file changed meanwhile, or Ray is missing.
         ValueError: as `evaluate_chunk`.
 
     """

@@ -20,12 +20,12 @@ from microbench.named_modules import in_use, use
 
 
 def available() -> bool:
-    """Whether worker processes can be started: joblib does without where it finds no shared memory for its locks."""
+    """Whether joblib can start worker processes; it cannot without shared memory for its locks."""
     return getattr(joblib.parallel, "mp", None) is not None
 
 
 def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -> Round:
-    """Rounds in a pool of at least two processes; a broken pool is replaced in the next round."""
+    """A Round in a pool of at least two processes; the next round replaces a broken pool."""
 
     def run(left: Chunks) -> Generator[Done, None, None]:
         calls = (
@@ -53,9 +53,9 @@ def in_processes(checkpoint: Checkpoint, conditions: Conditions, workers: int) -
 
 
 def start(parent: int, folder: str, code: str = "", names: frozenset[str] = frozenset()) -> None:
-    """Work in the folder that file names are relative to; leave ^C to the process `parent`, and end soon after it.
+    """Prepare a worker: change to the parent's folder, ignore ^C, and end soon after the process `parent`.
 
-    Nobody else would take the rows. Modules that the user named are found where the parent finds them.
+    Without its parent a worker's rows are lost. Modules that the user named are imported from the parent's path.
     """
     os.chdir(folder)
     use(code, names)

@@ -1,4 +1,4 @@
-"""Workers of Ray, on this machine or on a cluster: the same chunks, the policy sent along."""
+"""Workers of Ray, on this machine or on a cluster; the policy's files are sent to them."""
 
 import contextlib
 import functools
@@ -27,15 +27,15 @@ NOBODY: tuple[str, frozenset[str]] = ("", frozenset())  # modules that the user 
 def on_ray(
     checkpoint: Checkpoint, conditions: Conditions, address: str, workers: int | None
 ) -> Iterator[tuple[Round, int]]:
-    """Rounds on Ray and the number of workers; the policy and the files that attacks name travel once to every node.
+    """A Round on Ray, and the number of workers; every node receives the policy and the attacks' files once.
 
     Raises:
-        UserError: no Ray is installed or none answers at the address, or the policy file was replaced meanwhile.
+        UserError: Ray is not installed, does not answer at the address, or the policy file changed meanwhile.
 
     """
     source = checkpoint.source
     files = policy_files(source)
-    read_policy(files, source)  # what would not do there does not do here
+    read_policy(files, source)  # so that files which a worker could not read are an error here
     with connected(address, workers or joblib.cpu_count()) as (ray, local):
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         paths = sys.path if local else []
@@ -85,7 +85,7 @@ def _evaluate(
     chunk: Chunk,
     named: tuple[str, frozenset[str]] = NOBODY,
 ) -> Done:
-    """A chunk on a worker, if that one would give the same rows."""
+    """Evaluate a chunk on a worker; UserError if its versions differ, because rows might then differ too."""
     sys.path.extend(path for path in paths if path not in sys.path)  # for module:name, as in the process that asks
     if named[1]:
         use(*named)

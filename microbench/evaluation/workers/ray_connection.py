@@ -28,41 +28,41 @@ TRY = """
 import sys, ray
 try:
     ray.init(address=sys.argv[1], logging_level="CRITICAL", log_to_driver=False)
-except Exception as error:  # whatever Ray raises is printed for the process that asked, and told there
+except Exception as error:  # printed, so that the process that started this one raises it in one sentence
     sys.exit(print(error) or 1)
 """
 
 
 @contextlib.contextmanager
 def connected(address: str, cpus: int) -> Iterator[tuple[Any, bool]]:
-    """The module ray, connected, and whether it was started here; what was started here ends here."""
+    """The module ray, connected, and whether this block started it; if so, it ends with the block."""
     if importlib.util.find_spec("ray") is None:
         raise UserError("--ray needs Ray, which is not installed; install the extra: microbench-rl[ray].")
-    found = None if address == "local" else _running(address)
-    ray = _import_ray(local=found is None)
+    running = None if address == "local" else _running(address)
+    ray = _import_ray(local=running is None)
     if ray.is_initialized():  # by a program that uses this package: its Ray is taken as it is, and stays
         yield ray, False
         return
-    settings: dict[str, Any] = {"address": found, "logging_level": "CRITICAL", "log_to_driver": False}
-    if found is None:
+    settings: dict[str, Any] = {"address": running, "logging_level": "CRITICAL", "log_to_driver": False}
+    if running is None:
         system = {"task_oom_retries": RETRIES}
         memory = 2**28  # bytes for policies and rows; Ray's own default is a third of the machine's
         settings |= {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_system_config": system}
         settings |= {"object_store_memory": memory}
-    # Ray puts the working directory on its workers' search path, and nobody has named what lies there.
+    # Ray adds the working directory to its workers' search path, with modules that the user never named.
     with tempfile.TemporaryDirectory() as empty:
-        with _own_signals(), _environment(LOCAL if found is None else QUIET), contextlib.chdir(empty):
+        with _own_signals(), _environment(LOCAL if running is None else QUIET), contextlib.chdir(empty):
             ray.init(**settings)
         try:
-            yield ray, found is None
+            yield ray, running is None
         finally:
             ray.shutdown()
 
 
 def _running(address: str) -> str | None:
-    """The address if a cluster answers there; "auto" finds the one of this machine, None if there is none.
+    """The address, if a cluster answers there; None if "auto" finds no cluster on this machine.
 
-    Ray itself would try for minutes and then end the process, so another process tries first.
+    Another process tries first, because Ray itself would try for minutes and then end the process.
     """
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit()):
@@ -77,11 +77,11 @@ def _running(address: str) -> str | None:
         ) from None
     if tried.returncode == 0:
         return address
-    said = " ".join(tried.stdout.split())
-    if address == "auto" and said.startswith("Could not find any running Ray"):
+    output = " ".join(tried.stdout.split())
+    if address == "auto" and output.startswith("Could not find any running Ray"):
         return None
     raise UserError(
-        f"Ray at {address} cannot be used ({said[:200].rstrip('.')}); run this on a node of a running "
+        f"Ray at {address} cannot be used ({output[:200].rstrip('.')}); run this on a node of a running "
         f"cluster, or use --ray local."
     )
 
@@ -90,14 +90,14 @@ def _import_ray(*, local: bool) -> Any:
     with _environment(LOCAL if local else QUIET):
         import ray
         import ray._private.worker
-    # Killed workers are told here in one sentence, if at all; Ray would tell them on stdout, amid a table or JSON.
+    # Killed workers raise one sentence here, if any; Ray would print them to stdout, amid a table or JSON.
     ray._private.worker._worker_logs_enabled = False
     return ray
 
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """These environment variables inside the block."""
+    """Set these environment variables inside the block, and restore them after it."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -112,7 +112,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """What SIGTERM does here stays as it is: Ray would have it end the process."""
+    """Keep this process's handler of SIGTERM inside and after the block; Ray would replace it."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Rounds: whatever chunks have lost their worker run again, until all are there or nothing moves any more."""
+"""Rounds: chunks that lost their worker run again, until all are finished or three rounds finish none."""
 
 import itertools
 import time
@@ -16,7 +16,7 @@ FRUITLESS = 3  # rounds in a row without a new chunk before giving up
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Done:
-    """A finished chunk: its place in the plan, its rows, the seconds that a worker took, and how many workers work."""
+    """A finished chunk: its number in the plan, its rows, the seconds of its worker, and the number of workers."""
 
     number: int
     rows: pd.DataFrame
@@ -26,28 +26,28 @@ class Done:
 
 Chunks = Mapping[int, Chunk]
 Round = Callable[[Chunks], Generator[Done, None, None]]
-"""Runs all of the chunks, each under its number, or raises `WorkersLost` after some."""
+"""A function that runs all chunks, each with its number, or raises `WorkersLost` after some."""
 
 
 class WorkersLost(Exception):
-    """Workers ended before their chunks did; what is left can be tried again."""
+    """Workers ended before their chunks; the chunks that are left can run again."""
 
 
 Listen = Callable[[Sequence[str]], None]
-"""Hears which attacks run now, at the start and whenever a chunk is finished."""
+"""A function that receives the attacks that run now, at the start and whenever a chunk finishes."""
 
 
 def nobody(running: Sequence[str]) -> None:
-    """Nobody listens."""
+    """Ignore the running attacks."""
 
 
 def until_all(
     run: Round, chunks: Sequence[Chunk], workers: int, listen: Listen = nobody
 ) -> Generator[Done, None, None]:
-    """Yield every chunk's rows, in rounds; `listen` hears of the first chunks that are left, one for every worker.
+    """Yield every chunk's rows, in rounds; `listen` receives the attacks of the next chunks, one for every worker.
 
-    A chunk that kills its worker takes the pool with it. Every other round starts from the other end, so that all the
-    others are finished before the third round in a row brings nothing.
+    A chunk that kills its worker ends the whole pool. Every other round starts from the other end, so that all other
+    chunks are finished before three rounds in a row finish none.
 
     Raises:
         UserError: three rounds in a row without a new chunk.
@@ -74,12 +74,12 @@ def until_all(
 
 
 def _running(left: Chunks, workers: int) -> list[str]:
-    """The attacks of the first chunks, each once, by the names that results give them."""
+    """The attacks of the first chunks, each once, by their names in results."""
     return list(dict.fromkeys(chunk[0].cell.shown for chunk in itertools.islice(left.values(), workers)))
 
 
 def timed(number: int, evaluate: Callable[[], pd.DataFrame]) -> Done:
-    """Evaluate a chunk and look at the clock."""
+    """Evaluate a chunk and measure its seconds."""
     began = time.perf_counter()
     rows = evaluate()
     return Done(number=number, rows=rows, seconds=time.perf_counter() - began)

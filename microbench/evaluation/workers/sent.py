@@ -1,4 +1,4 @@
-"""Files that go along to workers that share no disk: those of the policy, and the one that an attack's text names."""
+"""Files sent to workers without a shared disk: those of the policy, and the one that an attack's text names."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ STATS = "obs-stats"  # what a file of statistics is called on its way
 
 
 def policy_files(source: Source) -> Files:
-    """The files that make the policy; none for module:callable, which every node must have."""
+    """The files of the policy; none for module:callable, which every node must have."""
     if is_call(source.path):
         return ()
     stats = source.overrides.obs_stats
@@ -26,7 +26,7 @@ def policy_files(source: Source) -> Files:
 
 
 def attack_files(text: str) -> Files:
-    """What the attack's text names, a critic or an adversary; none if it names nothing, or what is not there."""
+    """The files of the critic or adversary that an attack's text names; none without a name, or if it is missing."""
     file = file_of(text)
     return _read(Path(file)) if file is not None and Path(file).is_file() else ()
 
@@ -39,7 +39,7 @@ def _read(path: Path, others: dict[str, Path] | None = None) -> Files:
 
 @functools.lru_cache(maxsize=1)
 def read_policy(files: Files, source: Source) -> Checkpoint:
-    """The checkpoint, made once per process of the files that came along; its paths are those where it came from."""
+    """The checkpoint, loaded once per process from the files sent; its paths are those on the sender's machine."""
     if not files:
         return reload(source)
     overrides = source.overrides
@@ -47,12 +47,12 @@ def read_policy(files: Files, source: Source) -> Checkpoint:
         path = _write(files, folder)
         if STATS in dict(files):
             overrides = dataclasses.replace(overrides, obs_stats=Path(folder, STATS))
-        made = reload(dataclasses.replace(source, path=str(path), overrides=overrides))
-        return dataclasses.replace(made, path=Path(source.path), source=source)
+        checkpoint = reload(dataclasses.replace(source, path=str(path), overrides=overrides))
+        return dataclasses.replace(checkpoint, path=Path(source.path), source=source)
 
 
 def unpacked(chunk: Chunk, files: Files) -> Chunk:
-    """The chunk, its attack naming the file that came along; results call it what it was called."""
+    """The chunk, with the file that was sent in the attack's text; results keep the original text."""
     if not files:
         return chunk
     place = str(Path(_folder(files).name, files[0][0]))
@@ -65,7 +65,7 @@ def unpacked(chunk: Chunk, files: Files) -> Chunk:
 
 @functools.cache
 def _folder(files: Files) -> "tempfile.TemporaryDirectory[str]":
-    """A folder that holds the files for as long as the process lives; a file that stays in its place is read once."""
+    """A folder that holds the files until the process ends; under one path a file is read once."""
     folder = tempfile.TemporaryDirectory()
     _write(files, folder.name)
     return folder

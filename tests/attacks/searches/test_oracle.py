@@ -61,13 +61,13 @@ def test_a_greedy_critic_misleads_cheap_attacks_and_not_the_oracle() -> None:
     """Two steps to the left earn 2.2 and the end, five to the right 4.5."""
     for attack in CHEAP[:2]:
         assert attack(GREEDY, START, STEP, noise(2)).tolist() == (START + 1).tolist()
-    found = seen_by(Oracle(horizon=5, cheap=CHEAP), Ledge(START), START)
-    assert found.tolist() == (START - 1).tolist()
+    seen = seen_by(Oracle(horizon=5, cheap=CHEAP), Ledge(START), START)
+    assert seen.tolist() == (START - 1).tolist()
 
 
 def test_with_a_horizon_of_one_it_is_greedy_itself() -> None:
-    found = seen_by(Oracle(horizon=1, cheap=CHEAP, bootstrap=False), Ledge(START), START)
-    assert bool((found > START).all())
+    seen = seen_by(Oracle(horizon=1, cheap=CHEAP, bootstrap=False), Ledge(START), START)
+    assert bool((seen > START).all())
 
 
 def test_the_critic_judges_what_comes_after_the_horizon() -> None:
@@ -99,8 +99,8 @@ def test_an_episode_that_ended_has_no_value_after_it() -> None:
     """At −1 the step to the left ends it with 1.1; the critic would charge −100 for being there."""
     high = Target(policy=GREEDY.policy, critic=lambda obs, action: obs[:, 0] * 100, obs_scale={"raw": torch.ones(1)})
     obs = torch.tensor([[-1.0]])
-    found = seen_by(Oracle(horizon=1, candidates=4), Ledge(obs), obs, high)
-    assert found.item() == -1.0  # clean: 1 − 100; left: 1.1 and nothing more
+    seen = seen_by(Oracle(horizon=1, candidates=4), Ledge(obs), obs, high)
+    assert seen.item() == -1.0  # clean: 1 − 100; left: 1.1 and nothing more
 
 
 def test_copies_of_cheap_attacks_go_on_under_them_and_changes_are_kept_up() -> None:
@@ -117,9 +117,9 @@ def test_copies_of_cheap_attacks_go_on_under_them_and_changes_are_kept_up() -> N
 def test_what_a_target_cannot_serve_is_left_out() -> None:
     blind = Target(policy=lambda obs: obs.detach().round(), obs_scale={"raw": torch.ones(1)})
     world = Ledge(START)
-    found = seen_by(Oracle(horizon=5, candidates=2, cheap=CHEAP), world, START, blind)
+    seen = seen_by(Oracle(horizon=5, candidates=2, cheap=CHEAP), world, START, blind)
     assert len(world.tried[0]) == len(START) * 3  # the clean point, a change that is kept up, a fresh one
-    assert bool(threat_inside(START, found))
+    assert bool(threat_inside(START, seen))
 
 
 def threat_inside(obs: Tensor, seen: Tensor) -> Tensor:

@@ -72,8 +72,8 @@ def test_action_difference_of_a_linear_policy_ends_in_a_corner_and_finds_the_bes
     best = action_difference(target, torch.zeros_like(corners), corners).min()
     seen = ATTACKS["action-diff"](target, obs, ball, noise(30))
     assert (seen.abs() == 0.3).all()
-    found = Descend(objective=action_difference, restarts=20)(target, obs, ball, noise(30))
-    torch.testing.assert_close(action_difference(target, obs, found), best.expand(30))
+    seen = Descend(objective=action_difference, restarts=20)(target, obs, ball, noise(30))
+    torch.testing.assert_close(action_difference(target, obs, seen), best.expand(30))
 
 
 @every_norm
@@ -264,9 +264,9 @@ def test_restarts_find_a_valley_that_the_clean_point_does_not_see() -> None:
 
     obs, target = torch.zeros(20, SENSORS), linear_target()[0]
     blind = Descend(objective=hidden_valley, restarts=0)(target, obs, threat(), noise(20))
-    found = Descend(objective=hidden_valley, restarts=20)(target, obs, threat(), noise(20))
+    seen = Descend(objective=hidden_valley, restarts=20)(target, obs, threat(), noise(20))
     assert blind[:, 0].eq(0).all()
-    torch.testing.assert_close(found[:, 0], torch.full((20,), 0.1))
+    torch.testing.assert_close(seen[:, 0], torch.full((20,), 0.1))
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,8 @@ def test_best_of_nothing_and_unknown_draws_are_refused() -> None:
 
 def test_searches_read_as_what_they_do() -> None:
     assert repr(Random()) == "Random(draw='uniform')"
-    told = "Descend(objective=None, steps=3, step_size=None, restarts=1, snap=True, candidates=0, draw='uniform')"
-    assert repr(Descend(steps=3)) == told
+    expected = "Descend(objective=None, steps=3, step_size=None, restarts=1, snap=True, candidates=0, draw='uniform')"
+    assert repr(Descend(steps=3)) == expected
     assert "action_difference" in repr(ATTACKS["action-diff"])
 
 

@@ -29,8 +29,8 @@ def test_the_worst_action_of_a_linear_critic_is_a_corner_that_depends_on_the_sta
 def test_the_worst_action_of_a_valley_lies_inside_the_box() -> None:
     bottom = torch.tensor([0.25, 1.1])
     target = plain(critic=lambda obs, action: (action - bottom).square().sum(-1))
-    found = worst_action(target, observations(20), noise(20), steps=200)
-    assert (found - bottom).abs().max() < 0.02
+    action = worst_action(target, observations(20), noise(20), steps=200)
+    assert (action - bottom).abs().max() < 0.02
 
 
 def test_the_worst_action_of_networks_is_near_that_of_a_fine_grid() -> None:

@@ -82,8 +82,8 @@ def refused(said: Said, *words: str) -> None:
         ("collect --out c.hdf5 --steps 0", ["--steps"]),
         ("collect --out c.hdf5 --steps 100000000000", ["--steps"]),
         ("collect --out c.hdf5 --until-score nan", ["'--until-score': nan is no finite number"]),
-        ("collect --out c.hdf5 --until-score 5 --steps 5000", ["never looked at"]),
-        ("collect --out c.hdf5 --until-score 5 --steps 9000 --evaluate-every 10000", ["never looked at"]),
+        ("collect --out c.hdf5 --until-score 5 --steps 5000", ["never checked"]),
+        ("collect --out c.hdf5 --until-score 5 --steps 9000 --evaluate-every 10000", ["never checked"]),
         ("collect --out c.hdf5 --env Humanoid-v4 --until-score 5", ["no reference scores"]),
     ],
 )

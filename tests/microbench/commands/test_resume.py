@@ -110,10 +110,10 @@ def test_an_interruption_ends_the_workers_and_keeps_finished_chunks(
     process = started(*GRID, "--quiet", "--runs", runs, "--out", "cut", cwd=tmp_path)
     workers = children(process.pid)
     process.send_signal(number)
-    said = finish(process)
-    assert (said.code, said.out) == (130, "")
-    told, *rest = said.err.splitlines()
-    assert told == "microbench: interrupted; train, adversary, attack and perturb go on with --resume."
+    result = finish(process)
+    assert (result.code, result.out) == (130, "")
+    line, *rest = result.err.splitlines()
+    assert line == "microbench: interrupted; train, adversary, attack and perturb go on with --resume."
     # On a busy machine joblib's own tracker may find a semaphore of killed workers, and says so as the last one to end.
     assert not [line for line in rest if "resource_tracker" not in line and "warnings.warn" not in line]
     assert 0 < len(reports.read(tmp_path / "cut" / "results.csv")) < 660

@@ -73,16 +73,16 @@ def test_a_training_that_cannot_be_meant_writes_nothing(
     options: list[str], words: str, hopper_file: Path, shell: Shell
 ) -> None:
     arguments = train_arguments(hopper_file, Path("out"))
-    given = {word for word in options if word.startswith("--") and word != "--set"}
-    if "--threads" in given:
+    named = {word for word in options if word.startswith("--") and word != "--set"}
+    if "--threads" in named:
         place = arguments.index("--threads")
         del arguments[place : place + 2]
     if "--set" in options:
         name = options[1].partition("=")[0]
         arguments = [word for word in arguments if not word.startswith(f"--set={name}=")]
-    said = shell(*arguments, *options)
-    assert said.is_one_sentence, said
-    assert words in said.err
+    result = shell(*arguments, *options)
+    assert result.is_one_sentence, result
+    assert words in result.err
     assert contents(Path()) == {}
 
 
@@ -108,18 +108,18 @@ def test_the_quick_preset_has_one_thread_per_seed_on_any_machine(
 
 
 def test_another_task_than_a_bundled_datasets_is_refused(shell: Shell) -> None:
-    said = shell("train", "--env", "Walker2d-v4", "--out", "out")
-    assert said.is_one_sentence
-    assert "not of Walker2d-v4; leave --env out" in said.err
+    result = shell("train", "--env", "Walker2d-v4", "--out", "out")
+    assert result.is_one_sentence
+    assert "not of Walker2d-v4; leave --env out" in result.err
     assert contents(Path()) == {}
 
 
 def test_seeds_of_which_one_is_taken_leave_nothing_behind(runs: Path, hopper_file: Path, shell: Shell) -> None:
     before = contents(runs)
     for seeds in ("3,0", "0,3"):
-        said = shell(*train_arguments(hopper_file, runs), "--seeds", seeds, "--quiet")
-        assert said.is_one_sentence
-        assert "already holds a run" in said.err
+        result = shell(*train_arguments(hopper_file, runs), "--seeds", seeds, "--quiet")
+        assert result.is_one_sentence
+        assert "already holds a run" in result.err
     assert contents(runs) == before
     assert sorted(path.name for path in runs.iterdir()) == ["hopper_tiny-micro-quick-s0", "latest"]
 
@@ -127,9 +127,9 @@ def test_seeds_of_which_one_is_taken_leave_nothing_behind(runs: Path, hopper_fil
 def test_a_finished_run_is_not_written_again(runs: Path, shell: Shell) -> None:
     """Not even how it was made, and how long that took."""
     before = contents(runs)
-    said = shell("train", "--resume", "--out", runs)
-    assert (said.code, said.err) == (0, "")
-    assert "hopper_tiny-micro-quick-s0/policy.safetensors" in said.out
+    result = shell("train", "--resume", "--out", runs)
+    assert (result.code, result.err) == (0, "")
+    assert "hopper_tiny-micro-quick-s0/policy.safetensors" in result.out
     assert contents(runs) == before
 
 

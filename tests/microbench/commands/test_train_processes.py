@@ -52,11 +52,11 @@ class Heard(Tracker):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.reports: list[tuple[int, str]] = []
         self.lines: list[str] = []
 
     def advance_to(self, done: int, note: str = "", left: float | None = None) -> None:
-        self.told.append((done, note))
+        self.reports.append((done, note))
 
     def line(self, text: str) -> None:
         self.lines.append(text)
@@ -94,42 +94,42 @@ def test_seeds_are_dealt_out_like_cards() -> None:
 def test_progress_of_all_processes_adds_up_and_nothing_is_lost() -> None:
     heard = Heard()
     in_processes([partial(works, "one", 30), partial(works, "two", 20)], heard, [2, 1])
-    assert heard.told[-1] == (2 * 30 + 20, "")
+    assert heard.reports[-1] == (2 * 30 + 20, "")
     assert sorted(heard.lines) == ["one is over", "two is over"]
-    assert heard.told.count((0, "dynamics 4, fitted")) >= 1
-    assert [done for done, _ in heard.told] == sorted(done for done, _ in heard.told)
+    assert heard.reports.count((0, "dynamics 4, fitted")) >= 1
+    assert [done for done, _ in heard.reports] == sorted(done for done, _ in heard.reports)
 
 
 @forked
 @pytest.mark.usefixtures("forking")
-@pytest.mark.parametrize(("culprit", "said"), [(fails, "cannot be trained"), (dies, "killed")])
-def test_a_failure_ends_the_others(culprit: object, said: str) -> None:
+@pytest.mark.parametrize(("culprit", "sentence"), [(fails, "cannot be trained"), (dies, "killed")])
+def test_a_failure_ends_the_others(culprit: object, sentence: str) -> None:
     began, others = time.monotonic(), set(multiprocessing.active_children())  # workers that joblib keeps
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=sentence):
         in_processes([sleeps, culprit], Heard(), [1, 1])  # type: ignore[list-item]  # each is a share
     assert time.monotonic() - began < 200  # and not the 300 seconds of the one that sleeps
     assert set(multiprocessing.active_children()) <= others
 
 
 def test_each_seed_is_the_run_of_a_single_command_bit_for_bit(runs: Path, hopper_file: Path, tmp_path: Path) -> None:
-    said = trained(*train_arguments(hopper_file, tmp_path / "out"), "--seeds", "0,2", "--threads", "2", cwd=tmp_path)
-    assert said.code == 0
+    result = trained(*train_arguments(hopper_file, tmp_path / "out"), "--seeds", "0,2", "--threads", "2", cwd=tmp_path)
+    assert result.code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*NAMES, "latest"]
     assert (tmp_path / "out" / "latest").resolve().name == NAMES[0]
-    told = sorted(line.split(":")[0] for line in said.err.splitlines() if "normalized score" in line)
-    assert told == [f"seed {seed}, epoch {epoch}" for seed in (0, 2) for epoch in (2, 3)]
-    alone, made = contents(runs / NAMES[0]), contents(tmp_path / "out" / NAMES[0])
+    titles = sorted(line.split(":")[0] for line in result.err.splitlines() if "normalized score" in line)
+    assert titles == [f"seed {seed}, epoch {epoch}" for seed in (0, 2) for epoch in (2, 3)]
+    alone, together = contents(runs / NAMES[0]), contents(tmp_path / "out" / NAMES[0])
     for name in alone.keys() - {"train.json", "config.json"}:  # which have the command and the seconds
-        assert made[name] == alone[name], name
-    configs = [json.loads(files["config.json"]) for files in (alone, made)]
+        assert together[name] == alone[name], name
+    configs = [json.loads(files["config.json"]) for files in (alone, together)]
     assert [config.pop("options")["seeds"] for config in configs] == [[0], [0, 2]]
     assert configs[0] == configs[1]
 
 
 def test_a_folder_that_is_taken_is_told_once(runs: Path, hopper_file: Path, tmp_path: Path) -> None:
-    said = trained(*train_arguments(hopper_file, runs), "--seeds", "2,0", "--threads", "2", "--quiet", cwd=tmp_path)
-    assert said.is_one_sentence
-    assert f"{NAMES[0]} already holds a run" in said.err
+    result = trained(*train_arguments(hopper_file, runs), "--seeds", "2,0", "--threads", "2", "--quiet", cwd=tmp_path)
+    assert result.is_one_sentence
+    assert f"{NAMES[0]} already holds a run" in result.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows one process cannot send ^C to another alone")
@@ -144,10 +144,10 @@ def test_an_interruption_ends_all_and_the_rest_is_trained_later(
         time.sleep(0.01)
     assert process.process.pid is not None
     os.kill(process.process.pid, signal.SIGINT)
-    said = process.finish()
-    assert said.code == 130
-    assert said.err.splitlines()[-1].startswith("microbench: interrupted")
-    assert "Traceback" not in said.err
+    result = process.finish()
+    assert result.code == 130
+    assert result.err.splitlines()[-1].startswith("microbench: interrupted")
+    assert "Traceback" not in result.err
     assert trained(*arguments, "--resume", cwd=tmp_path).code == 0
     assert shell(*train_arguments(hopper_file, tmp_path / "alone", steps=400)).code == 0
     one, other = ((tmp_path / out / NAMES[0] / "policy.safetensors").read_bytes() for out in ("out", "alone"))

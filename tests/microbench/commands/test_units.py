@@ -51,8 +51,8 @@ def rows(folder: str = "runs") -> pd.DataFrame:
 
 def scale(folder: str = "runs", run: int = -1) -> dict[str, object]:
     (path,) = Path(folder).rglob("results.json")
-    found: dict[str, object] = json.loads(path.read_text())["runs"][run]["scale"]
-    return found
+    stored: dict[str, object] = json.loads(path.read_text())["runs"][run]["scale"]
+    return stored
 
 
 def test_the_first_command_gives_a_table_that_names_its_unit(here: Path, drawing_shell: Shell) -> None:
@@ -90,9 +90,9 @@ def test_a_plain_loop_of_gymnasium_measures_the_same_unit(tmp_path: Path) -> Non
 def test_a_recurrent_policy_has_a_unit_of_its_sensors_alone(here: Path) -> None:
     write(here / "lstm.model", FILES["lstm.model"]())
     target = load(here / "lstm.model").target
-    found = with_rollout_std(target, find_task("Hopper-v4"))
-    assert found.scale("rollout-std").shape == (11,)
-    assert found.open_scale("rollout-std")[11:].eq(0).all()
+    with_unit = with_rollout_std(target, find_task("Hopper-v4"))
+    assert with_unit.scale("rollout-std").shape == (11,)
+    assert with_unit.open_scale("rollout-std")[11:].eq(0).all()
 
 
 class Counting:
@@ -128,8 +128,8 @@ def in_world(monkeypatch: pytest.MonkeyPatch, world: Counting) -> torch.Tensor:
 
 def test_a_sensor_that_never_moves_is_closed_to_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The times 0 … 4 have a variance of 2; 0.1 in float32, fifty times, has a mean that is not quite 0.1."""
-    found = in_world(monkeypatch, Counting((1.0, 0.0)))
-    assert found.tolist() == [pytest.approx(2**0.5), 0.0]
+    scale = in_world(monkeypatch, Counting((1.0, 0.0)))
+    assert scale.tolist() == [pytest.approx(2**0.5), 0.0]
 
 
 def test_what_never_moves_at_all_has_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:

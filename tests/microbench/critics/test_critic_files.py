@@ -38,15 +38,15 @@ ORIGIN = Origin(
 
 def critic(sign: float = 1.0, obs: int = 11, actions: int = 3) -> FittedCritic:
     """Q = ±(sum of actions), about: one hidden unit stays in its linear half."""
-    made = FittedCritic(obs, actions, (4,), 2, torch.Generator().manual_seed(0))
-    first, last = stacked(made.networks.layers)
+    fitted = FittedCritic(obs, actions, (4,), 2, torch.Generator().manual_seed(0))
+    first, last = stacked(fitted.networks.layers)
     with torch.no_grad():
-        for parameter in made.parameters():
+        for parameter in fitted.parameters():
             parameter.zero_()
         first.weight[:, obs:, 0] = sign
         first.bias[:, :, 0] = 10.0
         last.weight[:, 0] = 1.0
-    return made
+    return fitted
 
 
 def written(path: Path, sign: float = 1.0, **changes: Any) -> Path:
@@ -209,9 +209,9 @@ def test_critics_of_other_tasks_and_sizes_are_refused(tmp_path: Path, target: Ta
 
 def test_the_critic_of_another_policy_is_an_independent_one(tmp_path: Path, target: Target) -> None:
     other = write_policy(tmp_path / "other.safetensors", seed=5)
-    found = judge(str(other.path), HOPPER, target)
-    assert found.victim == other.sha256
+    other_critic = judge(str(other.path), HOPPER, target)
+    assert other_critic.victim == other.sha256
     assert other.target.critic is not None
     obs, action = torch.randn(4, 11), torch.rand(4, 3)
-    assert torch.equal(found.critic(obs, action), other.target.critic(obs, action))
-    assert found.poor == ""
+    assert torch.equal(other_critic.critic(obs, action), other.target.critic(obs, action))
+    assert other_critic.poor == ""

@@ -43,9 +43,9 @@ def test_returns_that_were_cut_off_are_filled_up_and_left_out_where_that_would_d
     tenth = on_policy(known(torch.full((200,), 7.0)), steps, 0.1)
     assert tenth["steps"] == 150  # the last step has a weight of 0.1 missing, the others 0.01 and less
     returns, _ = returns_to_go(steps, GAMMA)
-    told = on_policy(known(torch.full((200,), 7.0)), steps, GAMMA)  # 0.66 and more are missing everywhere
-    assert told["steps"] == 50
-    assert told["return_mean"] == pytest.approx(float(returns[::4].mean()) + 7 * GAMMA**4, rel=1e-5)
+    report = on_policy(known(torch.full((200,), 7.0)), steps, GAMMA)  # 0.66 and more are missing everywhere
+    assert report["steps"] == 50
+    assert report["return_mean"] == pytest.approx(float(returns[::4].mean()) + 7 * GAMMA**4, rel=1e-5)
 
 
 def test_poor_critics_are_told() -> None:
@@ -72,8 +72,8 @@ def test_a_critic_that_knows_all_does_all_the_damage_and_its_opposite_none(
     truth = torch.tensor([[3.0, 1, 2, 5, 4, 8, 7, 6]]).repeat(3, 1)
     monkeypatch.setattr("microbench.critics.judging._outcomes", lambda *_: truth)
     for sign, ranking, least in ((1, 1.0, 1.0), (-1, -1.0, -1.0)):
-        told = of_actions(
+        report = of_actions(
             known(sign * truth.flatten()), victim, HOPPER, steps, seeds, 0.99, torch.Generator().manual_seed(0)
         )
-        assert told["ranking"] == pytest.approx(ranking)
-        assert told["damage"] == pytest.approx(least)
+        assert report["ranking"] == pytest.approx(ranking)
+        assert report["damage"] == pytest.approx(least)

@@ -78,9 +78,9 @@ def test_copies_earn_what_gymnasium_pays(tmp_path: Path, env_id: str, steps: int
         while not over:
             copy.reset(seed=0)
             paid = [tried(env, copy, checkpoint.target, obs, point, steps) for point in points]
-            shown, told = attack.at[step]
+            shown, rewards = attack.at[step]
             assert np.array_equal(shown[0], obs.astype(np.float32))
-            assert told[0].tolist() == pytest.approx(paid, abs=1e-9)
+            assert rewards[0].tolist() == pytest.approx(paid, abs=1e-9)
             best = points[int(np.argmin(paid))]
             obs, _, terminated, truncated, _ = env.step(acted(checkpoint.target, obs, best))
             over, step = terminated or truncated, step + 1
@@ -112,8 +112,8 @@ def test_looking_ahead_leaves_the_world_alone(tmp_path: Path, env_id: str) -> No
     conditions = Conditions(env_id=env_id)
     columns = ["return", "length", "flags"]
     clean = run(policy, CLEAN, conditions=conditions)[columns]
-    found = run(policy, Cell(attack=SMALL, eps=0.0), conditions=conditions)[columns]
-    pd.testing.assert_frame_equal(found, clean, check_exact=True)
+    attacked = run(policy, Cell(attack=SMALL, eps=0.0), conditions=conditions)[columns]
+    pd.testing.assert_frame_equal(attacked, clean, check_exact=True)
 
 
 def test_tried_to_the_end_it_leaves_no_more_than_what_goes_on_in_its_copies(checkpoint: Checkpoint) -> None:

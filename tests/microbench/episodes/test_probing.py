@@ -64,7 +64,7 @@ def test_looking_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     lengths = [20, 2, 9, 17]
     with one_thread():
         looked = run(real_target(), ATTACKS[name], lengths)
-        monkeypatch.setattr(probing.Probing, "look", lambda *given: None)
+        monkeypatch.setattr(probing.Probing, "look", lambda *arguments: None)
         alone = run(real_target(), ATTACKS[name], lengths)
     assert np.array_equal(looked.returns, alone.returns)
     assert np.array_equal(looked.lengths, alone.lengths)
@@ -104,9 +104,9 @@ dice = torch.Generator().manual_seed(0)
 )
 def test_a_mask_raises_its_flags(act: Callable[[Tensor], Tensor], expected: set[str]) -> None:
     """Its first flag in every episode, and no other than its flags in any of twenty."""
-    found = run(acting(act), ATTACKS["pgd"], [LONG] * 20).flags
-    assert {flag for flags in found for flag in flags} == expected
-    assert len({flags[:1] for flags in found}) == 1
+    raised = run(acting(act), ATTACKS["pgd"], [LONG] * 20).flags
+    assert {flag for flags in raised for flag in flags} == expected
+    assert len({flags[:1] for flags in raised}) == 1
 
 
 def test_an_attack_that_stops_short_is_told() -> None:

@@ -85,9 +85,9 @@ def test_clean_rows_equal_a_plain_gymnasium_loop(checkpoint: Checkpoint) -> None
 def test_a_row_says_all_that_made_it(checkpoint: Checkpoint) -> None:
     rows = run(checkpoint, only(Cell(attack="fgsm", eps=0.25)), Conditions(env_id="Hopper-v4", unit="raw", norm="l2"))
     assert list(rows.columns) == list(SCHEMA)
-    told = check(rows).iloc[0].to_dict()
-    told = {name: told[name] for name in SCHEMA if name not in ("return", "length", "score")}
-    assert told == {
+    row = check(rows).iloc[0].to_dict()
+    row = {name: row[name] for name in SCHEMA if name not in ("return", "length", "score")}
+    assert row == {
         "algorithm": "micro",
         "dataset": "toy",
         "train_seed": 0,
@@ -207,11 +207,11 @@ def test_a_task_that_only_gymnasium_simulates(tmp_path: Path) -> None:
 
 
 def test_models_are_made_once_per_cell(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[float] = []
+    factors: list[float] = []
     original = perturbations.mass
 
     def counted(factor: float) -> perturbations.Perturbation:
-        made.append(factor)
+        factors.append(factor)
         return original(factor)
 
     record = dataclasses.replace(perturbations.PERTURBATIONS["mass"], make=counted)
@@ -219,7 +219,7 @@ def test_models_are_made_once_per_cell(checkpoint: Checkpoint, monkeypatch: pyte
     worlds.world.cache_clear()
     for _ in range(2):
         run(checkpoint, plan_episodes([Cell(perturbation="mass", factor=f) for f in (0.7, 0.9)], 3, seed=0))
-    assert made == [0.7, 0.9]
+    assert factors == [0.7, 0.9]
 
 
 def test_threads_are_given_back(checkpoint: Checkpoint) -> None:

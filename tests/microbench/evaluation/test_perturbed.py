@@ -129,8 +129,8 @@ def test_each_perturbation_of_each_task_moves_the_world_or_is_known_to_change_no
         moved |= (obs != obs[0]).any(axis=1)
         action = rng.uniform(simulator.action_low, simulator.action_high).astype(np.float32)
         obs = simulator.step(np.tile(action, (len(worlds), 1)), ids)[0]
-    said = [bool(at.effect) for at in worlds[1:]]
-    assert dict(zip(names, moved[1:].tolist(), strict=True)) == dict(zip(names, said, strict=True))
+    changed = [bool(at.effect) for at in worlds[1:]]
+    assert dict(zip(names, moved[1:].tolist(), strict=True)) == dict(zip(names, changed, strict=True))
 
 
 def test_a_disturbance_that_never_came_is_flagged_per_episode(checkpoint: Checkpoint) -> None:

@@ -45,7 +45,7 @@ def test_names_numbers_and_groups_are_chosen() -> None:
     [
         ("Hopper-v4", "foot", "there is no sensor 'foot': did you mean 'foot_joint'"),
         ("Hopper-v4", "11", "there is no sensor '11'"),
-        ("pen-v1", "positions", "shows no positions; number its sensors from 0"),
+        ("pen-v1", "positions", "has no sensors of positions; number its sensors from 0"),
     ],
 )
 def test_an_unknown_sensor_is_told(task: str, sensor: str, sentence: str) -> None:

@@ -60,33 +60,33 @@ def search(
 @pytest.mark.parametrize("first", [0.001, 0.1, 5.0])
 def test_it_is_found_where_the_return_falls_linearly(first: float) -> None:
     """All episodes halve at the same budget, so the interval has no width."""
-    _, told = search(["pgd"], first, most=25)
-    (found,) = told["eps50"]
-    assert (found["eps50"], found["low"], found["high"]) == pytest.approx((0.3, 0.3, 0.3))
-    assert found["between"][0] <= 0.3 <= found["between"][1]
-    assert (found["attack"], found["unit"], found["norm"], found["n"]) == ("pgd", "dataset-std", "linf", 10)
-    assert found["why"] == "resolved"
+    _, metadata = search(["pgd"], first, most=25)
+    (answer,) = metadata["eps50"]
+    assert (answer["eps50"], answer["low"], answer["high"]) == pytest.approx((0.3, 0.3, 0.3))
+    assert answer["between"][0] <= 0.3 <= answer["between"][1]
+    assert (answer["attack"], answer["unit"], answer["norm"], answer["n"]) == ("pgd", "dataset-std", "linf", 10)
+    assert answer["why"] == "resolved"
 
 
 def test_attacks_are_searched_side_by_side_and_each_ends_by_itself() -> None:
-    stages, told = search(["pgd", "fgsm", "random"], most=6)
-    assert [(one["attack"], one["why"]) for one in told["eps50"]] == [
+    stages, metadata = search(["pgd", "fgsm", "random"], most=6)
+    assert [(one["attack"], one["why"]) for one in metadata["eps50"]] == [
         *(("pgd", "budgets"), ("fgsm", "budgets"), ("random", "not reached"))
     ]
-    assert told["eps50"][2]["largest"] == pytest.approx(3.2)
+    assert metadata["eps50"][2]["largest"] == pytest.approx(3.2)
     assert [len({episode.cell for episode in stage.episodes}) for stage in stages] == [4, 3, 3, 3, 3, 3]
     clean = [episode for stage in stages for episode in stage.episodes if episode.cell == CLEAN]
     assert len(clean) == 10
-    assert told["eps50"][0]["eps50"] == pytest.approx(0.3)
-    assert told["eps50"][1]["eps50"] == pytest.approx(0.6)
+    assert metadata["eps50"][0]["eps50"] == pytest.approx(0.3)
+    assert metadata["eps50"][1]["eps50"] == pytest.approx(0.6)
 
 
 def test_the_worst_is_searched_by_its_fresh_episodes_and_all_choices_are_told() -> None:
-    stages, told = search([WORST])
-    (found,) = told["eps50"]
-    assert (found["attack"], found["eps50"]) == (WORST, pytest.approx(0.3))
-    assert {one["attack"] for one in told["worst"]} == {"pgd"}
-    budgets = [one["eps"] for one in told["worst"]]
+    stages, metadata = search([WORST])
+    (answer,) = metadata["eps50"]
+    assert (answer["attack"], answer["eps50"]) == (WORST, pytest.approx(0.3))
+    assert {one["attack"] for one in metadata["worst"]} == {"pgd"}
+    budgets = [one["eps"] for one in metadata["worst"]]
     assert budgets[:3] == [0.1, 0.2, 0.4]
     assert [stage.title for stage in stages[:4]] == ["episodes", WORST, "episodes", WORST]
     assert [one["eps"] for one in stages[5].told["worst"]] == budgets[:3]  # an interrupted search is told whole
@@ -94,21 +94,21 @@ def test_the_worst_is_searched_by_its_fresh_episodes_and_all_choices_are_told() 
 
 
 def test_what_is_found_is_what_the_report_of_the_rows_says() -> None:
-    stages, told = search(["fgsm"])
+    stages, metadata = search(["fgsm"])
     frame = pd.concat([table([made_up(episode) for episode in stage.episodes]) for stage in stages])
     (row,) = reports.budget_numbers(frame).to_dict("records")
-    (found,) = told["eps50"]
-    assert (row["eps50"], row["eps50_low"], row["eps50_high"]) == (found["eps50"], found["low"], found["high"])
-    assert row["largest"] == found["largest"]
+    (answer,) = metadata["eps50"]
+    assert (row["eps50"], row["eps50_low"], row["eps50_high"]) == (answer["eps50"], answer["low"], answer["high"])
+    assert row["largest"] == answer["largest"]
 
 
 def test_a_clean_score_that_is_not_positive_ends_the_search_at_once() -> None:
-    stages, told = search(["pgd"], level=-1000.0)
-    (found,) = told["eps50"]
+    stages, metadata = search(["pgd"], level=-1000.0)
+    (answer,) = metadata["eps50"]
     assert len(stages) == 1
-    assert (found["why"], found["eps50"], found["largest"]) == ("no half", None, 0.1)
-    assert sentence(found).startswith("eps50 of pgd: none, because the clean score is not positive")
-    json.dumps(told, allow_nan=False)
+    assert (answer["why"], answer["eps50"], answer["largest"]) == ("no half", None, 0.1)
+    assert sentence(answer).startswith("eps50 of pgd: none, because the clean score is not positive")
+    json.dumps(metadata, allow_nan=False)
 
 
 def test_episodes_without_a_return_end_the_search_too() -> None:
@@ -117,8 +117,8 @@ def test_episodes_without_a_return_end_the_search_too() -> None:
     next(stages)
     with pytest.raises(StopIteration) as ended:
         stages.send(table([row()], [lost]))
-    (found,) = ended.value.value["eps50"]
-    assert sentence(found) == "eps50 of pgd: none, because no episode has a return under every budget."
+    (answer,) = ended.value.value["eps50"]
+    assert sentence(answer) == "eps50 of pgd: none, because no episode has a return under every budget."
 
 
 ABOUT: dict[str, Any] = {
@@ -154,18 +154,18 @@ FEW = ("--eps50", "--budgets", 3, "--episodes", 2, "--workers", 1, "--runs")
 
 def test_the_command_prints_stores_and_resumes(runs: Path, shell: Shell, tmp_path: Path) -> None:
     command = ("attack", "--attack", "random", "--attack", "fgsm", *FEW, runs)
-    said = shell(*command)
-    assert said.code == 0
+    result = shell(*command)
+    assert result.code == 0
     folder = runs / RUN
-    found = json.loads((folder / "results.json").read_text())["runs"][0]["eps50"]
-    assert [one["attack"] for one in found] == ["random", "fgsm"]
-    assert all(sentence(one) in said.out for one in found)
+    stored = json.loads((folder / "results.json").read_text())["runs"][0]["eps50"]
+    assert [one["attack"] for one in stored] == ["random", "fgsm"]
+    assert all(sentence(one) in result.out for one in stored)
     table = reports.read(folder / "results.csv")
     assert table.groupby("attack")["eps"].nunique().to_dict() == {"none": 1, "random": 3, "fgsm": 3}
     assert (table.groupby(["attack", "eps"]).size() == 2).all()
     assert "Curves over eps" in (folder / "report" / "table.md").read_text()
-    told = json.loads(shell(*command, "--resume", "--json").out)
-    assert told["eps50"] == found
+    output = json.loads(shell(*command, "--resume", "--json").out)
+    assert output["eps50"] == stored
     straight = (folder / "results.csv").read_bytes()
     run_killed_at(5, *command, "--out", "killed", cwd=tmp_path)
     assert shell(*command, "--out", "killed", "--resume").code == 0
@@ -174,9 +174,9 @@ def test_the_command_prints_stores_and_resumes(runs: Path, shell: Shell, tmp_pat
 
 def test_bare_it_is_that_of_the_worst(runs: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacks, "SUITE", ("fgsm", "action-diff"))
-    said = shell("attack", *FEW, runs, "--eps", 0.2, "--quiet", "--json")
-    told = json.loads(said.out)
-    assert [one["attack"] for one in told["eps50"]] == [WORST]
+    result = shell("attack", *FEW, runs, "--eps", 0.2, "--quiet", "--json")
+    output = json.loads(result.out)
+    assert [one["attack"] for one in output["eps50"]] == [WORST]
     table = reports.read(runs / RUN / "results.csv")
     assert set(table["attack"]) == {"none", "fgsm", "action-diff", WORST}
     assert table.loc[table["attack"] == WORST, "eps"].nunique() == 3

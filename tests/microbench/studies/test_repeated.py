@@ -41,19 +41,19 @@ def candidates() -> list[str]:
 
 
 def test_without_names_it_is_run_and_chosen_from_once(here: Path, shell: Shell) -> None:
-    said = shell("attack", "p.zip", *FEW)
-    assert said.code == 0, said.err
-    assert said.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
+    result = shell("attack", "p.zip", *FEW)
+    assert result.code == 0, result.err
+    assert result.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
     assert set(rows()["attack"]) == {"none", "random", "fgsm", "pgd", "worst"}
     assert candidates() == ["fgsm", "pgd", "random"]
 
 
 def test_who_names_both_gets_both_and_is_told(here: Path, shell: Shell) -> None:
     named = ("--attack", "action-diff", "--attack", "pgd", "--attack", "worst")
-    said = shell("attack", "p.zip", *FEW, *named)
-    assert "pgd is the same search as action-diff" in said.err
-    found = {name: own["return"].tolist() for name, own in rows().groupby("attack")}
-    assert found["pgd"] == found["action-diff"]
+    result = shell("attack", "p.zip", *FEW, *named)
+    assert "pgd is the same search as action-diff" in result.err
+    returns = {name: own["return"].tolist() for name, own in rows().groupby("attack")}
+    assert returns["pgd"] == returns["action-diff"]
     assert candidates() == ["fgsm", "action-diff"]
 
 

@@ -64,9 +64,9 @@ def test_sweeps_stand_beside_each_other_and_a_grid_combines_them() -> None:
 
 
 def test_a_grid_contains_its_corners() -> None:
-    found = pairs(swept([parse_sweep("mass=0.5:1.5:11"), parse_sweep("gravity=0.8:1.2:3")], grid=True))
-    assert len(found) == 33
-    assert {("mass=0.5,gravity", 0.8), ("mass=1.5,gravity", 1.2)} <= set(found)
+    grid = pairs(swept([parse_sweep("mass=0.5:1.5:11"), parse_sweep("gravity=0.8:1.2:3")], grid=True))
+    assert len(grid) == 33
+    assert {("mass=0.5,gravity", 0.8), ("mass=1.5,gravity", 1.2)} <= set(grid)
 
 
 def test_a_range_is_not_swept() -> None:

@@ -40,7 +40,7 @@ def small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacks, "SUITE", SUITE)
 
 
-def told(folder: Path) -> list[dict[str, Any]]:
+def recorded(folder: Path) -> list[dict[str, Any]]:
     """The choices of the newest command."""
     return list(json.loads((folder / "results.json").read_text())["runs"][-1]["worst"])
 
@@ -110,12 +110,12 @@ def test_attacks_with_unequal_episodes_are_not_compared() -> None:
 
 def test_the_choice_tells_by_how_much() -> None:
     """Means 800 and 812; the paired differences 10, 12, 14 have the t-interval 12 ± 4.303 · 2/√3."""
-    found = chosen({"a": [710.0, 812.0, 914.0], "b": [700.0, 800.0, 900.0], "c": [990.0, 991.0, 992.0]})
-    assert (found["attack"], found["runner_up"], found["episodes"], found["seed"]) == ("b", "a", 3, 100)
-    assert found["mean_returns"] == pytest.approx({"a": 812.0, "b": 800.0, "c": 991.0})
+    choice = chosen({"a": [710.0, 812.0, 914.0], "b": [700.0, 800.0, 900.0], "c": [990.0, 991.0, 992.0]})
+    assert (choice["attack"], choice["runner_up"], choice["episodes"], choice["seed"]) == ("b", "a", 3, 100)
+    assert choice["mean_returns"] == pytest.approx({"a": 812.0, "b": 800.0, "c": 991.0})
     half = 4.302653 * 2 / math.sqrt(3)
-    assert found["margin"] == pytest.approx([12.0, 12.0 - half, 12.0 + half], rel=1e-5)
-    assert json.loads(json.dumps(found)) == found
+    assert choice["margin"] == pytest.approx([12.0, 12.0 - half, 12.0 + half], rel=1e-5)
+    assert json.loads(json.dumps(choice)) == choice
 
 
 def test_of_equal_attacks_the_first_of_the_suite_is_taken() -> None:
@@ -128,9 +128,9 @@ def test_of_equal_attacks_the_first_of_the_suite_is_taken() -> None:
 
 @pytest.mark.parametrize("flag", ["nan-action", "nan-observation", "unstable-physics", "zero-gradient;nan-action"])
 def test_an_attack_whose_episodes_broke_off_is_passed_over(flag: str) -> None:
-    found = chosen({"a": [800.0, 900.0], "b": [100.0, 100.0]}, {"b": flag})
-    assert (found["attack"], found["passed_over"]) == ("a", ["b"])
-    assert found["mean_returns"]["b"] == 100.0
+    choice = chosen({"a": [800.0, 900.0], "b": [100.0, 100.0]}, {"b": flag})
+    assert (choice["attack"], choice["passed_over"]) == ("a", ["b"])
+    assert choice["mean_returns"]["b"] == 100.0
 
 
 def test_other_flags_and_flags_of_all_do_not_decide() -> None:
@@ -140,9 +140,9 @@ def test_other_flags_and_flags_of_all_do_not_decide() -> None:
 
 
 def test_a_missing_return_is_never_the_lowest() -> None:
-    found = chosen({"a": [800.0, 900.0], "b": [100.0, math.nan]}, {"a": "nan-action", "b": "nan-action"})
-    assert found["attack"] == "a"
-    assert found["mean_returns"] == {"a": 850.0, "b": None}
+    choice = chosen({"a": [800.0, 900.0], "b": [100.0, math.nan]}, {"a": "nan-action", "b": "nan-action"})
+    assert choice["attack"] == "a"
+    assert choice["mean_returns"] == {"a": 850.0, "b": None}
 
 
 def test_the_minimum_is_too_low_and_what_it_chose_is_not() -> None:
@@ -154,10 +154,10 @@ def test_the_minimum_is_too_low_and_what_it_chose_is_not() -> None:
     minima, again = [], []
     for _ in range(150):
         drawn = rng.normal(1000, 100, (2, 6, 10))
-        found = chosen({str(place): values.tolist() for place, values in enumerate(drawn[0])})
+        choice = chosen({str(place): values.tolist() for place, values in enumerate(drawn[0])})
         minima.append(drawn[0].mean(axis=1).min())
-        again.append(drawn[1][int(found["attack"])].mean())
-        assert found["mean_returns"][found["attack"]] == pytest.approx(minima[-1])
+        again.append(drawn[1][int(choice["attack"])].mean())
+        assert choice["mean_returns"][choice["attack"]] == pytest.approx(minima[-1])
     error = 100 / math.sqrt(10 * 150)
     assert np.mean(minima) == pytest.approx(1000 - 1.267 * 100 / math.sqrt(10), abs=4 * error)
     assert np.mean(again) == pytest.approx(1000, abs=4 * error)
@@ -173,20 +173,20 @@ def test_the_suite_takes_in_what_is_named_beside_it_but_not_what_stands_apart() 
 def test_the_worst_rows_are_those_of_the_chosen_attack_on_fresh_episodes(runs: Path, shell: Shell) -> None:
     assert shell("attack", "--attack", "worst", "--attack", "random", *FEW, runs, "--seed", 7).code == 0
     folder = runs / RUN
-    found = reports.read(folder / "results.csv")
-    assert found.groupby("attack").size().to_dict() == dict.fromkeys([*SUITE, "random", WORST], 3) | {"none": 6}
-    (choice,) = told(folder)
-    means = found[~found["attack"].isin(["none", WORST])].groupby("attack")["return"].mean()
+    table = reports.read(folder / "results.csv")
+    assert table.groupby("attack").size().to_dict() == dict.fromkeys([*SUITE, "random", WORST], 3) | {"none": 6}
+    (choice,) = recorded(folder)
+    means = table[~table["attack"].isin(["none", WORST])].groupby("attack")["return"].mean()
     assert choice["attack"] == means.idxmin()
     assert choice["mean_returns"] == pytest.approx(means.to_dict())
     assert sorted(choice["mean_returns"]) == sorted([*SUITE, "random"])
-    again = found[found["attack"] == WORST]
+    again = table[table["attack"] == WORST]
     fresh = [held_out(7) + number for number in range(3)]
     assert (again["episode"].tolist(), again["eval_seed"].tolist()) == ([0, 1, 2], fresh)
     planned = plan_episodes([Cell(attack=choice["attack"], eps=0.2)], 3, held_out(7))
     same = evaluate_chunk(load(folder / "policy.safetensors"), Conditions(env_id="Hopper-v4"), tuple(planned))
     assert again["return"].tolist() == same["return"].tolist()
-    clean = found.loc[found["attack"] == "none", "eval_seed"]
+    clean = table.loc[table["attack"] == "none", "eval_seed"]
     assert clean.tolist() == [7, 8, 9, *fresh]
 
 
@@ -194,13 +194,13 @@ def test_every_perturbed_cell_has_its_own_worst_and_clean_partners(runs: Path, s
     command = ("perturb", "--mass", "0.5,1.5", "--attack", "worst", *FEW, runs)
     assert shell(*command).code == 0
     folder = runs / RUN
-    found = reports.read(folder / "results.csv")
+    table = reports.read(folder / "results.csv")
     world = ["perturbation", "factor"]
-    again = found[found["attack"] == WORST]
+    again = table[table["attack"] == WORST]
     assert again.groupby(world).size().tolist() == [3, 3, 3]
-    assert found[found["attack"] == "none"].groupby(world).size().tolist() == [6, 6, 6]
-    choices = {(one["perturbation"], one["factor"]): one["attack"] for one in told(folder)}
-    tried = found[found["attack"].isin(SUITE)]
+    assert table[table["attack"] == "none"].groupby(world).size().tolist() == [6, 6, 6]
+    choices = {(one["perturbation"], one["factor"]): one["attack"] for one in recorded(folder)}
+    tried = table[table["attack"].isin(SUITE)]
     assert choices == tried.groupby([*world, "attack"])["return"].mean().unstack().idxmin(axis=1).to_dict()
 
 
@@ -215,7 +215,7 @@ def test_whatever_was_interrupted_goes_on_to_the_same_table(runs: Path, shell: S
         assert ((out / "results.csv").read_bytes() == expected) == (rename == 6)
         assert shell(*command, "--out", out, "--resume").code == 0
         assert (out / "results.csv").read_bytes() == expected, rename
-        assert told(out) == told(Path("straight"))
+        assert recorded(out) == recorded(Path("straight"))
 
 
 def test_rows_of_an_earlier_choice_are_gone_before_a_new_one_is_told(runs: Path, shell: Shell, tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ def test_rows_of_another_choice_are_measured_again(runs: Path, shell: Shell) -> 
     results = runs / RUN / "results.csv"
     expected, path = results.read_bytes(), results.with_suffix(".json")
     assert "worst:" not in shell(*command).err
-    said = json.loads(path.read_text())
-    said["runs"][-1]["worst"][0]["attack"] = "somebody-elses"
-    path.write_text(json.dumps(said))
+    content = json.loads(path.read_text())
+    content["runs"][-1]["worst"][0]["attack"] = "somebody-elses"
+    path.write_text(json.dumps(content))
     assert "worst: 3/3" in shell(*command).err
     assert results.read_bytes() == expected
     path.unlink()
@@ -254,11 +254,11 @@ def test_a_suite_that_the_policy_cannot_serve_is_told(shell: Shell, tmp_path: Pa
         "    return attacks.Target(policy=lambda obs: torch.zeros(len(obs), 3), obs_scale={'raw': torch.ones(11)})\n"
     )
     call = ("attack", "silent_of_test_worst:still", "--env", "Hopper-v4", "--unit", "raw", "--episodes", 1)
-    said = shell(*call, "--eps", "0.1", "--attack", "worst", "--out", "no")
-    assert said.code == 2
-    assert said.err.splitlines()[-1] == (
+    result = shell(*call, "--eps", "0.1", "--attack", "worst", "--out", "no")
+    assert result.code == 2
+    assert result.err.splitlines()[-1] == (
         "microbench: worst has no attack to choose from; name one that this policy can serve beside it."
     )
-    said = shell(*call, "--eps", "0.1", "--attack", "worst", "--attack", "random", "--out", "yes", "--workers", 1)
-    assert said.code == 0
-    assert told(Path("yes"))[0]["mean_returns"].keys() == {"random"}
+    result = shell(*call, "--eps", "0.1", "--attack", "worst", "--attack", "random", "--out", "yes", "--workers", 1)
+    assert result.code == 0
+    assert recorded(Path("yes"))[0]["mean_returns"].keys() == {"random"}

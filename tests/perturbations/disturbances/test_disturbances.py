@@ -207,8 +207,8 @@ def test_the_root_is_the_first_body_with_mass_and_a_joint() -> None:
 
 def record(name: str, factor: float, model: MjModel, seed: int = 0, steps: int = 300) -> tuple[Any, ...]:
     """Everything a disturbance does to constant signals in an episode, and the next number of its generator."""
-    given = setting(model, seed)
-    signals = PERTURBATIONS[name].make(factor)(given)
+    episode = setting(model, seed)
+    signals = PERTURBATIONS[name].make(factor)(episode)
     assert isinstance(signals, Signals)
     seen, executed, force = [], [], []
     for step in range(steps):
@@ -221,7 +221,7 @@ def record(name: str, factor: float, model: MjModel, seed: int = 0, steps: int =
         assert np.array_equal(action, act(np.sin(step), np.cos(step)))
         assert seen[-1].dtype == np.float64
         assert executed[-1].dtype == np.float32
-    return np.array(seen), np.array(executed), np.array(force), given.rng.random()
+    return np.array(seen), np.array(executed), np.array(force), episode.rng.random()
 
 
 @pytest.mark.parametrize("name", SIGNALS)

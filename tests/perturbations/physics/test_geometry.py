@@ -148,12 +148,12 @@ def test_axes_that_rounding_chooses_describe_the_same_inertia(source: Source, st
 
 def inertias(model: MjModel) -> list[Floats]:
     """Inertia (3, 3) of every body along the axes of its frame."""
-    found = []
+    tensors = []
     for quat, moments in zip(model.body_iquat, model.body_inertia, strict=True):
         axes = np.zeros(9)
         mujoco.mju_quat2Mat(axes, quat)
-        found.append(axes.reshape(3, 3) @ np.diag(moments) @ axes.reshape(3, 3).T)
-    return found
+        tensors.append(axes.reshape(3, 3) @ np.diag(moments) @ axes.reshape(3, 3).T)
+    return tensors
 
 
 def test_mass_goes_with_the_volume(hopper: MjModel) -> None:

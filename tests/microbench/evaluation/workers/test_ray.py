@@ -75,12 +75,12 @@ def test_a_worker_elsewhere_has_the_files_that_attacks_name(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    found = together(
+    table = together(
         ray_cluster._evaluate(policy, source, HOPPER, versions(), [], files, number, chunk)
         for number, (chunk, files) in enumerate(parts)
     )
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
-    assert set(found["attack"]) == {"none", "pgd", *named}
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert set(table["attack"]) == {"none", "pgd", *named}
 
 
 def test_a_file_that_is_not_there_is_told_by_the_worker(checkpoint: Checkpoint) -> None:
@@ -118,14 +118,14 @@ def test_what_ray_starts_listens_on_the_loopback_device_and_ends(
 
 def listening() -> set[tuple[str, int]]:
     """Address and port of every socket, IPv4 or mapped into IPv6, on which this process or one it started listens."""
-    sockets, found = open_sockets(), set()
+    sockets, listening = open_sockets(), set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
             words = line.split()
             address, port = words[1].split(":")
             if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
-                found.add((socket.inet_ntoa(bytes.fromhex(address[-8:])[::-1]), int(port, 16)))
-    return found
+                listening.add((socket.inet_ntoa(bytes.fromhex(address[-8:])[::-1]), int(port, 16)))
+    return listening
 
 
 def open_sockets() -> set[str]:
@@ -157,9 +157,9 @@ def test_a_cluster_that_does_not_answer_is_told_in_time(
 def test_a_missing_ray_is_told(runs: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
-    said = shell("attack", "--eps", "0.1", "--attack", "random", "--ray", "auto", "--runs", runs)
-    assert said.is_one_sentence
-    assert "microbench-rl[ray]" in said.err
+    result = shell("attack", "--eps", "0.1", "--attack", "random", "--ray", "auto", "--runs", runs)
+    assert result.is_one_sentence
+    assert "microbench-rl[ray]" in result.err
 
 
 def test_a_policy_that_was_replaced_is_noticed(checkpoint: Checkpoint) -> None:

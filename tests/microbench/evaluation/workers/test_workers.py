@@ -55,9 +55,9 @@ def test_without_shared_memory_one_process_works_and_says_so(
     monkeypatch.setattr(joblib.parallel, "mp", None)  # what joblib makes of a /dev/shm that cannot be written
     rows = together(evaluate_episodes(checkpoint, HOPPER, work("random"), 2))
     pd.testing.assert_frame_equal(rows, alone, check_exact=True)
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 1
-    assert "no worker processes can be started here" in told.err
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert "no worker processes can be started here" in output.err
 
 
 def test_one_worker_is_this_process(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
