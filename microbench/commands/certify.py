@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from attacks import Feedforward, Target, Threat
-from microbench.checkpoints import Checkpoint, Overrides
+from microbench.checkpoints import Checkpoint
 from microbench.commands import policy as opening
 from microbench.commands import units
 from microbench.commands.evaluate import attack_cells
+from microbench.commands.options import CertifyOptions
 from microbench.errors import UserError
 from microbench.evaluation.attacked import Conditions, ball
 from microbench.evaluation.certified import Certified, certified, states_of
@@ -33,20 +34,6 @@ FOLDER, NAME = "certificates", "certificates"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CertifyOptions:
-    """What `microbench certify` was asked for."""
-
-    eps: Sequence[float]
-    unit: str | None = None
-    norm: str = "linf"
-    episodes: int = 3
-    seed: int = 0
-    states: int = 200
-    out: Path | None = None
-    quiet: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """The numbers as a table (`reports.tables.certificates`), as JSON, and the files by name."""
 
@@ -55,7 +42,7 @@ class Certificate:
     files: dict[str, Path]
 
 
-def certify(given: Path | None, runs: Path, overrides: Overrides, options: CertifyOptions) -> Certificate:
+def certify(options: CertifyOptions, budgets: Sequence[float]) -> Certificate:
     """Measure and write certificates.json, .csv, .md and the figure into the folder `certificates` of the results.
 
     Raises:
@@ -63,40 +50,41 @@ def certify(given: Path | None, runs: Path, overrides: Overrides, options: Certi
         ValueError: no such checkpoint, or a budget that is none.
         OSError: the folder cannot be written.
     """
-    attack_cells(["random"], options.eps)  # a budget that is none is told before anything is read
-    checkpoint = opening.open_checkpoint(given, runs, overrides)
+    attack_cells(["random"], budgets)  # a budget that is none is told before anything is read
+    checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
     network = network_of(checkpoint)
-    env_id = overrides.env_id or checkpoint.env_id
+    env_id = options.env or checkpoint.env_id
+    norm, in_range = ball(options.norm)
     task = find_task(env_id)
     check_task(checkpoint, task)
     opening.say_choices(checkpoint, quiet=options.quiet)
     unit = units.unit_of(checkpoint, options.unit)
     conditions = units.measured(
         checkpoint,
-        Conditions(env_id=env_id, unit=unit, norm=options.norm),
+        Conditions(env_id=env_id, unit=unit, norm=norm, in_range=in_range or options.in_range),
         asked=options.unit,
         quiet=options.quiet,
     )
     target = conditions.of(checkpoint.target)
     seeds = range(options.seed, options.seed + options.episodes)
     obs = states_of(target, task, seeds, options.states)
-    threats = [_threat(target, unit, options.norm, eps) for eps in sorted(set(options.eps))]
+    threats = [_threat(target, conditions, eps) for eps in sorted(set(budgets))]
     certificates = certified(target, network, obs, threats, _half(target))
     about = {
         "command": ["microbench", *sys.argv[1:]],
         **provenance(),
-        "policy": str(given or checkpoint.path),
+        "policy": str(options.checkpoint or checkpoint.path),
         "checkpoint": checkpoint.sha256,
         "task": env_id,
         "unit": unit,
-        "norm": options.norm,
+        "norm": conditions.norm_column,
         "seeds": [seeds.start, seeds.stop - 1],
         "states": len(obs),
         **units.record(checkpoint, conditions),
         "budgets": [_numbers(one) for one in certificates],
     }
-    table = tables.frame(about["budgets"], unit=unit, norm=options.norm, states=len(obs))
-    folder = opening.results_folder(checkpoint, options.out, runs) / FOLDER
+    table = tables.frame(about["budgets"], unit=unit, norm=conditions.norm_column, states=len(obs))
+    folder = opening.results_folder(checkpoint, options.out, options.runs) / FOLDER
     return Certificate(table=table, about=about, files=_written(folder, table, about))
 
 
@@ -121,11 +109,10 @@ def printed(certificate: Certificate, *, as_json: bool) -> str:
     return tables.markdown(certificate.table) + "\n" + "\n".join(lines)
 
 
-def _threat(target: Target, unit: str, norm: str, eps: float) -> Threat:
-    name, in_range = ball(norm)
-    low, high = target.require_obs_bounds() if in_range else (None, None)
-    scale = target.scale(unit)
-    return Threat(eps=eps, scale=scale, unit=unit, norm="l2" if name == "l2" else "linf", low=low, high=high)
+def _threat(target: Target, conditions: Conditions, eps: float) -> Threat:
+    low, high = target.require_obs_bounds() if conditions.in_range else (None, None)
+    scale, norm = target.scale(conditions.unit), conditions.norm
+    return Threat(eps=eps, scale=scale, unit=conditions.unit, norm="l2" if norm == "l2" else "linf", low=low, high=high)
 
 
 def _half(target: Target) -> Tensor:

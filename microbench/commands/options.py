@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_EPISODES = 100_000
 MOST_WORKERS = 1024
+MOST_STATES = 10_000
 LARGEST_STEPS = 1_000_000_000
 """No machine does as many: a larger number is a typing error, refused before anything runs or is written."""
 
@@ -46,6 +47,9 @@ Unit = Annotated[
     ),
 ]
 Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
+InRange = Annotated[
+    bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print neither progress nor tables, only errors.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the summary as JSON in place of a table, even with --quiet.")
@@ -103,9 +107,7 @@ class EvaluateOptions:
     checkpoint: Checkpoint = None
     unit: Unit = None
     norm: Norm = "linf"
-    in_range: Annotated[
-        bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
-    ] = False
+    in_range: InRange = False
     env: Env = None
     episodes: Annotated[
         int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; every cell has the same start states.")
@@ -146,6 +148,30 @@ class EvaluateOptions:
     def quiet(self) -> bool:
         """Whether neither progress nor remarks go to stderr."""
         return self.output.quiet
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifyOptions:
+    """The options of `certify`."""
+
+    checkpoint: Checkpoint = None
+    eps: Annotated[list[float] | None, typer.Option(help="Budget in --unit; repeat for several.")] = None
+    unit: Unit = None
+    norm: Norm = "linf"
+    in_range: InRange = False
+    env: Env = None
+    episodes: Annotated[int, typer.Option(min=1, max=1000, help="Clean episodes that give the states.")] = 3
+    states: Annotated[
+        int, typer.Option(min=1, max=MOST_STATES, help="States at most, evenly spaced over all steps.")
+    ] = 200
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Evaluation seed of the first episode.")] = 0
+    runs: Runs = Path("runs")
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for certificates/; by default the run's own, or one below --runs.")
+    ] = None
+    quiet: Quiet = False
+    as_json: AsJson = False
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
