@@ -63,7 +63,8 @@ def certify(given: Path | None, runs: Path, overrides: Overrides, options: Certi
         ValueError: no such checkpoint, or a budget that is none.
         OSError: the folder cannot be written.
     """
-    attack_cells(["random"], options.eps)  # a budget that is none is told before anything is read
+    attack_cells(["random"], options.eps)  # a budget or a norm that is none is told before anything is read
+    ball(options.norm)
     checkpoint = opening.open_checkpoint(given, runs, overrides)
     network = network_of(checkpoint)
     env_id = overrides.env_id or checkpoint.env_id
