@@ -50,11 +50,11 @@ def certify(options: CertifyOptions, budgets: Sequence[float]) -> Certificate:
         ValueError: no such checkpoint, or a budget that is none.
         OSError: the folder cannot be written.
     """
-    attack_cells(["random"], budgets)  # a budget that is none is told before anything is read
+    attack_cells(["random"], budgets)  # a budget or a norm that is none is told before anything is read
+    norm, in_range = ball(options.norm)
     checkpoint = opening.open_checkpoint(options.checkpoint, options.runs, options.policy.overrides(options.env))
     network = network_of(checkpoint)
     env_id = options.env or checkpoint.env_id
-    norm, in_range = ball(options.norm)
     task = find_task(env_id)
     check_task(checkpoint, task)
     opening.say_choices(checkpoint, quiet=options.quiet)

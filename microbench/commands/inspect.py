@@ -37,6 +37,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "ensemble": target.critics is not None,
         "state_value": target.state_value is not None,
         "obs_bounds": target.obs_bounds is not None,
+        "certificates": target.network is not None,
         "distribution": target.distribution is not None,
         "memory": len(target.start),
         "inferred": dict(checkpoint.inferred),

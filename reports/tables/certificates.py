@@ -47,10 +47,11 @@ def markdown(certificates: pd.DataFrame) -> str:
 
 
 def _text(rows: pd.DataFrame) -> dict[str, str]:
-    mean, largest = rows.loc["mean"], rows.loc["max"]
+    over: dict[Any, dict[Any, Any]] = rows.to_dict("index")
+    mean, largest = over["mean"], over["max"]
     share = mean["attack"] / mean["bound"] if mean["bound"] > 0 else 1.0
     return {
-        "eps": f"{number(float(mean['eps']))} {mean['unit']} {mean['norm']}",
+        "eps": f"{number(mean['eps'])} {mean['unit']} {mean['norm']}",
         **{title: f"{mean[name]:.3g} ({largest[name]:.3g})" for name, title in SERIES.items()},
         "attack / bound": f"{100 * share:.0f} %",
         "flags": f"† {mean['flags']}" if mean["flags"] else "",
