@@ -16,10 +16,10 @@ class Stream(IntEnum):
 
     ATTACK = 1  # `attacks.noise.STREAM`: a leaf keeps its own copy
     DISTURBANCE = 2  # followed by the checksum of the disturbance's name
+    SEARCH = 4  # with the seed of a command: the points of an uncertainty set that are tried
     PROBE = 3
     EXPLORATION = 3
     FACTORS = 3
-    SEARCH = 4  # of the seed of a command: points of an uncertainty set that are tried
 
 
 TRAINING_EVALUATION = range(10_000, 20_000)

@@ -11,6 +11,7 @@ from perturbations.disturbances.actions import action_noise, latency
 from perturbations.disturbances.contract import Disturbance, Setting, Signals
 from perturbations.disturbances.pushes import push
 from perturbations.disturbances.sensors import sensor_bias, sensor_dropout, sensor_noise
+from perturbations.disturbances.shifts import action_bias
 from perturbations.effect import is_no_op, physics_difference
 from perturbations.language import build, canonical, join, needs_scale, nominal_of, parse, records, split
 from perturbations.pairs import contact_friction
@@ -32,6 +33,7 @@ __all__ = [
     "Perturbation",
     "Setting",
     "Signals",
+    "action_bias",
     "action_noise",
     "armature",
     "build",

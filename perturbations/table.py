@@ -12,6 +12,7 @@ from perturbations.disturbances.actions import action_noise, latency
 from perturbations.disturbances.contract import Disturbance
 from perturbations.disturbances.pushes import push
 from perturbations.disturbances.sensors import sensor_bias, sensor_dropout, sensor_noise
+from perturbations.disturbances.shifts import action_bias
 from perturbations.parameter import Parameter
 from perturbations.physics.actuators import strength
 from perturbations.physics.bodies import mass
@@ -52,7 +53,7 @@ _COMPAT = (
 
 
 def _signal(
-    name: str, make: Callable[[float], Disturbance], about: str, unit: str = "", *, of_obs: bool = False
+    name: str, make: Callable[..., Disturbance], about: str, unit: str = "", *, of_obs: bool = False
 ) -> Parameter:
     return Parameter(name=name, make=make, about=about, nominal=0.0, disturbs=True, unit=unit, scales_with_obs=of_obs)
 
@@ -61,6 +62,10 @@ _SIGNALS = (
     _signal("latency", latency, "actions arrive late, by control steps", "control steps"),
     _signal(
         "action-noise", action_noise, "Gaussian noise on actions, std in half actuator ranges", "× half actuator range"
+    ),
+    replace(
+        _signal("action-bias", action_bias, "actions are shifted, by half actuator ranges", "× half actuator range"),
+        parts="actuator",
     ),
     _signal("sensor-noise", sensor_noise, "Gaussian noise on observations, std in units of each sensor", of_obs=True),
     _signal("sensor-bias", sensor_bias, "an offset per episode, uniform within ± units of each sensor", of_obs=True),

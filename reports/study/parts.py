@@ -20,6 +20,7 @@ class Part:
 
 
 KNOWN: Mapping[str, Part] = {
+    "action-bias": Part(nominal=0.0, unit="× half actuator range"),
     "action-noise": Part(nominal=0.0, unit="× half actuator range"),
     "latency": Part(nominal=0.0, unit="control steps"),
     "push": Part(nominal=0.0, unit="× weight"),

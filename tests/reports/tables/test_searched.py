@@ -25,7 +25,8 @@ ONE: dict[str, Any] = {
 
 def shown(*records: dict[str, Any]) -> list[dict[str, str]]:
     about = {"runs": [{"searched": list(records)}]}
-    return search_table(study(table(episodes([50.0, 60.0])), about)).to_dict("records")
+    lines = search_table(study(table(episodes([50.0, 60.0])), about))
+    return [{str(name): str(text) for name, text in line.items()} for line in lines.to_dict("records")]
 
 
 def test_a_search_is_one_line() -> None:
