@@ -46,6 +46,12 @@ Unit = Annotated[
     ),
 ]
 Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same as --in-range.")]
+InRange = Annotated[
+    bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
+]
+EvalSeed = Annotated[
+    int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; each next episode adds 1.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print neither progress nor tables, only errors.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the summary as JSON in place of a table, even with --quiet.")
@@ -103,16 +109,12 @@ class EvaluateOptions:
     checkpoint: Checkpoint = None
     unit: Unit = None
     norm: Norm = "linf"
-    in_range: Annotated[
-        bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
-    ] = False
+    in_range: InRange = False
     env: Env = None
     episodes: Annotated[
         int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; every cell has the same start states.")
     ] = 10
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; each next episode adds 1.")
-    ] = 0
+    seed: EvalSeed = 0
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=MOST_WORKERS, help="Processes, by default one per core; results do not depend on it."),
