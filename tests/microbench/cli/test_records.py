@@ -26,7 +26,7 @@ class Outer:
     first: Annotated[int, typer.Option("--start", min=0, max=9)]
     inner: Inner = field(default_factory=Inner)
     words: Annotated[list[str] | None, typer.Option("--word")] = None
-    memory: int = 7
+    memory: "list[Nowhere]" = field(default_factory=list)  # type: ignore[name-defined]  # noqa: F821  # of another module
 
 
 @pytest.fixture
