@@ -1,6 +1,6 @@
 """Commands that evaluate a policy: attack and perturb."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,69 @@ MOST_POINTS = 10_000
 
 if TYPE_CHECKING:
     from microbench.evaluation.plan import Cell
+    from microbench.studies.search import Box
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The perturbations of `perturb`, and how their factors combine."""
+
+    mass: Annotated[str | None, typer.Option(help="Factors: LOW:HIGH:COUNT, or a list 0.8,1,1.2.")] = None
+    friction: Annotated[str | None, typer.Option(help="Factors, as for --mass.")] = None
+    perturbation: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FACTORS or NAME@PART=FACTORS; several joined by commas act together."),
+    ] = None
+    grid: Annotated[bool, typer.Option("--grid", help="Evaluate all combinations of the factors.")] = False
+    samples: Annotated[
+        int | None, typer.Option(min=1, max=MOST_POINTS, help="Number of points to draw from the ranges LOW:HIGH.")
+    ] = None
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Find the worst point of the ranges LOW:HIGH, measured on fresh episodes."),
+    ] = False
+    points: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="With --search: most points to measure; 40 by default.")
+    ] = None
+    sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube"
+
+    def box(self) -> "Box | None":
+        """The ranges whose worst point is searched; None without --search.
+
+        Raises:
+            UserError: perturbations or ranges that cannot be read, or options that contradict --search.
+        """
+        from microbench.studies import sweeps
+        from microbench.studies.search import POINTS, box_of
+
+        if self.search and (self.grid or self.samples):
+            raise UserError("--search looks for the worst point of ranges, by itself: leave --grid and --samples out.")
+        if self.points and not self.search:
+            raise UserError("--points bounds the search of --search: give both, or leave it out.")
+        texts = self._texts() or sweeps.BARE_RANGES
+        return box_of([sweeps.parse_sweep(text) for text in texts], self.points or POINTS) if self.search else None
+
+    def _texts(self) -> list[str]:
+        short = [f"{name}={factors}" for name, factors in (("mass", self.mass), ("friction", self.friction)) if factors]
+        return [*short, *(self.perturbation or [])]
+
+    def cells(self, seed: int) -> "list[Cell]":
+        """The perturbed cells without an attack; the seed decides which points are drawn.
+
+        Raises:
+            UserError: perturbations or factors that cannot be read, or both a grid and samples.
+        """
+        from microbench.studies import sweeps
+
+        texts = self._texts() or (sweeps.BARE_RANGES if self.samples else sweeps.BARE)
+        if self.grid and self.samples:
+            raise UserError(
+                "--grid takes all combinations of factors, --samples draws from ranges: give one of the two."
+            )
+        axes = [sweeps.parse_sweep(text) for text in texts]
+        if self.samples:
+            return sweeps.sampled(axes, self.samples, self.sampling, seed)
+        return sweeps.swept(axes, grid=self.grid)
 
 
 @expanded
@@ -61,24 +124,7 @@ def attack(
 
 @expanded
 def perturb(
-    mass: Annotated[str | None, typer.Option(help="Factors: LOW:HIGH:COUNT, or a list 0.8,1,1.2.")] = None,
-    friction: Annotated[str | None, typer.Option(help="Factors, as for --mass.")] = None,
-    perturbation: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=FACTORS or NAME@PART=FACTORS; several joined by commas act together."),
-    ] = None,
-    grid: Annotated[bool, typer.Option("--grid", help="Evaluate all combinations of the factors.")] = False,
-    samples: Annotated[
-        int | None, typer.Option(min=1, max=MOST_POINTS, help="Number of points to draw from the ranges LOW:HIGH.")
-    ] = None,
-    search: Annotated[
-        bool,
-        typer.Option("--search", help="Find the worst point of the ranges LOW:HIGH, measured on fresh episodes."),
-    ] = False,
-    points: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="With --search: measure so many points; 40 if left out.")
-    ] = None,
-    sampling: Annotated[str, typer.Option(help="How to draw: latin-hypercube or uniform.")] = "latin-hypercube",
+    sweep: SweepOptions,
     attack: Annotated[list[str] | None, typer.Option(help="Attack every cell as well; needs --eps.")] = None,
     eps: Annotated[list[float] | None, typer.Option(help="Budget of --attack in --unit; repeat for several.")] = None,
     *,
@@ -87,22 +133,9 @@ def perturb(
     """Perturb the environment and print the robustness table; with no options: mass and friction from 0.5 to 1.5."""
     from microbench.commands import evaluate as command
     from microbench.studies import sweeps
-    from microbench.studies.search import POINTS, box_of
 
-    named = [f"{name}={factors}" for name, factors in (("mass", mass), ("friction", friction)) if factors]
-    texts = [*named, *(perturbation or [])] or (sweeps.BARE_RANGES if samples or search else sweeps.BARE)
-    if grid and samples:
-        raise UserError("--grid takes all combinations of factors, --samples draws from ranges: give one of the two.")
-    if search and (grid or samples):
-        raise UserError("--search looks for the worst point of ranges, by itself: leave --grid and --samples out.")
-    if points and not search:
-        raise UserError("--points bounds the search of --search: give both, or leave it out.")
-    axes = [sweeps.parse_sweep(text) for text in texts]
-    box = box_of(axes, points or POINTS) if search else None
-    if box:
-        perturbed = [box.centre]
-    else:
-        perturbed = sweeps.sampled(axes, samples, sampling, how.seed) if samples else sweeps.swept(axes, grid=grid)
+    box = sweep.box()
+    perturbed = [box.centre] if box else sweep.cells(how.seed)
     cells = sweeps.crossed(perturbed, command.attack_cells(attack or [], eps or []))
     _evaluate(cells, replace(how, skip_unservable=attack is None, search=box))
 

@@ -11,7 +11,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """A command for typer: each parameter that is a record gives way to the record's options, in the same place.
 
     A field that is itself a record is expanded likewise. A field without typer's annotation is no option and keeps its
-    default.
+    default; its type may be written in quotes.
 
     Raises:
         ValueError: two options of one name.
@@ -33,15 +33,13 @@ def _options(record: Any) -> list[inspect.Parameter]:
     """The options of a record in the order of its fields; empty for anything that is no record."""
     options = []
     for field in fields(record) if is_dataclass(record) else ():
-        hint = get_type_hints(record, include_extras=True)[field.name]
         default = inspect.Parameter.empty if field.default is MISSING else field.default
-        own = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
-        options += [own] if get_origin(hint) is Annotated else _options(hint)
+        own = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, annotation=field.type, default=default)
+        options += [own] if get_origin(field.type) is Annotated else _options(field.type)
     return options
 
 
 def _record(record: Any, values: dict[str, Any]) -> Any:
     """The record that takes its fields from the values by name."""
-    hints = get_type_hints(record)
-    nested = {name: _record(hint, values) for name, hint in hints.items() if is_dataclass(hint)}
-    return record(**{name: values[name] for name in hints if name in values} | nested)
+    nested = {field.name: _record(field.type, values) for field in fields(record) if is_dataclass(field.type)}
+    return record(**{field.name: values[field.name] for field in fields(record) if field.name in values} | nested)

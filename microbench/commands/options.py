@@ -50,6 +50,9 @@ Norm = Annotated[str, typer.Option(help="linf or l2; linf,in-range is the same a
 InRange = Annotated[
     bool, typer.Option("--in-range", help="Keep attacked observations within the range of the dataset's.")
 ]
+EvalSeed = Annotated[
+    int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; each next episode adds 1.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print neither progress nor tables, only errors.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the summary as JSON in place of a table, even with --quiet.")
@@ -112,9 +115,7 @@ class EvaluateOptions:
     episodes: Annotated[
         int, typer.Option(min=1, max=MOST_EPISODES, help="Episodes per cell; every cell has the same start states.")
     ] = 10
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=LARGEST, help="Seed of the first episode; each next episode adds 1.")
-    ] = 0
+    seed: EvalSeed = 0
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=MOST_WORKERS, help="Processes, by default one per core; results do not depend on it."),
@@ -164,7 +165,7 @@ class CertifyOptions:
     states: Annotated[
         int, typer.Option(min=1, max=MOST_STATES, help="States at most, evenly spaced over all steps.")
     ] = 200
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Evaluation seed of the first episode.")] = 0
+    seed: EvalSeed = 0
     runs: Runs = Path("runs")
     out: Annotated[
         Path | None, typer.Option(help="Folder for certificates/; by default the run's own, or one below --runs.")
