@@ -39,7 +39,9 @@ def _rooms() -> Iterator[tuple[Path, int]]:
 def _contract(package: str) -> list[Path]:
     """The places inside a package as its import contract orders them; empty where it has none."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    layers = next((c["layers"] for c in contracts if c["type"] == "layers" and f"{package}." in c["layers"][0]), [])
+    layers: list[str] = next(
+        (c["layers"] for c in contracts if c["type"] == "layers" and f"{package}." in c["layers"][0]), []
+    )
     names = [name.removeprefix(f"{package}.") for layer in layers for name in re.split(r" [|:] ", layer)]
     folder = ROOT / package
     return [folder / name if (folder / name).is_dir() else folder / f"{name}.py" for name in names]

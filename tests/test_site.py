@@ -81,7 +81,7 @@ def test_the_search_works_from_the_disk(site: Path, tab: Page) -> None:
     tab.open(site / "how-to" / "write-an-attack.html")
     tab.evaluate(SEARCH)
     links: list[str] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not links and time.monotonic() < deadline:
         links = tab.evaluate("[...document.querySelectorAll('.md-search-result__link')].map(a => a.href)")
     assert any("catalogue.html" in link or "checkpoints.html" in link for link in links)
