@@ -228,6 +228,6 @@ def _command(options: AdversaryOptions, files: Files) -> str:
     words += [f"--attack adversary:{files.adversary}", f"--eps {options.eps:g}", f"--episodes {EPISODES}"]
     words += [f"--unit {options.unit}"] if options.unit else []
     words += [f"--norm {options.norm}"] if options.norm != "linf" else []
-    said = {"env": options.env} | {k: v for k, v in options.overrides.given.items() if k != "env_id"}
+    said = {"env": options.env} | {k: v for k, v in options.overrides.settings.items() if k != "env_id"}
     words += [f"--{name.replace('_', '-')} {value}" for name, value in said.items() if value is not None]
     return " ".join(words)

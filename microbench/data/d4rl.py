@@ -31,13 +31,13 @@ def read_d4rl(
 ) -> Dataset:
     """Read an hdf5 file in D4RL's layout.
 
-    float64, `(N, 1)` and float-flag files (the replay sets) are converted. Files are cut at a round number of rows,
-    so rows after the last flag are an unfinished episode: its rows are kept, its return is not. Where the file has no
+    float64, `(N, 1)` and float-flag files (the replay sets) are converted. Rows after the last flag are an unfinished
+    episode, because files end at a round number of rows: its rows are kept, its return is not. Where the file has no
     truncation flags, episodes end after `limit` steps. The dataset's `remarks` record every such assumption.
 
     Raises:
         UserError: the file is missing, truncated, or lacks an array. Or its arrays have unequal lengths, a wrong rank,
-            NaN or infinity, no usable row, storage in another file, or more numbers than the file's size allows.
+            NaN or infinity, or no usable row. Or they are stored in another file, or too large for the file's size.
 
     """
     rows = convention(rows)

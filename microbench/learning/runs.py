@@ -4,9 +4,7 @@ import csv
 import io
 import json
 import os
-import pickle
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.learning.config import TrainConfig
 from microbench.learning.recipe import recipe_of
+from microbench.learning.stored_state import differences, read_state
 from reports.files import link, replace
 
 POLICY = "policy.safetensors"
@@ -130,14 +129,8 @@ class RunFolder:
     def _stored_state(self) -> dict[str, Any] | None:
         if not self.resume.exists():
             return None
-        content = self.resume.read_bytes()
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not look at the checksums
-                fine = archive.testzip() is None
-            state = torch.load(io.BytesIO(content), weights_only=True) if fine else None
-        except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError):
-            state = None
-        if not isinstance(state, dict):
+        state = read_state(self.resume.read_bytes())
+        if state is None:
             raise UserError(f"{self.resume} is damaged; start the run over with --force.")
         return state
 
@@ -203,11 +196,8 @@ def _check_same(path: Path, description: dict[str, Any]) -> None:
         stored = _flat(json.loads(path.read_text("utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); start the run over with --force.") from error
-    differing = [
-        f"{name} {stored.get(name)!r} instead of {value!r}"
-        for name, value in _flat(description).items()
-        if name not in UNCOMPARED and stored.get(name, ...) != value
-    ]
+    compared = {name: value for name, value in _flat(description).items() if name not in UNCOMPARED}
+    differing = differences(stored, compared, missing=...)
     if differing:
         raise UserError(
             f"{path.parent} was started with {', '.join(differing)}; resume it with the settings of its config.json, "

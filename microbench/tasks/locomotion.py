@@ -1,8 +1,8 @@
 """Observations, rewards and termination of Gymnasium's locomotion tasks, as pure functions of many rows.
 
 Every row equals, bit for bit, the result of the Gymnasium environment for that row alone. The operations and their
-order are the same, and the control cost has the action's own dtype: Gymnasium multiplies a Python float by the float32
-sum of squares.
+order are the same. The control cost has the action's own dtype, because Gymnasium multiplies a Python float by the
+float32 sum of squares.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ class Task:
     """A Gymnasium task: its sizes, its time limit `horizon` in steps, its reference scores and its physics.
 
     `random_score` and `expert_score` are D4RL's anchors: returns of a random and of an expert policy in the -v2
-    environments, the same for every dataset of the task. They are None where D4RL has none. `physics` is for the
+    environments. They are the same for every dataset of the task, and None where D4RL has none. `physics` is for the
     batched simulator; a task without it runs in Gymnasium itself. `unreachable` names pairs of geoms that cannot
     touch before an episode terminates, so that a changed friction between them has no effect.
     """

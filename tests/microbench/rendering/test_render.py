@@ -51,32 +51,32 @@ def test_a_recording_is_of_the_episode_that_is_measured(policy: Path, cell: Cell
     """Bit for bit the row of an evaluation of many episodes, in which it is one row of a batch."""
     checkpoint, conditions = load_own(policy), Conditions(env_id="Hopper-v4")
     rows = evaluate_chunk(checkpoint, conditions, tuple(Episode(cell=cell, number=n, seed=5 + n) for n in range(4)))
-    made = record(checkpoint, conditions, cell, seed=7)
+    recording = record(checkpoint, conditions, cell, seed=7)
     same = [name for name in rows.columns if name != "episode"]
-    assert made.row[same].to_dict() == rows.iloc[2][same].to_dict()
-    assert made.returns[-1] == rows["return"][2]
-    assert made.length == rows["length"][2] == len(made.positions) - 1
+    assert recording.row[same].to_dict() == rows.iloc[2][same].to_dict()
+    assert recording.returns[-1] == rows["return"][2]
+    assert recording.length == rows["length"][2] == len(recording.positions) - 1
 
 
 def test_the_positions_are_those_of_the_simulator(policy: Path) -> None:
     """They start at the reset, and the returns follow from them: Hopper's reward is speed, life and effort."""
-    made = record(load_own(policy), Conditions(env_id="Hopper-v4"), CLEAN, seed=3)
+    recording = record(load_own(policy), Conditions(env_id="Hopper-v4"), CLEAN, seed=3)
     task = find_task("Hopper-v4")
     simulator = make_simulator(task, [nominal_model(task)])
     simulator.reset([3])
-    assert (made.positions[0] == simulator.positions[0]).all()  # type: ignore[attr-defined]  # both simulators have them
-    speed = np.diff(made.positions[:, 0]) / made.dt
-    rewards = np.diff(made.returns)
+    assert (recording.positions[0] == simulator.positions[0]).all()  # type: ignore[attr-defined]  # both simulators have them
+    speed = np.diff(recording.positions[:, 0]) / recording.dt
+    rewards = np.diff(recording.returns)
     effort = speed + 1 - rewards  # 1 for every step alive, the effort at most 1e-3 per actuator
     assert ((effort > -1e-9) & (effort < 3e-3 + 1e-9))[:-1].all()
-    assert made.dt == pytest.approx(0.008)
+    assert recording.dt == pytest.approx(0.008)
 
 
 def test_gymnasiums_own_simulator_is_recorded_too(tmp_path: Path) -> None:
     checkpoint = write_policy(tmp_path / "policy.safetensors", "InvertedDoublePendulum-v4")
-    made = record(checkpoint, Conditions(env_id="InvertedDoublePendulum-v4"), CLEAN, seed=0)
-    assert made.positions.shape == (made.length + 1, 3)
-    assert len({tuple(qpos) for qpos in made.positions}) == made.length + 1
+    recording = record(checkpoint, Conditions(env_id="InvertedDoublePendulum-v4"), CLEAN, seed=0)
+    assert recording.positions.shape == (recording.length + 1, 3)
+    assert len({tuple(qpos) for qpos in recording.positions}) == recording.length + 1
 
 
 # ---- the pictures
@@ -93,10 +93,10 @@ def test_two_sequences_become_one_and_the_shorter_stands_still() -> None:
 
 def test_a_caption_stands_above_and_leaves_the_picture_alone() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (2, 20, 200, 3), dtype=np.uint8)
-    made = captioned(frames, "clean", ["step 0", "step 1"])
-    assert made.shape == (2, BAR + 20, 200, 3)
-    assert (made[:, BAR:] == frames).all()
-    assert (made[0, :BAR] != made[1, :BAR]).any()
+    pictures = captioned(frames, "clean", ["step 0", "step 1"])
+    assert pictures.shape == (2, BAR + 20, 200, 3)
+    assert (pictures[:, BAR:] == frames).all()
+    assert (pictures[0, :BAR] != pictures[1, :BAR]).any()
 
 
 def test_a_gif_holds_every_frame_and_its_time(tmp_path: Path) -> None:
@@ -166,12 +166,12 @@ def test_a_machine_that_cannot_draw_says_what_to_do(monkeypatch: pytest.MonkeyPa
 def test_the_command_shows_what_results_hold(policy: Path, shell: Shell) -> None:
     folder = policy.parent
     assert shell("attack", folder, "--eps", 0.1, "--attack", "fgsm", "--episodes", 3, "--workers", 1).code == 0
-    said = shell("render", folder, "--attack", "fgsm", "--eps", 0.1, "--seed", 2, "--steps", 6, "--out", "a.gif")
-    assert said.code == 0, said.err
+    ended = shell("render", folder, "--attack", "fgsm", "--eps", 0.1, "--seed", 2, "--steps", 6, "--out", "a.gif")
+    assert ended.code == 0, ended.err
     table = reports.read(folder / "results.csv")
     expected = table.loc[table["eval_seed"] == 2, "return"].tolist()
-    assert [float(text) for text in re.findall(r"return ([\d.e+-]+)", said.out)] == expected
-    assert said.out.count(", as in ") == 2
+    assert [float(text) for text in re.findall(r"return ([\d.e+-]+)", ended.out)] == expected
+    assert ended.out.count(", as in ") == 2
     with Image.open("a.gif") as image:
         assert image.n_frames <= 1 + math.ceil(6 / 5)  # type: ignore[attr-defined]  # a GIF has them; every fifth step
         assert image.size == (2 * 360 + GAP, 360 + BAR)
@@ -190,10 +190,10 @@ def test_the_command_shows_what_results_hold(policy: Path, shell: Shell) -> None
     ],
 )
 def test_a_mistake_is_one_sentence(options: tuple[object, ...], words: str, policy: Path, shell: Shell) -> None:
-    said = shell("render", policy, *options)
-    assert (said.code, said.out) == (2, "")
-    assert words in said.err
-    assert said.err.count("\n") == 1
+    ended = shell("render", policy, *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert ended.err.count("\n") == 1
 
 
 def test_drawing_does_not_load_mujoco_before_its_time() -> None:

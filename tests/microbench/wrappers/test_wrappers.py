@@ -340,7 +340,7 @@ def test_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: st
 def test_they_run_in_processes_of_a_vector_environment(checkpoint: Checkpoint) -> None:
     """Two processes give what one gives, through resets of their own; each part is sent by pickle."""
     wrappers: list[Any] = [perturbed, partial(attacked, checkpoint)]
-    found = []
+    episodes = []
     for mode in ("sync", "async"):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
@@ -350,8 +350,8 @@ def test_they_run_in_processes_of_a_vector_environment(checkpoint: Checkpoint) -
             for _ in range(60):
                 rows.append(envs.step(action.uniform(-1, 1, (2, 3)).astype(np.float32))[0])
             envs.close()
-        found.append(np.stack(rows))
-    assert np.array_equal(found[0], found[1])
+        episodes.append(np.stack(rows))
+    assert np.array_equal(episodes[0], episodes[1])
 
 
 def test_a_pickled_copy_is_perturbed_as_well() -> None:
@@ -378,7 +378,7 @@ def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "runs" / "latest").mkdir(parents=True)
     write_policy(tmp_path / "runs" / "latest" / "policy.safetensors")
     monkeypatch.chdir(tmp_path)
-    made: dict[str, Any] = {}
-    exec(compile(example, str(readme), "exec"), made)
-    assert (made["obs"] != made["info"]["clean_obs"]).any()
-    assert made["info"]["perturbation"].startswith("mass=")
+    names: dict[str, Any] = {}
+    exec(compile(example, str(readme), "exec"), names)
+    assert (names["obs"] != names["info"]["clean_obs"]).any()
+    assert names["info"]["perturbation"].startswith("mass=")
