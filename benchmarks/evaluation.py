@@ -190,9 +190,9 @@ def fresh(task: Task) -> Checkpoint:
         algorithm="fresh",
         dataset="",
         train_seed=None,
-        claim=None,
+        stored_score=None,
         target=target,
-        source=Source(path="fresh", sha256="0" * 64, identity="0" * 64),
+        source=Source(path="fresh", file_sha256="0" * 64, identity="0" * 64),
     )
 
 

@@ -1,6 +1,6 @@
 """Train MICRO on a logged dataset, then measure how little it takes to break a policy.
 
-`from microbench import attacks, perturbations, reports` is the documented way to the three sibling packages; they are
+`from microbench import attacks, perturbations, reports` is the documented way to the three sibling packages. They are
 imported on first use, so `import microbench` stays fast.
 """
 
@@ -22,7 +22,7 @@ _SIBLINGS = ("attacks", "perturbations", "reports")
 
 
 def _check_siblings() -> None:
-    """Raise ImportError if another `attacks`, `perturbations` or `reports` hides the one that belongs to us."""
+    """Raise ImportError if another package named `attacks`, `perturbations` or `reports` hides ours."""
     home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     for name in _SIBLINGS:
         spec = importlib.util.find_spec(name)

@@ -1,13 +1,13 @@
-"""`python -m microbench`."""
+"""The entry point of `python -m microbench`."""
 
 import os
 import sys
 
 
 def _leave_working_directory() -> None:
-    """Take off the search path what `-m` has put in front: a folder there could hide a package, or stand for one.
+    """Remove the working directory that `-m` put first on the search path, because a folder there could hide a package.
 
-    It stays where this package itself is found nowhere else.
+    It stays if this package itself is importable from nowhere else.
     """
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if sys.path[:1] in ([""], [os.getcwd()]) and (os.getcwd() != home or home in sys.path[1:]):

@@ -1,4 +1,4 @@
-"""Detects the unrelated distribution that uses our package's name."""
+"""A check for the unrelated distribution that uses our package's name."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 

@@ -1,8 +1,8 @@
-"""Modules that a command line names as `module:name`, found in the working directory, which is on no search path.
+"""An import finder for modules that a command line names as `module:name` and that lie in the working directory.
 
-A folder that was downloaded may hold a `tqdm.py`, and libraries look for optional packages: whatever lies on the
-search path may run. So the working directory is taken off it. Only a module that the user names is found there, and
-what this module itself imports from beside it.
+A folder that was downloaded may hold a `tqdm.py`, and libraries try to import optional packages: any file on the
+search path may run. So the working directory is not on it. Only a module that the user names is found there, and
+modules beside it that it imports itself.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, ModuleType
 
 SAFE_PATH = "PYTHONSAFEPATH"
-"""Tells the Pythons that are started from here to leave the working directory out as well."""
+"""The variable that makes Python processes started from here leave the working directory out as well."""
 
 _NAMED = re.compile(r"(?<![\w.:/\\])([^\W\d]\w*)(?:\.\w+)*:[^\W\d]")
 _OURS = frozenset({"adversary", "compat"})  # words before a colon that name no module
@@ -24,7 +24,7 @@ _OURS = frozenset({"adversary", "compat"})  # words before a colon that name no 
 
 @dataclass(frozen=True)
 class NamedModules(MetaPathFinder):
-    """Finds modules of these top-level names in `folder`, after everybody else has looked."""
+    """Finds modules of these top-level names in `folder`, after every other finder."""
 
     folder: str
     names: frozenset[str]
@@ -32,13 +32,13 @@ class NamedModules(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's place; None for what is inside a package, whose own path is enough."""
+        """The module's spec; None for a module inside a package, because the package's path is enough."""
         if path is not None or not (fullname in self.names or self._asked_from_here()):
             return None
         return PathFinder.find_spec(fullname, [self.folder])
 
     def _asked_from_here(self) -> bool:
-        """Whether the import stands in a module of the folder that was found here."""
+        """Whether the import statement is in a module of the folder that this finder has loaded."""
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and str(frame.f_globals.get("__name__")).startswith("importlib"):
             frame = frame.f_back
@@ -50,7 +50,7 @@ class NamedModules(MetaPathFinder):
 
 
 def _is_loaded(spec: object) -> bool:
-    """Whether this is the spec of a module that was imported, and not of a file that claims to be one."""
+    """Whether this is the spec of a module that was imported, and not a forged one."""
     return getattr(sys.modules.get(str(getattr(spec, "name", ""))), "__spec__", None) is spec
 
 
@@ -60,7 +60,7 @@ def named_in(arguments: Iterable[str]) -> frozenset[str]:
 
 
 def use(folder: str, names: frozenset[str]) -> None:
-    """Find modules of these names in the folder from now on, and in no other folder that was given before."""
+    """Find modules of these names in the folder from now on, and no longer in a folder of an earlier call."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, NamedModules)]
     sys.path[:] = [entry for entry in sys.path if entry]  # "" would be the working directory
     if names:
@@ -69,7 +69,7 @@ def use(folder: str, names: frozenset[str]) -> None:
 
 
 def in_use() -> tuple[str, frozenset[str]]:
-    """What `use` was given, so that a worker can be given the same."""
+    """The arguments of the last `use`, for a worker to repeat the call."""
     for finder in sys.meta_path:
         if isinstance(finder, NamedModules):
             return finder.folder, finder.names
@@ -77,6 +77,6 @@ def in_use() -> tuple[str, frozenset[str]]:
 
 
 def only_named(arguments: Sequence[str]) -> None:
-    """Leave nothing of the working directory to be imported by this process and its children but what is named."""
+    """Restrict imports from the working directory, here and in child processes, to modules named in the arguments."""
     os.environ[SAFE_PATH] = "1"
     use(os.getcwd(), named_in(arguments))

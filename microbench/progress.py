@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, plain lines elsewhere, nothing when quiet; and how long the rest will take."""
+"""Progress with the time left: bars on a terminal, plain lines elsewhere, nothing when quiet."""
 
 import math
 import sys
@@ -15,12 +15,12 @@ from microbench.shown import shown
 
 
 class Tracker(Protocol):
-    """Shows how far one piece of work is, and lines beside it."""
+    """Shows the progress of one piece of work, and lines beside it."""
 
     def advance_to(self, done: int, note: str = "", left: float | None = None) -> None:
-        """`done` steps are finished; `note` stands beside the bar; the rest takes `left` seconds.
+        """Show that `done` steps are finished, with `note` beside the bar and `left` seconds to go.
 
-        None takes the mean pace for it; NaN says that nobody knows yet.
+        With `left` None the mean pace gives the time; NaN means that it is not known yet.
         """
         ...
 
@@ -30,10 +30,10 @@ class Tracker(Protocol):
 
 
 class Estimate:
-    """How long an evaluation still takes, from what episodes of each kind have cost the workers so far.
+    """Estimates the time that an evaluation still takes, from the seconds per episode of each kind so far.
 
-    Kinds are attacks: an episode under a search costs many times a clean one, so that nothing is said before each kind
-    has been seen. So many `later` episodes, of kinds that are not known yet, are taken for the dearest.
+    Kinds are attacks: an episode under a search costs many times a clean one. So there is no estimate before every
+    kind has finished an episode. The `later` episodes are of kinds not known yet and count as the most expensive kind.
     """
 
     def __init__(self, planned: Mapping[str, int], later: int = 0) -> None:
@@ -42,18 +42,18 @@ class Estimate:
 
     @property
     def done(self) -> int:
-        """Episodes finished."""
+        """The number of episodes finished."""
         return self._finished.total()
 
     def finished(self, kind: str, episodes: int, seconds: float, workers: int) -> None:
-        """One of `workers` workers took these seconds for so many episodes."""
+        """Record that one of `workers` workers took these seconds for so many episodes of one kind."""
         self._left[kind] -= episodes
         self._finished[kind] += episodes
         self._seconds[kind] += seconds  # type: ignore[assignment]  # counters add floats as well
         self._workers = workers
 
     def seconds(self) -> float:
-        """Seconds until all is done; NaN before every kind has been seen."""
+        """Seconds until all episodes are done; NaN before every kind has finished an episode."""
         costs = {kind: self._seconds[kind] / count for kind, count in self._finished.items()}
         if not costs or any(count and kind not in costs for kind, count in self._left.items()):
             return math.nan
@@ -62,7 +62,7 @@ class Estimate:
 
 
 class _Pace:
-    """An estimate from the mean pace since the first call: resumed work does not start at 0."""
+    """Estimates the time left from the mean pace since the first call, because resumed work does not start at 0."""
 
     def __init__(self, total: int | None) -> None:
         self._total = total
@@ -85,7 +85,7 @@ class _Silent:
 
 
 class _Plain:
-    """A line at most every ten seconds, with an estimate of the time that is left where there is one."""
+    """Prints a line at most every ten seconds, with the time left where it is known."""
 
     def __init__(self, title: str, total: int | None) -> None:
         self._title, self._total, self._pace = title, total, _Pace(total)
@@ -97,7 +97,7 @@ class _Plain:
             return
         self._last = now
         total = "" if self._total is None else f"/{self._total}"
-        rest = told(pace if left is None else left)
+        rest = time_left(pace if left is None else left)
         print(f"{self._title}: {done}{total}{rest and ', '}{rest} {note}".rstrip(), file=sys.stderr)
 
     def line(self, text: str) -> None:
@@ -110,15 +110,15 @@ class _Bar:
 
     def advance_to(self, done: int, note: str = "", left: float | None = None) -> None:
         pace = self._pace.left(done)
-        rest = told(pace if left is None else left)
+        rest = time_left(pace if left is None else left)
         self._progress.update(self._task, completed=done, note=note, left=rest)
 
     def line(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False)
 
 
-def told(seconds: float | None) -> str:
-    """`about 90 s left`, `about 12 min left`, `about 2.5 h left`; nothing where nobody knows."""
+def time_left(seconds: float | None) -> str:
+    """The time left in words, as `about 90 s left`, `about 12 min left`, `about 2.5 h left`; empty if unknown."""
     if seconds is None or math.isnan(seconds):
         return ""
     if seconds < 120:
@@ -131,7 +131,7 @@ Track = Callable[..., AbstractContextManager[Tracker]]  # as `track`
 
 @contextmanager
 def track(title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
-    """Show the progress of `total` steps on stderr; None where their number is not known before."""
+    """Show the progress of `total` steps on stderr; None where their number is not known beforehand."""
     console = Console(stderr=True)
     if quiet:
         yield _Silent()
@@ -151,6 +151,6 @@ def track(title: str, total: int | None, *, quiet: bool) -> Iterator[Tracker]:
 
 
 def say(sentence: str, *, quiet: bool) -> None:
-    """A remark on the screen, beside the results."""
+    """Print a remark on stderr, beside the results."""
     if not quiet:
         print(f"microbench: {shown(sentence, 2000)}", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""One table of random streams and of seed ranges: what draws from where, so that nothing draws twice by accident.
+"""One table of all random streams and seed ranges, so that no two uses share random numbers by accident.
 
-An episode's seed starts its environment. Whatever else happens in that episode draws from (seed, stream).
+An episode's seed starts its environment. Everything else that is random in that episode draws from (seed, stream).
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from enum import IntEnum
 class Stream(IntEnum):
     """The second word of the seed sequence (seed, stream) of an episode.
 
-    The last three share a number, because they never meet in an episode: probes look at evaluated episodes, critics
-    explore in those of their own range, and factors are drawn by a wrapper, which has no probes.
+    The last three share a number, because no episode uses two of them. Probes run in evaluated episodes, critics
+    explore in episodes of their own range, and wrappers draw factors but have no probes.
     """
 
     ATTACK = 1  # `attacks.noise.STREAM`: a leaf keeps its own copy
@@ -23,13 +23,13 @@ class Stream(IntEnum):
 
 
 TRAINING_EVALUATION = range(10_000, 20_000)
-"""Episodes that `microbench train` and `collect` watch while they train."""
+"""Episodes in which `microbench train` and `collect` evaluate the policy while they train."""
 
 CRITIC = range(1_000_000, 2**31)
-"""Episodes that critics are fitted to and judged by: those of the critic's seed s begin at `CRITIC_STEP`·(s + 1)."""
+"""Episodes to fit and validate critics: those of the critic's seed s begin at `CRITIC_STEP`·(s + 1)."""
 
 CRITIC_STEP = 1_000_000
-"""The first half of a step is for fitting, the second for judging."""
+"""Seeds per critic seed: the first half is for fitting, the second for validation."""
 
 LAST_CRITIC_SEED = CRITIC.stop // CRITIC_STEP - 2
 """The largest seed of a critic whose episodes are all in `CRITIC`."""
@@ -50,16 +50,16 @@ RESERVED: Mapping[str, range] = {
     "those by which trained adversaries are chosen": ADVERSARY_CHOICE,
     "those in which rollout-std is measured": ROLLOUT_STD,
 }
-"""What the episodes of a range are used for; an evaluation may use any seed, and says so when it meets one of these."""
+"""Seed ranges by their use, in words; an evaluation may use any seed, and says so when it overlaps one of these."""
 
 LARGEST = 2**62
-"""The largest seed that a command takes: results hold seeds in 64 bits, and the last episode's has to fit as well."""
+"""The largest seed that a command takes: results hold seeds in 64 bits, and the last episode's seed has to fit."""
 
 
 def met(first: int, episodes: int, *, trained_here: bool = True) -> list[str]:
-    """What else uses some of so many episodes from this seed on, in words of `RESERVED`.
+    """Other uses of the seeds `first` to `first + episodes − 1`, in the words of `RESERVED`.
 
-    A policy that was not `trained_here` was watched by nobody here.
+    For a policy that was not `trained_here`, the episodes watched by training do not count.
     """
     last = first + episodes - 1
     used = [use for use, seeds in RESERVED.items() if first < seeds.stop and seeds.start <= last]

@@ -1,10 +1,10 @@
-"""Texts that come from files, made fit for a terminal: one line, nothing that steers it, not too long."""
+"""Texts from files made safe for a terminal: one line, no control characters, not too long."""
 
 MOST = 400
 
 
 def shown(text: object, most: int = MOST) -> str:
-    """The text with control characters, surrogates and marks of direction escaped, cut in its middle to `most`."""
+    """The text with control characters, surrogates and direction marks escaped, cut in its middle to `most` letters."""
     plain = str(text)
     if len(plain) > 4 * most:  # escapes only make it longer
         plain = plain[: 2 * most] + plain[-2 * most :]

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 
 from microbench.errors import UserError
+from microbench.learning.stored_state import differences, read_state
 from reports.files import replace
 
 
@@ -52,21 +51,14 @@ class Files:
         return self._stored(description) if interrupted else None
 
     def _stored(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        content = self.state.read_bytes()
+        state = read_state(self.state.read_bytes())
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not check the checksums
-                fine = archive.testzip() is None
-            state = torch.load(io.BytesIO(content), weights_only=True) if fine else None
             stored = json.loads(state["description"]) if state is not None else None
-        except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError):
+        except (LookupError, ValueError, TypeError):
             stored = None
         if not isinstance(stored, dict) or state is None:
             raise UserError(f"{self.state} is damaged; start the training over with --force.")
-        differing = [
-            f"{name} {stored.get(name)!r} instead of {value!r}"
-            for name, value in description.items()
-            if stored.get(name) != value
-        ]
+        differing = differences(stored, description)
         if differing:
             raise UserError(
                 f"{self.state} was started with {', '.join(differing)}; resume it as it was started, or start it "

@@ -1,4 +1,4 @@
-"""Policy files: whatever the family, loading gives one record and never runs code from the file."""
+"""Policy files of many families; loading returns one record and never runs code from the file."""
 
 from microbench.checkpoints.families import FAMILIES, load, reload
 from microbench.checkpoints.own import load_own, save_own

@@ -1,4 +1,4 @@
-"""Hidden activations by name, with a number where they have one: relu, leaky_relu(0.2), elu(0.5)."""
+"""Hidden activations by name, some with a number: relu, leaky_relu(0.2), elu(0.5)."""
 
 import ast
 import math
@@ -20,13 +20,13 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "silu": functional.silu,
     "sigmoid": torch.sigmoid,
 }
-"""With torch's own numbers: a slope of 0.01, an alpha of 1."""
+"""Activations with torch's default numbers: a slope of 0.01, an alpha of 1."""
 
 NUMBERED: Mapping[str, tuple[str, float, Callable[[Tensor, float], Tensor]]] = {
     "leaky_relu": ("negative_slope", 0.01, functional.leaky_relu),
     "elu": ("alpha", 1.0, functional.elu),
 }
-"""Those with a number: what torch calls it, its default, the function."""
+"""Activations with a number: torch's name of the number, its default, the function."""
 
 WRITTEN = re.compile(r"(\w+)\(([-+.\de]+)\)")
 CLASS = r"<class 'torch\.nn\.modules\.activation\.(\w+)'>"
@@ -48,7 +48,7 @@ def activation(text: str) -> Activation | None:
 
 
 def of_class(text: str) -> str:
-    """The name behind the readable form of a torch class, or of a functools.partial of one; else the text itself.
+    """The activation's name for the printed form of a torch class or of its functools.partial; else the text itself.
 
     `<class 'torch.nn.modules.activation.ReLU'>` is relu; a partial of LeakyReLU with 0.2 is leaky_relu(0.2).
     """
@@ -62,7 +62,7 @@ def of_class(text: str) -> str:
 
 
 def _of_partial(name: str, arguments: str, text: str) -> str:
-    """`inplace` changes nothing; a number belongs to those that have one; whatever else is not known."""
+    """The name of a partial's activation with its number; `text` itself if it has settings other than `inplace`."""
     try:
         call = ast.parse(f"f({arguments})", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

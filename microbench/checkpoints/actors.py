@@ -1,4 +1,4 @@
-"""What actors of many families share: a trunk, an output, sometimes a spread, and critics of the same make."""
+"""Actors of many families: layers up to an output, sometimes a log std, and critics with the same activation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from torch.nn import functional
 from microbench.checkpoints import layers as nets
 from microbench.checkpoints import unreadable
 from microbench.checkpoints.containers.budget import pay
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer, Norm, UnknownPart
 from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
 Bounds = tuple[float, float]
-UNNORMALISED = "none"  # --obs-stats none: the user says that there are no statistics
+UNNORMALISED = "none"  # --obs-stats none: the policy takes observations without normalisation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
-    """Layers of an actor and what its family does with them.
+    """Layers of an actor and the way in which its family uses them.
 
-    chain    all layers up to the output; twice as many outputs as actions if `doubled`, the mean first
-    spread   the layer of the log standard deviation, or one row for all observations, or None
-    bounds   to which the log standard deviation is cut; `soft` for −5 + 3.5·(tanh + 1) in place of a cut
-    outer    the Gaussian is around the squashed output, not squashed itself
-    ranged   a stored row r stands for low + (high − low)·sigmoid(r), of `bounds`, in place of a cut
-    critics  layers of every critic, (obs, action) → 1; they take actions scaled to ±1 if `scaled`
-    value    layers of V, obs → 1
+    chain    all layers up to the output; with `doubled` it has twice as many outputs as actions, the mean first.
+    spread   the layer of the log std, or one row for all observations, or None.
+    bounds   range to which the log std is clipped; with `soft`, low + (high − low)·(tanh + 1)/2 replaces the clipping.
+    outer    the Gaussian is around the squashed output, not squashed itself.
+    ranged   a stored row r stands for low + (high − low)·sigmoid(r) of `bounds`; it is not clipped.
+    critics  layers of every critic, (obs, action) → 1; with `scaled` they take actions scaled to ±1.
+    value    layers of V, obs → 1.
     """
 
     algorithm: str
@@ -56,15 +56,15 @@ class Actor:
     robots: tuple[str, ...] = ()
 
 
-def found(actor: Actor, choices: Choices) -> Found:
-    """The functions of an actor."""
+def policy_of(actor: Actor, choices: Choices) -> StoredPolicy:
+    """The stored policy of an actor: its functions built from its layers."""
     activation = choices.activation(actor.activation, actor.stored_activation)
     prepare: Function = nets.unchanged if actor.norm is None else actor.norm
     network = nets.after(prepare, nets.mlp(actor.chain, activation))
     sizes = nets.sizes(actor.chain)
     actions = sizes[-1] // 2 if actor.doubled else sizes[-1]
     critics = [nets.mlp(chain, activation) for chain in actor.critics if chain]
-    return Found(
+    return StoredPolicy(
         algorithm=actor.algorithm,
         obs_size=sizes[0],
         action_size=actions,
@@ -108,33 +108,33 @@ def _log_std(actor: Actor, activation: str, prepare: Function, network: Function
 def required_norm(
     choices: Choices, why: str, eps: float, clip: float = float("inf")
 ) -> tuple[Norm | None, tuple[bytes, ...]]:
-    """The statistics a family trains with and does not store; refused without, unless the user says `none`.
+    """The normalisation of a family that trains with statistics and does not store them, and the file's bytes.
 
     Raises:
-        UserError: they were not given.
+        UserError: --obs-stats is missing; `none` counts as an answer.
     """
-    said = choices.overrides.obs_stats
-    if said is None:
+    file = choices.overrides.obs_stats
+    if file is None:
         raise UserError(
             f"{choices.path} {why}; give them with --obs-stats FILE (JSON with mean and std, or the dataset's hdf5), "
             f"or --obs-stats none if it was trained without."
         )
-    if str(said) == UNNORMALISED:
+    if str(file) == UNNORMALISED:
         choices.inferred["observations"] = "as they are: said on the command line"
         return None, ()
-    stats = read_statistics(said)
-    choices.inferred["observations"] = f"normalised with the statistics of {said.name}"
+    stats = read_statistics(file)
+    choices.inferred["observations"] = f"normalised with the statistics of {file.name}"
     return Norm(mean=stats.mean, std=stats.std + (stats.eps or eps), clip=min(stats.clip, clip)), (stats.raw,)
 
 
 def members(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors below a prefix, without it."""
+    """The tensors whose names begin with a prefix, under their names without it."""
     pay(steps=len(tensors))
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def only(tensors: Mapping[str, Tensor], known: Callable[[str], bool], what: str) -> None:
-    """UnknownPart if a network has a part that its family does not have: it would be left out silently."""
+    """Raise UnknownPart if a network has a part that its family does not have, which would be left out silently."""
     strange = [name for name in tensors if not known(name)]
     if strange:
         raise UnknownPart(f"{unreadable.part(strange[0], tensors[strange[0]].shape)} in {what}")

@@ -1,4 +1,4 @@
-"""`module:callable`: the one way to evaluate a policy by running its own code, because the user said so."""
+"""Policies named as `module:callable`: the one case in which a policy's own code runs, because the user asks for it."""
 
 import hashlib
 import inspect
@@ -17,15 +17,15 @@ FAMILY = "callable"
 
 
 def is_call(path: str) -> bool:
-    """Whether this names code and not a file."""
+    """Whether the text names a function of a module and not a file."""
     return ":" in path and not Path(path).exists() and "/" not in path and "\\" not in path
 
 
 def load_call(name: str, overrides: Overrides) -> Checkpoint:
-    """Call a function without arguments that returns an `attacks.Target`; its module's source is its identity.
+    """The checkpoint of a function without arguments that returns an `attacks.Target`; its module's source is hashed.
 
     Raises:
-        UserError: it cannot be imported, is no such function, or the task is not said.
+        UserError: the function cannot be imported, does not return a target, or --env is missing.
     """
     try:
         function = resolve_name(name)
@@ -49,15 +49,15 @@ def load_call(name: str, overrides: Overrides) -> Checkpoint:
         algorithm=name,
         dataset="",
         train_seed=None,
-        claim=None,
+        stored_score=None,
         target=target,
-        source=Source(path=name, sha256=sha256, identity=sha256, overrides=overrides),
+        source=Source(path=name, file_sha256=sha256, identity=sha256, overrides=overrides),
         inferred={"policy": "whatever the function returned"},
     )
 
 
 def _source(function: object) -> str:
-    """The source of the module that has the function; empty where there is none."""
+    """The source of the function's module; empty if it has none."""
     module = inspect.getmodule(function)
     try:
         return "" if module is None else inspect.getsource(module)

@@ -1,4 +1,4 @@
-"""All families of policy files, and how a file becomes a checkpoint, whoever wrote it."""
+"""All families of policy files, and loading a file of any family as a checkpoint."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,6 @@ from microbench.checkpoints.assembling import assemble
 from microbench.checkpoints.containers.budget import accounted
 from microbench.checkpoints.containers.content import Content, read_content
 from microbench.checkpoints.containers.damage import telling
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import UnknownPart
 from microbench.checkpoints.programs import onnx, torchscript
 from microbench.checkpoints.readers import (
@@ -27,6 +26,7 @@ from microbench.checkpoints.readers import (
     state_dict,
 )
 from microbench.checkpoints.record import NONE, Checkpoint, Overrides, Source
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.wrapped import explain, unwrapped
 from microbench.errors import UserError, unknown_name
 from microbench.numerics.strict_products import use_strict_products
@@ -34,10 +34,10 @@ from microbench.numerics.strict_products import use_strict_products
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """One family: whether a content is of it, and what it then holds."""
+    """One family: `detect` recognises its files, `read` returns their stored policy."""
 
     detect: Callable[[Content], bool]
-    read: Callable[[Content, Choices], Found]
+    read: Callable[[Content, Choices], StoredPolicy]
     about: str
 
 
@@ -57,19 +57,19 @@ FAMILIES: Mapping[str, Reader] = {
     "torchscript": Reader(detect=torchscript.detect, read=torchscript.read, about="policies saved by torch.jit.save"),
     "onnx": Reader(detect=onnx.detect, read=onnx.read, about="policies exported as ONNX"),
 }
-"""Foreign families; the first whose `detect` is true reads a file."""
+"""Families of other programs, in order: the first family whose `detect` is true reads a file."""
 
 
 def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = True) -> Checkpoint:
-    """Read a policy file of any family; nothing in it is executed. Code runs only for module:callable.
+    """Read a policy file of any family, without executing anything in it. Code runs only for module:callable.
 
-    Without `need_task`, a policy whose task cannot be told has the task "".
+    Without `need_task`, the task of a policy may stay unknown and is then "".
 
     Raises:
-        UserError: it is missing, damaged, of no known family, or the task is not told.
-        OSError: it cannot be read.
+        UserError: the file is missing, damaged or of no known family, or the policy's task is unknown.
+        OSError: the file cannot be read.
     """
-    use_strict_products()  # whoever reads a policy evaluates it, and no product has been made yet
+    use_strict_products()  # a policy that is read will be evaluated, and no product has been computed yet
     if call.is_call(str(path)):
         return call.load_call(str(path), overrides)
     path = Path(path)
@@ -77,7 +77,7 @@ def load(path: Path | str, overrides: Overrides = NONE, *, need_task: bool = Tru
         return own.load_own(path, overrides.env_id)
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy file.")
-    with accounted(0):  # what is read of it, and of files beside it, is on one account
+    with accounted(0):  # the file and files beside it share one account
         return _read(path, overrides, need_task=need_task)
 
 
@@ -89,24 +89,24 @@ def _read(path: Path, overrides: Overrides, *, need_task: bool) -> Checkpoint:
     name, content = _network(content, choices)
     with telling(path), torch.no_grad():
         try:
-            found = FAMILIES[name].read(content, choices)
+            policy = FAMILIES[name].read(content, choices)
         except UnknownPart as unknown:
             raise UserError(f"{path} has {unknown}, which is not read here; {unreadable.WRAP}.") from unknown
-        return assemble(name, found, content, choices, need_task=need_task)
+        return assemble(name, policy, content, choices, need_task=need_task)
 
 
 def _network(content: Content, choices: Choices) -> tuple[str, Content]:
-    """The family, and the content or the one entry of it that is of this family.
+    """The name of the family, and the content or the one entry of it that belongs to this family.
 
     Raises:
-        UserError: an unknown family was said, or the content is of none; the sentence says what it looks like.
+        UserError: --family names no family, or the content is of none; the message describes the content.
     """
-    said = choices.overrides.family
-    if said is not None and said not in FAMILIES:
-        raise unknown_name("family", said, [*FAMILIES, own.FAMILY])
+    family_name = choices.overrides.family
+    if family_name is not None and family_name not in FAMILIES:
+        raise unknown_name("family", family_name, [*FAMILIES, own.FAMILY])
 
     def family(inner: Content) -> str | None:
-        fitting = (name for name, reader in FAMILIES.items() if said in (None, name) and reader.detect(inner))
+        fitting = (name for name, reader in FAMILIES.items() if family_name in (None, name) and reader.detect(inner))
         return next(fitting, None)
 
     with telling(content.path):
@@ -117,8 +117,8 @@ def _network(content: Content, choices: Choices) -> tuple[str, Content]:
         if inner is not None:
             explain(inner[1], choices)
             return str(family(inner[0])), inner[0]
-    if said is not None:
-        raise UserError(f"{content.path} is not of the family {said} ({_looks(content)}); leave --family out.")
+    if family_name is not None:
+        raise UserError(f"{content.path} is not of the family {family_name} ({_looks(content)}); leave --family out.")
     why = unreadable.why(content)
     if why:
         raise UserError(f"{content.path} {why}.")
@@ -129,7 +129,7 @@ def _network(content: Content, choices: Choices) -> tuple[str, Content]:
 
 
 def _looks(content: Content) -> str:
-    """What there is to see, for the message."""
+    """A description of the content for a message."""
     if content.tensors:
         return f"tensors {', '.join(list(content.tensors)[:5])[:100]}, …"
     if isinstance(content.tree, dict):
@@ -138,17 +138,17 @@ def _looks(content: Content) -> str:
 
 
 def _own(content: Content, overrides: Overrides) -> Checkpoint:
-    unusable = [name for name in overrides.given if name not in ("family", "env_id")]
+    unusable = [name for name in overrides.settings if name not in ("family", "env_id")]
     if unusable:
         raise UserError(f"{content.path} says its own {', '.join(unusable)}; leave that option out.")
     return own.load_own(content.path, overrides.env_id)
 
 
 def reload(source: Source) -> Checkpoint:
-    """The checkpoint in another process.
+    """Load the checkpoint of a source again, in another process.
 
     Raises:
-        UserError: the file is another one now.
+        UserError: the file has changed since the source was made.
     """
     checkpoint = load(source.path, source.overrides)
     if checkpoint.sha256 != source.identity:

@@ -1,4 +1,4 @@
-"""Networks out of stored weights: pure functions of tensors. B batch, I input of a layer."""
+"""Networks built from stored weights, as pure functions of tensors. Shapes: B batch, I input of a layer."""
 
 import itertools
 import re
@@ -21,7 +21,7 @@ SQUASHES = ("tanh", "none")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Norm:
-    """Observations as a policy sees them: clip((obs − mean)/std, ±clip), mean and std (I,)."""
+    """A policy's normalisation of observations, clip((obs − mean)/std, ±clip), with mean and std (I,)."""
 
     mean: Tensor
     std: Tensor
@@ -33,11 +33,11 @@ class Norm:
 
 
 class UnknownPart(ValueError):
-    """A part that a network of its family does not have, in words: 'batch normalisation (net.1.running_mean)'."""
+    """A network has a part that its family does not have; the message names it, as 'batch normalisation (net.1)'."""
 
 
 def layer(tensors: Mapping[str, Tensor], name: str) -> Layer:
-    """The affine layer `name`; a missing bias is zero. KeyError if there is none, ValueError if it is no matrix."""
+    """The affine layer `name`; a missing bias is zero. Raises KeyError without weights, ValueError for no matrix."""
     weight = tensors[f"{name}.weight"].float()
     bias = tensors.get(f"{name}.bias")
     bias = torch.zeros(len(weight)) if bias is None else bias.float()
@@ -45,7 +45,7 @@ def layer(tensors: Mapping[str, Tensor], name: str) -> Layer:
 
 
 def transposed(weight: Tensor, bias: Tensor, name: str = "a layer") -> Layer:
-    """A layer that is stored as W (in, out), b (out,) or (1, out)."""
+    """The layer of weights stored as W (in, out), b (out,) or (1, out)."""
     return _checked(weight.float().T.contiguous(), bias.float().reshape(-1), name)
 
 
@@ -69,7 +69,7 @@ def numbered(tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
 
 
 def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
-    """Critics stored as one stack of weights (N, in, out) and biases (N, 1, out) per layer."""
+    """The layers of N critics that are stored as one stack per layer: weights (N, in, out), biases (N, 1, out)."""
     pay(steps=len(tensors))
     pattern = re.compile(re.escape(prefix) + r"(\d+)\.weight")
     numbers = sorted(int(match[1]) for name in tensors if (match := pattern.fullmatch(name)))
@@ -83,7 +83,7 @@ def ensemble(tensors: Mapping[str, Tensor], prefix: str) -> list[list[Layer]]:
 
 
 def mlp(layers: Sequence[Layer], activation: str, *, last: bool = False) -> Function:
-    """The layers with the activation between them, and after the last one if asked; ValueError if sizes do not fit."""
+    """The layers with the activation between them, and with `last` after the last; ValueError if sizes do not fit."""
     if not layers:
         raise ValueError("no layers where a network is expected")
     for (before, _), (after, _) in itertools.pairwise(layers):
@@ -104,12 +104,12 @@ def mlp(layers: Sequence[Layer], activation: str, *, last: bool = False) -> Func
 
 
 def sizes(layers: Sequence[Layer]) -> list[int]:
-    """Inputs, hidden sizes, outputs."""
+    """The sizes of a network: inputs, hidden layers, outputs."""
     return [layers[0][0].shape[1], *(weight.shape[0] for weight, _ in layers)]
 
 
 def side_by_side(networks: Sequence[Function], prepare: Function) -> Callable[[Tensor, Tensor], Tensor]:
-    """Q_k(prepare(obs), action) of every critic, (K, B)."""
+    """The function obs, action → Q_k(prepare(obs), action) of every critic, (K, B)."""
 
     def critics(obs: Tensor, action: Tensor) -> Tensor:
         x = torch.cat([prepare(obs), action], -1)
@@ -119,13 +119,13 @@ def side_by_side(networks: Sequence[Function], prepare: Function) -> Callable[[T
 
 
 def smallest(networks: Sequence[Function], prepare: Function) -> Callable[[Tensor, Tensor], Tensor]:
-    """Min over critics of Q(prepare(obs), action), (B,)."""
+    """The function obs, action → min over critics of Q(prepare(obs), action), (B,)."""
     critics = side_by_side(networks, prepare)
     return lambda obs, action: critics(obs, action).amin(0)
 
 
 def value_of(layers: Sequence[Layer], activation: str, prepare: Function) -> Function:
-    """V(prepare(obs)), (B,); ValueError if the layers do not end in one number."""
+    """The function obs → V(prepare(obs)), (B,); ValueError if the layers do not end in one number."""
     if layers and len(layers[-1][0]) != 1:
         raise ValueError(f"a value network with {len(layers[-1][0])} outputs")
     network = mlp(layers, activation)
@@ -133,10 +133,10 @@ def value_of(layers: Sequence[Layer], activation: str, prepare: Function) -> Fun
 
 
 def unchanged(x: Tensor) -> Tensor:
-    """Observations that a policy takes as they are."""
+    """The input itself, for policies without normalisation."""
     return x
 
 
 def after(first: Function, then: Function) -> Function:
-    """X → then(first(x))."""
+    """The function x → then(first(x))."""
     return lambda x: then(first(x))

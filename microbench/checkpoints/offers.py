@@ -1,4 +1,4 @@
-"""What can be done with a policy: which attacks it can serve, and why not the others."""
+"""The attacks that a policy can serve, and the reason for each that it cannot."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ WHAT: Mapping[str, str] = {
     "obs_bounds": "the range of the data's observations",
     "action_box": "the range of actions",
 }
-"""What an attack may need of a target (`attacks.needs_of`), in words."""
+"""Parts of a target that an attack may need (`attacks.needs_of`), in words."""
 
 WAYS_OUT: Mapping[str, str] = {
     GRADIENTS: "which this policy does not give: use random, or min-q if there is a critic",
@@ -26,13 +26,13 @@ WAYS_OUT: Mapping[str, str] = {
     "obs_bounds": "which is not known: give the dataset with --obs-stats FILE.hdf5",
     "action_box": "which the file does not say: use targeted(action=1), or pgd",
 }
-"""The same → what to say where it is not there."""
+"""Advice for each of these parts if a target lacks it."""
 
 
 def missing(attack: Attack, target: Target) -> str:
-    """What the policy lacks for this attack and what to use instead; empty if nothing.
+    """The part that the policy lacks for this attack, with an alternative; empty if nothing is missing.
 
-    Attacks of others are judged by what they say themselves (`attacks.needs_of`).
+    Attacks of other packages state their needs themselves (`attacks.needs_of`).
     """
     for need in attacks.needs_of(attack, target):
         if need not in WHAT:
@@ -43,12 +43,12 @@ def missing(attack: Attack, target: Target) -> str:
 
 
 def servable(target: Target, table: Mapping[str, Attack] = attacks.ATTACKS) -> dict[str, str]:
-    """Every built-in attack and what is missing for it."""
+    """The sentence of `missing` by the name of every built-in attack."""
     return {name: missing(attack, target) for name, attack in table.items()}
 
 
 def needing(table: Mapping[str, Attack] = attacks.ATTACKS) -> dict[str, list[str]]:
-    """What an attack may need, in words → the names of those that cannot do without, whatever the policy."""
+    """Names of the attacks that need a part whatever the policy, by that part in words."""
     bare = Target(policy=lambda obs: obs, obs_scale={})
     needs = {name: attacks.needs_of(attack, bare) for name, attack in table.items()}
     return {what: [name for name, own in needs.items() if need in own] for need, what in WHAT.items()}

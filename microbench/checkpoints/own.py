@@ -1,4 +1,4 @@
-"""Our own policy files: safetensors with a JSON description, nothing that could run."""
+"""Policy files of microbench itself: safetensors with a JSON description, which hold no code."""
 
 import hashlib
 import itertools
@@ -26,24 +26,24 @@ from microbench.shown import shown
 FAMILY = "microbench"
 FORMAT = 1
 STATISTICS = ("obs_mean", "obs_std", "obs_range", "obs_low")
-LATER = ("obs_low",)  # not in files of before; without it, the bounds of the data are not known
+LATER = ("obs_low",)  # missing in older files, which then do not say the bounds of the data
 RECIPE = re.compile("[0-9a-f]{0,64}")
 KINDS = {"env_id": str, "algorithm": str, "dataset": str, "train_seed": int, "score": float | None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where a policy comes from; stored with it."""
+class PolicyOrigin:
+    """The origin of a trained policy, stored in its file."""
 
     env_id: str
     algorithm: str
     train_seed: int
     updates: int
     score: float | None  # normalized, measured at the end of training
-    recipe: str = ""  # the same for all seeds of one policy (microbench.learning.recipe); empty in files of before
+    recipe: str = ""  # the same for all seeds of one policy (microbench.learning.recipe); empty in older files
 
 
-def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
+def save_own(agent: Agent, dataset: Dataset, origin: PolicyOrigin) -> bytes:
     """The bytes of a policy file: actor, critics and the dataset's observation statistics."""
     tensors = _named(agent.actor, agent.critics)
     tensors |= {name: torch.from_numpy(getattr(dataset, name)) for name in STATISTICS}
@@ -59,18 +59,20 @@ def save_own(agent: Agent, dataset: Dataset, origin: Origin) -> bytes:
     return save(cpu, {"microbench": json.dumps(about, sort_keys=True, allow_nan=False)})
 
 
-def load_own(path: Path, said: str | None = None) -> Checkpoint:
-    """Read a policy file written by `save_own`; `said` is the task that the user names, if any.
+def load_own(path: Path, users_task: str | None = None) -> Checkpoint:
+    """Read a policy file written by `save_own`; `users_task` is the task that the user names, if any.
 
     Raises:
-        UserError: the file is missing, damaged, of another family or of a newer format, or its tensors are not exactly
+        UserError: the file is missing, damaged, of another family or of a newer format. Or its tensors are not exactly
             those of such a policy.
         OSError: the file cannot be read.
 
     """
     if not path.is_file():
         raise UserError(f"there is no policy file {path}; give a run folder or a policy.safetensors.")
-    content = path.read_bytes()  # once: what is loaded is what is hashed, even if a training replaces the file
+    content = (
+        path.read_bytes()
+    )  # read once, so that the loaded bytes are the hashed ones even if a training replaces the file
     about, tensors = parse_own(path, content)
     actor, critics = _networks(path, about, tensors)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -82,7 +84,7 @@ def load_own(path: Path, said: str | None = None) -> Checkpoint:
         algorithm=about["algorithm"],
         dataset=about["dataset"],
         train_seed=about["train_seed"],
-        claim=about["score"],
+        stored_score=about["score"],
         recipe=about.get("recipe", ""),
         target=Target(
             policy=actor,
@@ -99,7 +101,10 @@ def load_own(path: Path, said: str | None = None) -> Checkpoint:
             network=_written_out(tensors, len(widths(about["hidden"])), actor),
         ),
         source=Source(
-            path=str(path.resolve()), sha256=sha256, identity=sha256, overrides=Overrides(env_id=said) if said else NONE
+            path=str(path.resolve()),
+            file_sha256=sha256,
+            identity=sha256,
+            overrides=Overrides(env_id=users_task) if users_task else NONE,
         ),
         about={name: about.get(name) for name in ("hidden", "updates", "dataset")},
     )
@@ -120,15 +125,15 @@ def _written_out(tensors: dict[str, Tensor], hidden: int, actor: Actor) -> Feedf
 
 
 def own_bounds(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:
-    """Smallest and largest observation of the dataset; None in a file that does not say."""
+    """Smallest and largest observation (S,) of the dataset; None if the file does not say."""
     return (tensors["obs_low"], tensors["obs_low"] + tensors["obs_range"]) if "obs_low" in tensors else None
 
 
 def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the tensors.
+    """The description and the tensors of a policy file.
 
     Raises:
-        UserError: a file of another family or format, an incomplete or a damaged one.
+        UserError: the file is of another family or format, incomplete or damaged.
     """
     with telling(path):
         about, tensors = read_described(content)
@@ -153,7 +158,7 @@ def parse_own(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Ten
 
 
 def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Actor, Critics]:
-    """Actor and critics with the stored weights; every tensor must be there in its shape, and no other."""
+    """Actor and critics with the stored weights; raises UserError unless the file has exactly their tensors."""
     try:
         hidden = widths(about.get("hidden"))
         obs_size, action_size = tensors["obs_std"].numel(), tensors["actor.action_scale"].numel()
@@ -173,7 +178,7 @@ def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> 
     with telling(path, way_out="train the policy again"):
         check_numbers(tensors, positive=("actor.action_scale",))
         if not all(bool((tensors[name] >= 0).all()) for name in ("obs_std", "obs_range")):
-            raise ValueError("a spread of observations is below 0")
+            raise ValueError("a standard deviation or range of observations is below 0")
     for prefix, network in (("actor.", actor), ("critics.", critics)):
         network.load_state_dict(
             {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
@@ -183,7 +188,7 @@ def _networks(path: Path, about: dict[str, Any], tensors: dict[str, Tensor]) -> 
 
 
 def _check_sizes(tensors: dict[str, Tensor], sizes: tuple[int, ...], actions: int) -> None:
-    """ValueError unless the actor's layers are stored in these sizes: nothing is built that the file does not hold."""
+    """Raise ValueError unless the file holds the actor's layers in these sizes; else large networks could be built."""
     wanted = {f"actor.layers.{place}.weight": (b, a) for place, (a, b) in enumerate(itertools.pairwise(sizes))}
     wanted |= dict.fromkeys(("actor.mean.weight", "actor.log_std.weight"), (actions, sizes[-1]))
     for name, shape in wanted.items():
@@ -192,7 +197,7 @@ def _check_sizes(tensors: dict[str, Tensor], sizes: tuple[int, ...], actions: in
 
 
 def _named(actor: Actor, critics: Critics) -> dict[str, Tensor]:
-    """All tensors of both networks under the names they have in the file."""
+    """All tensors of both networks under their names in the file."""
     parts = {"actor": actor, "critics": critics}
     return {
         f"{part}.{name}": tensor for part, network in parts.items() for name, tensor in network.state_dict().items()

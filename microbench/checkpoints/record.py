@@ -1,4 +1,4 @@
-"""What a policy file turns into, and what is needed to read it again elsewhere."""
+"""The record of a loaded policy, and the source from which another process can load it again."""
 
 import hashlib
 import json
@@ -17,10 +17,14 @@ MOST_SEED, MOST_NAME = 2**63, 300
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What a user says of a file because the file does not: None leaves it to the file or the family.
+    """Settings that a policy file does not record. None: taken from the file, else from the family's default.
 
-    `activation` of hidden layers and `squash` of the output by name; `max_action` the half-width of the action box;
-    `obs_stats` a file with mean and std of observations; `family` a name of `FAMILIES`; `env_id` the task.
+    family      a name of `FAMILIES`
+    activation  the activation of hidden layers, by name
+    squash      the squashing of the output, by name
+    max_action  the half-width of the action box
+    obs_stats   a file with mean and std of observations
+    env_id      the task
     """
 
     family: str | None = None
@@ -31,8 +35,8 @@ class Overrides:
     env_id: str | None = None
 
     @property
-    def given(self) -> dict[str, Any]:
-        """The ones that are set."""
+    def settings(self) -> dict[str, Any]:
+        """The settings that are not None, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -41,23 +45,25 @@ NONE = Overrides()
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a checkpoint comes from: enough to read it again in another process, and to notice another file."""
+    """The origin of a checkpoint: enough to load it again in another process and to notice a changed file."""
 
     path: str  # of a file, or module:callable
-    sha256: str  # of the file alone
-    identity: str  # of everything that decides the policy and its units: the checkpoint's sha256
+    file_sha256: str  # hash of the file alone
+    identity: str  # hash of everything that decides the policy and its units; the checkpoint's sha256
     overrides: Overrides = NONE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A policy that can be evaluated, with what is known of its origin.
+    """A policy that can be evaluated, with its origin.
 
-    `sha256` is the file's, or, where more than the file decides the policy (statistics beside it, overrides), that of
-    all of it together; `dataset` is empty and `train_seed` None where the file does not say; `claim` is the normalized
-    score its maker measured, if recorded; `recipe` is the same for all seeds of one policy, and empty where the file
-    does not say it; `about` is what the file tells, `inferred` what it does not, each with the
-    reason.
+    sha256        the hash of the file, together with statistics beside it and overrides where these decide the policy
+    dataset       the training dataset; empty if the file does not say
+    train_seed    the training seed; None if the file does not say
+    stored_score  the normalized score that its training measured, if recorded; no return, so not for `--claim`
+    recipe        the same for all seeds of one policy (microbench.learning.recipe); empty if the file does not say
+    about         further entries of the file
+    inferred      decisions that the file leaves open, each with its reason
     """
 
     path: Path
@@ -67,7 +73,7 @@ class Checkpoint:
     algorithm: str
     dataset: str
     train_seed: int | None
-    claim: float | None
+    stored_score: float | None
     target: Target
     source: Source
     recipe: str = ""
@@ -75,7 +81,7 @@ class Checkpoint:
     inferred: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise UserError for what no file may say, whoever wrote it."""
+        """Raise UserError if a name, the task, the seed or the score is invalid, whatever the family."""
         for name in ("env_id", "algorithm", "dataset"):  # they become names in tables
             text = getattr(self, name)
             if len(text) > MOST_NAME or not text.isprintable():
@@ -83,14 +89,14 @@ class Checkpoint:
         check_stored(self.env_id, self.path, self.source.overrides.env_id)
         if self.train_seed is not None and not 0 <= self.train_seed < MOST_SEED:
             raise UserError(f"{self.path} says the seed {shown(self.train_seed, 40)}; expected a number of 63 bits.")
-        if self.claim is not None and not math.isfinite(self.claim):
-            raise UserError(f"{self.path} claims a return that is not finite; it is damaged, so give another file.")
+        if self.stored_score is not None and not math.isfinite(self.stored_score):
+            raise UserError(f"{self.path} records a score that is not finite; it is damaged, so give another file.")
 
 
 def identity(sha256: str, overrides: Overrides, *others: bytes) -> str:
-    """The file's own sha256 if it alone decides the policy, else one of the file, what was said and other contents."""
-    said = {name: str(value) for name, value in overrides.given.items() if name not in ("env_id", "obs_stats")}
-    if not said and not others:
+    """The file's sha256 if the file alone decides the policy; else a hash of it with overrides and other contents."""
+    settings = {name: str(value) for name, value in overrides.settings.items() if name not in ("env_id", "obs_stats")}
+    if not settings and not others:
         return sha256
-    parts = [sha256, json.dumps(said, sort_keys=True), *(hashlib.sha256(content).hexdigest() for content in others)]
+    parts = [sha256, json.dumps(settings, sort_keys=True), *(hashlib.sha256(content).hexdigest() for content in others)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

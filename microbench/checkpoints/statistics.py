@@ -1,4 +1,4 @@
-"""Mean and spread of observations from a file beside the policy: JSON, a VecNormalize pickle, or a dataset."""
+"""Mean and std of observations from a file beside the policy: JSON, a VecNormalize pickle, or a dataset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ from microbench.learning.runs import find_policy
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Statistics:
-    """What a file tells of observations: mean and std (S,), and how a policy was normalised with them.
+    """Statistics of observations: mean and std (S,), with the settings of a normalisation.
 
-    `policy` says that the policy itself was trained on observations normalised so; `bounds` are the smallest and the
-    largest observation (S,) of a dataset.
+    `policy` is true if the policy itself was trained on observations normalised by them. `bounds` are the smallest and
+    the largest observation (S,) of a dataset. `raw` are the bytes of the file.
     """
 
     mean: Tensor
@@ -41,18 +41,18 @@ class Statistics:
 
     @property
     def norm(self) -> Norm:
-        """As a part of a policy."""
+        """The statistics as a policy's normalisation."""
         return Norm(mean=self.mean, std=self.std + self.eps, clip=self.clip)
 
 
 def read_statistics(path: Path) -> Statistics:
-    """Read `{"mean": […], "std": […]}` (optionally eps, clip, policy), a vecnormalize.pkl or a D4RL hdf5 file.
+    """Statistics from a JSON file with mean and std (and eps, clip, policy), a vecnormalize.pkl or a D4RL hdf5 file.
 
     The name of a bundled dataset, a run folder and its policy file stand for the observations of their dataset.
 
     Raises:
-        UserError: none of these, or not as many numbers in mean as in std, or a std that is not positive.
-        OSError: it cannot be read.
+        UserError: the file is none of these, mean and std have different lengths, or a std is not positive.
+        OSError: the file cannot be read.
     """
     if str(path) in BUNDLED:
         with bundled_file(str(path)) as file:
@@ -83,16 +83,16 @@ def read_statistics(path: Path) -> Statistics:
 
 
 def statistics_file(path: Path) -> Path:
-    """The file that is read: of a run folder its policy, else the path itself.
+    """The file with the statistics: the policy file of a run folder, else the path itself.
 
     Raises:
-        UserError: a folder without a policy.
+        UserError: the path is a folder without a policy.
     """
     return find_policy(path, path) if path.is_dir() else path
 
 
 def _of_policy(content: Content) -> Statistics:
-    """Those of the dataset that one of our own policies was trained on, which its file holds."""
+    """The statistics in a policy file of microbench: those of its training dataset."""
     tensors = parse_own(content.path, content.raw)[1]
     stored = [tensors[name] for name in STATISTICS if name in tensors]
     if len({tensor.shape for tensor in stored}) != 1 or not {"obs_mean", "obs_std"} <= tensors.keys():
@@ -104,12 +104,12 @@ def _of_policy(content: Content) -> Statistics:
 
 
 def rewards_alone(content: Content) -> bool:
-    """Whether this is a VecNormalize that left observations as they are; it may then have no statistics of them."""
+    """Whether this is a VecNormalize of rewards alone, which may have no statistics of observations."""
     return isinstance(content.tree, Stub) and content.tree.get("norm_obs", True) is False
 
 
 def vec_normalize(content: Content) -> Statistics:
-    """Stable-Baselines3's VecNormalize: clip((obs − mean)/√(var + epsilon), ±clip_obs)."""
+    """Statistics of Stable-Baselines3's VecNormalize, clip((obs − mean)/√(var + epsilon), ±clip_obs)."""
     stored = content.tree.get("obs_rms")
     if rewards_alone(content) and not isinstance(stored, Stub):
         raise UserError(
@@ -124,14 +124,18 @@ def vec_normalize(content: Content) -> Statistics:
     if not isinstance(stored, Stub):
         raise UserError(f"{content.path} {unreadable.what(content)}; expected a vecnormalize.pkl, with obs_rms.")
     variance = numbers(stored.get("var")) + float(content.tree.get("epsilon", 1e-8))
-    told = {"mean": numbers(stored.get("mean")), "std": np.sqrt(variance), "clip": content.tree.get("clip_obs", 10.0)}
-    return _checked(content.path, content.raw, told | {"policy": bool(content.tree.get("norm_obs", True))})
+    entries = {
+        "mean": numbers(stored.get("mean")),
+        "std": np.sqrt(variance),
+        "clip": content.tree.get("clip_obs", 10.0),
+    }
+    return _checked(content.path, content.raw, entries | {"policy": bool(content.tree.get("norm_obs", True))})
 
 
-def _checked(path: Path, raw: bytes, told: Mapping[str, Any]) -> Statistics:
-    mean, std = (_vector(told[name]) for name in ("mean", "std"))
-    clip = told.get("clip")
-    eps, clip = float(told.get("eps", 0.0)), float("inf") if clip is None else float(clip)
+def _checked(path: Path, raw: bytes, entries: Mapping[str, Any]) -> Statistics:
+    mean, std = (_vector(entries[name]) for name in ("mean", "std"))
+    clip = entries.get("clip")
+    eps, clip = float(entries.get("eps", 0.0)), float("inf") if clip is None else float(clip)
     if mean.shape != std.shape or not (std + eps > 0).all() or not clip > 0 or not eps >= 0:
         raise UserError(f"{path} has no usable statistics; expected as many mean as std, and every std positive.")
     return Statistics(
@@ -140,7 +144,7 @@ def _checked(path: Path, raw: bytes, told: Mapping[str, Any]) -> Statistics:
         raw=raw,
         eps=eps,
         clip=clip,
-        policy=told.get("policy") is True,
+        policy=entries.get("policy") is True,
     )
 
 

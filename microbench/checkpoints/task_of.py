@@ -1,4 +1,4 @@
-"""Which task a policy is of: what the file names, its sizes, or the user's word; never a guess."""
+"""The task of a policy, decided by its file, its sizes or the user's option, and never guessed."""
 
 import re
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ import gymnasium
 import torch
 from torch import Tensor
 
-from microbench.checkpoints.found import Found
+from microbench.checkpoints.stored_policy import StoredPolicy
 from microbench.errors import UserError
 from microbench.simulators.models import nominal_model
 from microbench.tasks import TASKS
 
 
 def tasks_of(obs_size: int, action_size: int) -> list[str]:
-    """The known tasks of these sizes, -v4 before and in place of its successor."""
+    """The known tasks of these sizes; a -v4 task stands for its -v5 successor as well."""
     fitting = [task.env_id for task in TASKS.values() if (task.obs_size, task.action_size) == (obs_size, action_size)]
     robots = {robot_of(env_id) for env_id in fitting if env_id.endswith("-v4")}
     return [env_id for env_id in fitting if env_id.endswith("-v4") or robot_of(env_id) not in robots]
 
 
-BY_SIZES = "by its sizes"  # how such a choice begins
+BY_SIZES = "by its sizes"  # begins the reason of a choice by sizes
 
 OTHERS: Mapping[str, tuple[int, int]] = {
     "HumanoidStandup-v4": (376, 17),
@@ -43,7 +43,7 @@ OTHERS: Mapping[str, tuple[int, int]] = {
 
 
 def sizes_of(env_id: str) -> tuple[int, int] | None:
-    """Numbers of observations and of actions; None for a task that is not in a table."""
+    """Sizes of observation and action of a task; None for a task that is in no table."""
     task = TASKS.get(env_id)
     return OTHERS.get(env_id) if task is None else (task.obs_size, task.action_size)
 
@@ -54,7 +54,7 @@ def others_of(obs_size: int, action_size: int) -> list[str]:
 
 
 def named_tasks(path: Path) -> list[str]:
-    """Robots of Gymnasium in the file's own name, else in that of its folder, where a version must follow (rl_zoo3)."""
+    """Gymnasium's robots in the file's name, else in its folder's name if a version follows there (rl_zoo3)."""
     robots = sorted({robot_of(env_id) for env_id in (*TASKS, *OTHERS, *gymnasium.registry)} - {""})
     words = re.sub(r"[-_. ]", "", path.stem).lower()
     inside = [robot for robot in robots if len(robot) > 3 and robot.lower() in words]
@@ -63,13 +63,13 @@ def named_tasks(path: Path) -> list[str]:
 
 
 def robot_of(env_id: str) -> str:
-    """'Walker2d-v4' → 'Walker2d'."""
+    """The robot of an id: 'Walker2d-v4' → 'Walker2d'."""
     return env_id.rpartition("-v")[0]
 
 
 @cache
 def actuator_box(env_id: str) -> tuple[Tensor, Tensor] | None:
-    """Lowest and highest action (A,) of a task with physics of its own; None for others."""
+    """Lowest and highest action (A,) of a task that has exact physics; None for others."""
     task = TASKS.get(env_id)
     if task is None or task.physics is None:
         return None
@@ -77,22 +77,22 @@ def actuator_box(env_id: str) -> tuple[Tensor, Tensor] | None:
     return low.clone(), high.clone()
 
 
-def find_env_id(name: str, found: Found, said: str | None) -> tuple[str, str]:
-    """The task of a policy and how it is known.
+def find_env_id(name: str, policy: StoredPolicy, users_id: str | None) -> tuple[str, str]:
+    """The task of a policy, and the reason in words.
 
     Raises:
-        UserError: several tasks have these sizes, or none; the sentence lists them and asks for --env.
+        UserError: several tasks have these sizes, or none; the message lists them and asks for --env.
     """
-    if found.env_id is not None:
-        return found.env_id, f"{found.env_id}: the file says so"
-    fitting = tasks_of(found.obs_size, found.action_size)
-    named = [env_id for env_id in fitting if robot_of(env_id).startswith(found.robots)] if found.robots else []
+    if policy.env_id is not None:
+        return policy.env_id, f"{policy.env_id}: the file says so"
+    fitting = tasks_of(policy.obs_size, policy.action_size)
+    named = [env_id for env_id in fitting if robot_of(env_id).startswith(policy.robots)] if policy.robots else []
     if len(named) == 1:
-        return named[0], f"{named[0]}: the file names {found.robots[0]}"
-    if said is not None:
-        return said, f"{said}: said on the command line"
-    sizes = f"{found.obs_size} observations and {found.action_size} actions"
-    every = [*fitting, *others_of(found.obs_size, found.action_size)]
+        return named[0], f"{named[0]}: the file names {policy.robots[0]}"
+    if users_id is not None:
+        return users_id, f"{users_id}: said on the command line"
+    sizes = f"{policy.obs_size} observations and {policy.action_size} actions"
+    every = [*fitting, *others_of(policy.obs_size, policy.action_size)]
     named_so = named_tasks(Path(name))
     if len(every) == 1 and fitting and (not named_so or robot_of(fitting[0]) in named_so):
         return fitting[0], f"{fitting[0]}: {BY_SIZES}, {sizes}; --env if it is another task's"

@@ -1,4 +1,4 @@
-"""What a file is that is no policy, or one that cannot be read: one true sentence each, with the way out."""
+"""Files that hold no policy or one that cannot be read: one sentence for each kind, with the way out."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.pickles import Stub
 
 WRAP = "wrap it as a module:callable"
-TEXT_BYTES = 4096  # at the start of a file; a text of such a length has no byte that texts do not have
+TEXT_BYTES = 4096  # bytes at the start of a file that must all be text for the file to count as text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One kind of file: how it is known, what it is (a verb first), and what to do."""
+    """One kind of file: a test for it, a phrase that describes it (verb first), and advice."""
 
     looks: Callable[[Content], bool]
     about: str
@@ -32,7 +32,7 @@ def _begins(*words: bytes) -> Callable[[Content], bool]:
 
 
 def _members(*names: str) -> Callable[[Content], bool]:
-    """An archive with all of these members, wherever in it."""
+    """A test for archives with all of these members, in any folder."""
 
     def looks(content: Content) -> bool:
         members = [] if content.archive is None else [name.rpartition("/")[2] for name in content.archive.sizes]
@@ -42,12 +42,12 @@ def _members(*names: str) -> Callable[[Content], bool]:
 
 
 def _object(*words: str) -> Callable[[Content], bool]:
-    """A pickled object whose class has one of these words in its name."""
+    """A test for pickled objects whose class has one of these words in its name."""
     return lambda content: isinstance(content.tree, Stub) and any(word in content.tree.origin for word in words)
 
 
 def _names(*words: str) -> Callable[[Content], bool]:
-    """Tensors, at any place of a stored dict, with one of these words in their names."""
+    """A test for stored dicts in which some tensor has one of these words in its name."""
     return lambda content: any(word in name.lower() for name in tensors_of(content.tree) for word in words)
 
 
@@ -175,11 +175,11 @@ FORMS: tuple[Form, ...] = (
         way_out=WRAP,
     ),
 )
-"""In this order: the first that fits names the file."""
+"""Kinds of files in order: the first that fits describes the file."""
 
 
 def why(content: Content) -> str:
-    """What the content is and what to do, for after the file's name; empty if it looks like nothing known."""
+    """A description of the content and advice, to follow the file's name; empty if the kind is unknown."""
     for form in FORMS:
         if form.looks(content):
             return f"{form.about}; {form.way_out}"
@@ -199,7 +199,7 @@ def why(content: Content) -> str:
 
 
 def what(content: Content) -> str:
-    """The same without the way out, for a file that was given as something else."""
+    """A description of the content without advice, for a file that was expected to be something else."""
     if content.archive is not None and "policy.pth" in content.archive:
         return "is the zip of a model of Stable-Baselines3"
     named = why(content).partition(";")[0]
@@ -207,7 +207,7 @@ def what(content: Content) -> str:
 
 
 def part(name: str, shape: Iterable[int] = ()) -> str:
-    """What a tensor of this name is, for a network that its family does not have it in."""
+    """A description of a tensor by its name, for a part that networks of its family do not have."""
     lower = name.lower()
     for words, about in PARTS:
         if any(word in lower for word in words):
@@ -227,7 +227,7 @@ PARTS: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def tensors_of(tree: object, depth: int = 3) -> dict[str, Tensor]:
-    """Every named tensor in a stored dict, its entries joined by points."""
+    """Every tensor in nested dicts, its name joined by points from the keys."""
     tensors: dict[str, Tensor] = {}
     if not isinstance(tree, dict) or depth < 0:
         return tensors
@@ -239,7 +239,7 @@ def tensors_of(tree: object, depth: int = 3) -> dict[str, Tensor]:
 
 
 def _first_stub(tree: object) -> Stub | None:
-    """The object itself, or the first among the entries of a stored dict or list."""
+    """The stub itself, or the first stub among the entries of a stored dict or list; None if there is none."""
     if isinstance(tree, dict):
         tree = list(tree.values())
     entries = tree if isinstance(tree, (list, tuple)) else [tree]

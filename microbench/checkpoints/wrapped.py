@@ -1,4 +1,4 @@
-"""A network inside what people put around it: an entry of a dict, a part of an agent, DataParallel, torch.compile."""
+"""Policy networks inside a container: an entry of a dict, a part of an agent, DataParallel, torch.compile."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,30 +7,32 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from microbench.checkpoints.containers.content import Content, state_dict
-from microbench.checkpoints.found import Choices
+from microbench.checkpoints.stored_policy import Choices
 from microbench.errors import UserError
 
-WRAPPERS = re.compile(r"(^|(?<=\.))(module|_orig_mod)\.")  # of DataParallel and of torch.compile, wherever in a name
+WRAPPERS = re.compile(
+    r"(^|(?<=\.))(module|_orig_mod)\."
+)  # prefixes of DataParallel and of torch.compile, anywhere in a name
 ACTORS = re.compile(
     r"(actor|policy|pi|agent|model|net|network|actor_critic|ac|module|params|weights|state)(_?(net|network|model))?"
     r"(_?(state_?dict|weights|params))?|(model_)?state_?dict",
     re.IGNORECASE,
 )
-"""Names under which a policy lies."""
+"""Names of entries that hold a policy."""
 
 OTHERS = re.compile(
     r"(critic|value|qf?\d|vf?\d|q_|v_|qf_|vf_|qnet|vnet|target|old|ema|best|epoch|args|config|scaler$).*|q|v|qf|vf|q_?fs?"
     r"|.*(optim|critic|target|log_?alpha|log_ent|temperature|sched|step|iter|log_?std|grad_scaler|_old|_ema).*|alpha",
     re.IGNORECASE,
 )
-"""Names of what a policy does not need."""
+"""Names of entries that a policy does not need."""
 
 NORMALISATION = re.compile(
     r"(ob|obs|observation|state|input)s?_?(rms|mean|std|var|norm|stat|filter|scal).*|.*normali[sz].*|.*_?rms"
     r"|running_?(mean|std|var|stat|ms).*|whiten.*|z_?filter.*",
     re.IGNORECASE,
 )
-"""Names of what may stand between the sensors and a policy."""
+"""Names of entries that may normalise observations."""
 
 PREFERRED = re.compile("actor|policy|pi", re.IGNORECASE)
 MOST_DEPTH = 4
@@ -38,7 +40,7 @@ MOST_DEPTH = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Named tensors inside a file: where they lie, and what lies beside them that may normalise observations."""
+    """Named tensors inside a file: their place, and entries beside them that may normalise observations."""
 
     place: tuple[str, ...]
     tensors: Mapping[str, Tensor]
@@ -46,15 +48,15 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        """The place for a sentence."""
+        """The place in words, for a message."""
         return "'" + "' in '".join(reversed(self.place)) + "'" if self.place else "the file"
 
 
 def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tuple[Content, Entry] | None:
-    """The content of the one entry that is of a known family, as if it were the file; None if there is none.
+    """The one entry that is of a known family, as if it were the file's content; None if there is none.
 
     Raises:
-        UserError: there are several.
+        UserError: several entries are of a known family.
     """
     fitting: list[tuple[Content, Entry]] = []
     for entry in _entries(content.tree, (), (), MOST_DEPTH):
@@ -73,10 +75,10 @@ def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tupl
 
 
 def explain(entry: Entry, choices: Choices) -> None:
-    """Say which entry was read.
+    """Record which entry is read.
 
     Raises:
-        UserError: something beside it may normalise observations, and --obs-stats was not given.
+        UserError: an entry beside it may normalise observations, and --obs-stats is missing.
     """
     if entry.beside and choices.overrides.obs_stats is None:
         raise UserError(
@@ -88,7 +90,7 @@ def explain(entry: Entry, choices: Choices) -> None:
 
 
 def _entries(tree: object, place: tuple[str, ...], beside: tuple[str, ...], depth: int) -> Iterator[Entry]:
-    """Every state dict at a place where policies lie, the outer ones first."""
+    """Every state dict under names that hold policies, the outer ones first."""
     if not isinstance(tree, dict) or depth < 0:
         return
     tensors = state_dict(tree)
@@ -108,7 +110,7 @@ def _entries(tree: object, place: tuple[str, ...], beside: tuple[str, ...], dept
 
 
 def _of_tensors(tensors: Mapping[str, Tensor], place: tuple[str, ...], beside: tuple[str, ...]) -> Iterator[Entry]:
-    """The tensors themselves, and those below the first part of their names, if what is left out is no policy's."""
+    """The tensors as one entry, and entries by the first part of their names if the rest is needed by no policy."""
     yield Entry(place=place, tensors=tensors, beside=beside)
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
@@ -123,6 +125,6 @@ def _of_tensors(tensors: Mapping[str, Tensor], place: tuple[str, ...], beside: t
 
 
 def _covers(outer: Entry, inner: Entry) -> bool:
-    """Whether one is a part of the other, or has the very same tensors."""
+    """Whether the inner entry is a part of the outer one, or has the very same tensors."""
     tensors = {id(value) for value in outer.tensors.values()}
     return inner.place[: len(outer.place)] == outer.place or {id(value) for value in inner.tensors.values()} == tensors

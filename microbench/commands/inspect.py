@@ -22,13 +22,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     attackable = servable(target)
     facts = {
         "file": str(checkpoint.path),
-        "sha256": checkpoint.source.sha256,
+        "sha256": checkpoint.source.file_sha256,
         "identity": checkpoint.sha256,
         "family": checkpoint.family,
         "algorithm": checkpoint.algorithm,
         "task": checkpoint.env_id or None,
         "sensors": len(next(iter(target.obs_scale.values()))),
-        "claim": checkpoint.claim,
+        "claim": checkpoint.stored_score,
         "train_seed": checkpoint.train_seed,
         **{name: value for name, value in checkpoint.about.items() if value not in (None, "")},
         "units": {unit: [round(float(width), 6) for width in scale] for unit, scale in target.obs_scale.items()},

@@ -11,6 +11,7 @@ from microbench.data.sources import dataset_name
 from microbench.errors import UserError
 from microbench.learning.config import TrainConfig
 from microbench.learning.runs import RunFolder
+from microbench.learning.stored_state import differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +96,7 @@ def _differences(run: Started, asked: Asked) -> list[str]:
         stored, changes = stored | {"preset": options["preset"]}, changes | {"preset": asked.preset}
     if asked.steps is not None and asked.steps != options["steps"]:
         stored, changes = stored | {"steps": options["steps"]}, changes | {"steps": asked.steps}
-    plain = json.loads(json.dumps(changes))  # tuples become lists, as in the file
-    return [
-        f"{name} {stored.get(name)!r} instead of {value!r}"
-        for name, value in plain.items()
-        if stored.get(name) != value
-    ]
+    return differences(stored, json.loads(json.dumps(changes)))  # tuples become lists, as in the file
 
 
 def _same_but_seeds(run: Started, options: TrainOptions) -> bool:

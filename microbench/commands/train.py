@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from microbench.checkpoints.own import Origin, save_own
+from microbench.checkpoints.own import PolicyOrigin, save_own
 from microbench.commands.train_options import TrainOptions, config_of, stored_options
 from microbench.commands.train_processes import deal, in_processes
 from microbench.data.dataset import Dataset
@@ -222,7 +222,7 @@ def _store(run: _Run, dataset: Dataset, options: TrainOptions) -> None:
         folder.write_tensors(DYNAMICS, training.model.state_dict())
     if training.epoch:
         row = training.log[-1]
-        origin = Origin(
+        origin = PolicyOrigin(
             env_id=dataset.env_id,
             algorithm=options.algorithm,
             train_seed=run.seed,

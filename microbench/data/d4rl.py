@@ -1,7 +1,7 @@
 """Reader and writer of the D4RL hdf5 layout (Fu et al. 2020, arXiv:2004.07219).
 
-Files of others have other names for the ends of episodes (microbench.data.ends), or none; how rows become transitions
-has a name (microbench.data.rows). Nothing outside the file is ever read (microbench.data.hdf5_arrays).
+The names of episode ends in other programs' files are in microbench.data.ends. The ways in which rows become
+transitions are in microbench.data.rows. Nothing outside the file is ever read (microbench.data.hdf5_arrays).
 """
 
 import hashlib
@@ -31,13 +31,13 @@ def read_d4rl(
 ) -> Dataset:
     """Read an hdf5 file in D4RL's layout.
 
-    float64, `(N, 1)` and float-flag files (the replay sets) are converted; an unflagged tail (files are cut at a round
-    number of rows) counts as an unfinished episode: its rows are kept, its return is not. Where the file marks no
-    cuts, episodes end after `limit` steps; what was counted or is doubtful stands in the dataset's `remarks`.
+    float64, `(N, 1)` and float-flag files (the replay sets) are converted. Rows after the last flag are an unfinished
+    episode, because files end at a round number of rows: its rows are kept, its return is not. Where the file has no
+    truncation flags, episodes end after `limit` steps. The dataset's `remarks` record every such assumption.
 
     Raises:
-        UserError: the file is missing, truncated, lacks an array, has arrays of unequal length or wrong rank, keeps
-            numbers elsewhere or more of them than it can honestly hold, holds NaN or infinity, or has no usable row.
+        UserError: the file is missing, truncated, or lacks an array. Or its arrays have unequal lengths, a wrong rank,
+            NaN or infinity, or no usable row. Or they are stored in another file, or too large for the file's size.
 
     """
     rows = convention(rows)
@@ -55,8 +55,8 @@ def read_d4rl(
         action=arrays["actions"][keep],
         reward=reward[keep],
         next_obs=next_obs[keep],
-        terminal=episodes.fell[keep],
-        timeout=episodes.cut[keep],
+        terminal=episodes.terminated[keep],
+        timeout=episodes.truncated[keep],
         episode_returns=finished_returns(reward, episodes.last),
         rows=rows,
         remarks=_remarks(path, episodes, keep, limit, env_id),
@@ -65,10 +65,9 @@ def read_d4rl(
 
 def _remarks(path: Path, episodes: Ends, keep: NDArray[np.bool_], limit: int | None, env_id: str) -> tuple[str, ...]:
     sentences = ends.remarks(episodes, limit, env_id)
-    if episodes.fell.any() and not episodes.fell[keep].any():
-        sentences.append(
-            f"it has no next_observations, so its falls ({int(episodes.fell.sum())}) are not among the transitions"
-        )
+    if episodes.terminated.any() and not episodes.terminated[keep].any():
+        count = int(episodes.terminated.sum())
+        sentences.append(f"it has no next_observations, so its {count} terminations are not among the transitions")
     return tuple(f"{path}: {sentence}." for sentence in sentences)
 
 
@@ -91,7 +90,7 @@ def _read_arrays(path: Path) -> Arrays:
 
 
 def _stored(path: Path, file: h5py.File) -> dict[str, Any]:
-    """The datasets that make up the transitions, none of them read yet; kinds, shapes and sizes are right."""
+    """The file's arrays of transitions, not read yet; their kinds, shapes and sizes have been checked."""
     allowance, stored = Allowance.of(path.stat().st_size), {}
     for key in (*REQUIRED, *ends.NAMES, "next_observations"):
         try:
@@ -145,7 +144,7 @@ def _as_float32(path: Path, key: str, stored: NDArray[Any]) -> NDArray[np.float3
 
 
 def finished_returns(reward: NDArray[np.float32], last: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Returns of the episodes that end in a row marked `last`; an unmarked tail is left out."""
+    """Returns of the episodes that end in a row marked `last`; rows after the last mark are left out."""
     ends = np.flatnonzero(last)
     totals = np.concatenate([[0.0], np.cumsum(reward, dtype=np.float64)[ends]])
     return np.diff(totals)
@@ -158,11 +157,11 @@ def file_sha256(path: Path) -> str:
 
 
 def write_d4rl(path: Path, episodes: "list[dict[str, NDArray[np.float32]]]", metadata: Mapping[str, str | int]) -> None:
-    """Write episodes in D4RL layout, beside `path` and then renamed.
+    """Write episodes in D4RL layout, whole or not at all: the file is written beside `path` and then renamed.
 
-    Every episode holds observations (T + 1, S), actions (T, A), rewards (T,), and the flag `terminal` of its end.
+    Every episode holds observations (T + 1, S), actions (T, A), rewards (T,), and its flags `terminal` and `timeout`.
     `next_observations` is a virtual view of the stored observations, which halves the file; any hdf5 ≥ 1.10 reads it
-    as an ordinary array. More episodes than a view may have parts are written out.
+    as an ordinary array. Beyond `MOST_VIEWS` episodes the array is stored in full.
     """
     with replacing(path) as part, h5py.File(part, "w") as file:
         options = {"compression": "gzip", "compression_opts": 9, "shuffle": True}

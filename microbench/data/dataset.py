@@ -16,9 +16,9 @@ Bools = NDArray[np.bool_]
 class Dataset:
     """Logged transitions in the order they were made.
 
-    obs (N, S), action (N, A), reward (N,), next_obs (N, S): float32; terminal (N,): the episode ended in a state of no
-    further reward; timeout (N,): it was cut. `sha256` is that of the file the rows were read from, and `rows` names the
-    convention by which they were taken from it.
+    obs (N, S), action (N, A), reward (N,) and next_obs (N, S) are float32. `terminal` (N,) marks the rows in which an
+    episode terminated, `timeout` (N,) those in which one was truncated. `sha256` is the hash of the file, and `rows`
+    names the convention by which its rows became transitions (microbench.data.rows).
     """
 
     name: str
@@ -32,7 +32,7 @@ class Dataset:
     timeout: Bools
     episode_returns: NDArray[np.float64]
     rows: str = ""
-    remarks: tuple[str, ...] = ()  # what must be known about the file, in sentences
+    remarks: tuple[str, ...] = ()  # sentences: assumptions about the file that a reader must know
 
     def __len__(self) -> int:
         return len(self.reward)

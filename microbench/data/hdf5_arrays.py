@@ -1,8 +1,8 @@
-"""Arrays that lie in an hdf5 file itself, whose sizes are looked at before any of them is read.
+"""Arrays that lie in an hdf5 file itself; their sizes are checked before any of them is read.
 
-A file of a stranger may name other files, and may be small where its content is not: a link, external storage or a
-virtual view leads to any file of the reader's; a chunk of a few kilobytes may unpack to gigabytes. Views of the file's
-own arrays are read, for that is how `microbench collect` stores every state once.
+An untrusted file may lead to any file of the reader's, by a link, external storage or a virtual view. It may also be
+small while its content is not: a chunk of a few kilobytes can unpack to gigabytes. Views of the file's own arrays are
+read, because `microbench collect` stores every state once and shows it twice.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FREE_BYTES, MOST_GROWTH = 2**27, 10
-"""Arrays of logged numbers take at most so many bytes, and beyond them so many times the file's own size."""
+"""Bytes that arrays may take whatever the file's size, and how many times that size they may take beyond them."""
 MOST_CHUNKS = 2**17
 MOST_VIEWS = 2**14  # parts of a view; the library needs about 20 kB for each of them
 MOST_SOURCES = 16
@@ -25,11 +25,11 @@ COMPRESSORS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SZIP, 32000}) 
 FILTERS = COMPRESSORS | {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SCALEOFFSET}
 NUMBERS = frozenset("fiub")
 DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, MemoryError, ArithmeticError, AttributeError)
-"""What h5py raises about a damaged or a dishonest file, depending on where the damage is."""
+"""Exceptions that h5py raises for a damaged or hostile file, depending on where the damage is."""
 
 
 class Refused(ValueError):
-    """A phrase that says why an array is not read: 'a link to somewhere else'."""
+    """An array is not read; the message is a phrase that says why, as 'a link to somewhere else'."""
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Allowance:
 
     @classmethod
     def of(cls, file_bytes: int, *, free: int = FREE_BYTES, growth: int = MOST_GROWTH) -> "Allowance":
-        """What a file of that size may hold."""
+        """The allowance of a file of that size, in bytes."""
         return cls(left=free + growth * file_bytes)
 
     def take(self, size: int) -> None:
-        """Count an array of so many bytes; raises Refused when the file cannot honestly hold it."""
+        """Subtract an array's bytes; raises Refused when more are read than a file of this size may hold."""
         self.left -= size
         if self.left < 0:
             raise Refused("far larger than the file can honestly hold")
@@ -54,7 +54,7 @@ def find(file: h5py.Group, path: str) -> h5py.Dataset | None:
     """The dataset at `path`, reached by hard links alone; None where there is nothing.
 
     Raises:
-        Refused: a link that may lead out of the file, a view of another file, or something else than a dataset.
+        Refused: the path passes a link that may lead out of the file, is a view of another file, or is no dataset.
     """
     group: Any = file
     *folders, name = [part for part in path.split("/") if part not in ("", ".")] or [""]
@@ -75,7 +75,7 @@ def find(file: h5py.Group, path: str) -> h5py.Dataset | None:
 def check(dataset: h5py.Dataset, allowance: Allowance, *, kinds: frozenset[str] = NUMBERS, views: bool = True) -> None:
     """Raise Refused unless all of the dataset lies in its file and is no larger than the file can hold.
 
-    `kinds` are the kinds of dtype that are read; `views` says whether virtual views of the same file are.
+    `kinds` are the dtype kinds that may be read; `views` allows virtual views of the same file.
     """
     if dataset.dtype.kind not in kinds or dataset.shape is None:
         raise Refused("not an array of numbers")
@@ -89,7 +89,7 @@ def check(dataset: h5py.Dataset, allowance: Allowance, *, kinds: frozenset[str] 
 
 
 def read(dataset: h5py.Dataset) -> NDArray[Any]:
-    """The numbers of a dataset that has been checked."""
+    """The numbers of a dataset that `check` has accepted."""
     return np.asarray(dataset[()])
 
 
@@ -113,12 +113,12 @@ def _check_stored(dataset: h5py.Dataset) -> None:
 
 
 def _bytes(dataset: h5py.Dataset, shape: tuple[int, ...]) -> int:
-    """Bytes of so many of its elements, in whole numbers that do not overflow."""
+    """Bytes of an array of this shape and the dataset's dtype, in whole numbers that do not overflow."""
     return math.prod(map(int, shape)) * int(dataset.dtype.itemsize)
 
 
 def _check_chunks(dataset: h5py.Dataset, size: int, *, deflated: bool) -> None:
-    """No stored chunk may be larger than what it is unpacked to, nor unpack to more than it should."""
+    """Raise Refused if a stored chunk is larger than its content, or unpacks to more than the chunk's size."""
     stored: list[Any] = []
     dataset.id.chunk_iter(stored.append)
     for chunk in stored:
@@ -132,7 +132,7 @@ def _check_chunks(dataset: h5py.Dataset, size: int, *, deflated: bool) -> None:
 
 
 def _check_view(dataset: h5py.Dataset, allowance: Allowance) -> None:
-    """Every source of a virtual dataset must be a plain array of the same file."""
+    """Raise Refused unless every source of a virtual dataset is a plain array of the same file."""
     plan = dataset.id.get_create_plist()
     count = plan.get_virtual_count()
     for name in {plan.get_virtual_dsetname(number) for number in range(count)}:
@@ -145,7 +145,7 @@ def _check_view(dataset: h5py.Dataset, allowance: Allowance) -> None:
 
 
 def _check_names(dataset: h5py.Dataset) -> None:
-    """The sources of a virtual dataset must be named, few, and of the same file."""
+    """Raise Refused unless the sources of a virtual dataset are named, few, and of the same file."""
     plan = dataset.id.get_create_plist()
     count = plan.get_virtual_count()
     if count > MOST_VIEWS:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from microbench.data.ends import Ends, counted_cuts
+from microbench.data.ends import Ends, counted_truncations
 from microbench.errors import unknown_name
 
 Floats = NDArray[np.float32]
@@ -17,26 +17,26 @@ Convention = Callable[[Floats, Floats | None, Ends, int | None], Successors]
 def reference(obs: Floats, recorded: Floats | None, ends: Ends, limit: int | None) -> Successors:
     """The rows that the MICRO reference reads: the loader of OfflineRL-Kit.
 
-    It leaves out the last row of the file and rows at which an episode was cut. next_obs is the recorded one; where
-    none is recorded it is the next row's obs, and rows at which the robot fell are left out, too.
+    It leaves out the last row of the file and the truncated rows. next_obs is the recorded one. Where none is
+    recorded, next_obs is the next row's obs, and terminated rows are left out as well.
     """
-    keep = ~_loops_cuts(ends, limit, restart=0 if recorded is None else 1)
+    keep = ~_loops_truncations(ends, limit, restart=0 if recorded is None else 1)
     if recorded is None:
-        keep &= ~ends.fell
+        keep &= ~ends.terminated
     return _kept(obs, recorded, keep)
 
 
 def qlearning(obs: Floats, recorded: Floats | None, ends: Ends, limit: int | None) -> Successors:
     """The rows of D4RL's `qlearning_dataset`: next_obs is always the next row's obs, whatever is recorded.
 
-    After a fall that is the first observation of another episode. A backup never looks at it, but a dynamics model
+    After a termination that is the first observation of another episode. A backup never uses it, but a dynamics model
     that is fitted to these rows learns it.
     """
-    return _kept(obs, None, ~_loops_cuts(ends, limit, restart=1))
+    return _kept(obs, None, ~_loops_truncations(ends, limit, restart=1))
 
 
 def strict(obs: Floats, recorded: Floats | None, ends: Ends, limit: int | None) -> Successors:
-    """Every row whose true successor is known."""
+    """All rows whose true next observation is known."""
     if recorded is not None:
         return recorded, np.ones(len(obs), bool)
     return _kept(obs, None, ~ends.last)
@@ -44,14 +44,14 @@ def strict(obs: Floats, recorded: Floats | None, ends: Ends, limit: int | None) 
 
 CONVENTIONS: dict[str, Convention] = {"reference": reference, "qlearning": qlearning, "strict": strict}
 ROWS = tuple(CONVENTIONS)
-OLD_NAMES = {"d4rl": "qlearning"}  # what the convention was called when it was the default
+OLD_NAMES = {"d4rl": "qlearning"}  # the convention's name of the time when it was the default
 
 
 def convention(rows: str) -> str:
-    """The name of a convention, also where an older name was given.
+    """The present name of a convention for its present or its older name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no convention has that name.
     """
     name = OLD_NAMES.get(rows, rows)
     if name not in CONVENTIONS:
@@ -60,7 +60,7 @@ def convention(rows: str) -> str:
 
 
 def successors(name: str, obs: Floats, recorded: Floats | None, ends: Ends, limit: int | None) -> Successors:
-    """next_obs (N, S) by that convention, and the mask (N,) of the rows that are kept."""
+    """next_obs (N, S) by the convention `name`, and the mask (N,) of the rows that are kept."""
     return CONVENTIONS[name](obs, recorded, ends, limit)
 
 
@@ -70,8 +70,8 @@ def _kept(obs: Floats, recorded: Floats | None, keep: Flags) -> Successors:
     return (np.concatenate([obs[1:], obs[-1:]]) if recorded is None else recorded), keep
 
 
-def _loops_cuts(ends: Ends, limit: int | None, *, restart: int) -> Flags:
-    """The rows (N,) that the loops of D4RL and of the reference take for cuts."""
+def _loops_truncations(ends: Ends, limit: int | None, *, restart: int) -> Flags:
+    """The rows (N,) that the loops of D4RL and of the reference count as truncated."""
     if ends.marked or limit is None:
-        return ends.cut
-    return counted_cuts(ends.fell, limit, restart=restart)
+        return ends.truncated
+    return counted_truncations(ends.terminated, limit, restart=restart)

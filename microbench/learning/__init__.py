@@ -1,1 +1,1 @@
-"""The networks, the dynamics ensemble, the algorithms and the training loop."""
+"""Networks, dynamics ensemble, algorithms and training loop of model-based offline RL."""

@@ -1,4 +1,4 @@
-"""Networks, optimisers and one update of soft actor-critic with an exchangeable Bellman target."""
+"""The soft actor-critic agent: networks, optimisers and one update with an exchangeable Bellman target."""
 
 import math
 from collections.abc import Sequence
@@ -32,12 +32,12 @@ class AgentConfig:
     gamma: float = 0.99  # discount per environment step
     tau: float = 0.005  # Polyak step of the target critics
     beta: float = 0.5  # weight of the robust part of MICRO's target on imagined rows
-    gap_precision: GapPrecision = "float32"  # or bfloat16, between the hidden layers that the gap's values come from
+    gap_precision: GapPrecision = "float32"  # or bfloat16, in products between hidden layers of the gap's values
     alpha: float | None = None  # fixed temperature; None tunes it towards the target entropy −|A|
     max_alpha: float | None = 1.0  # a tuned temperature never exceeds this
     deterministic_backup: bool = False  # leave the entropy term out of V(s')
     max_q_backup: bool = False  # V(s') from the best of 10 actions per critic
-    clamp_target: bool = True  # targets ≥ 0: sound only where returns cannot be negative
+    clamp_target: bool = True  # clamp targets to ≥ 0: right only where returns cannot be negative
 
 
 @dataclass(kw_only=True)
@@ -64,18 +64,18 @@ class Agent:
         self.log_alpha = torch.tensor(start, device=device).log().requires_grad_(config.alpha is None)
         self.target_critics.load_state_dict(self.critics.state_dict())
         self.target_critics.requires_grad_(False)
-        on_gpu = device.type == "cuda"  # where steps are counted on the device, for an update to be captured
+        on_gpu = device.type == "cuda"  # the step is then counted on the device, so an update can be captured
         self.actor_optimiser = Adam(self.actor.parameters(), lr=config.actor_lr, fused=True, capturable=on_gpu)
         self.critic_optimiser = Adam(self.critics.parameters(), lr=config.critic_lr, fused=True, capturable=on_gpu)
         self.alpha_optimiser = Adam([self.log_alpha], lr=config.alpha_lr, capturable=on_gpu)
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters live."""
+        """The device of the parameters."""
         return next(self.actor.parameters()).device
 
     def update(self, batch: Batch, member_values: MemberValues) -> Tensor:
-        """One step of critic, actor, temperature and target critics, in this order; returns METRICS as (6,)."""
+        """Update critics, actor, temperature and target critics once, in this order; returns METRICS as (6,)."""
         rows, config = batch.rows, self.config
         alpha = self.log_alpha.detach().exp()
         target = self.target(batch, member_values)
@@ -95,7 +95,7 @@ class Agent:
 
     @torch.no_grad()
     def target(self, batch: Batch, member_values: MemberValues) -> Tensor:
-        """What the critics are fitted to, (B,): the algorithm's Bellman target, clamped if the options say so."""
+        """The critics' regression target (B,): the algorithm's Bellman target, clamped if `clamp_target` is set."""
         backup = Backup(
             gamma=self.config.gamma,
             beta=self.config.beta,
@@ -117,12 +117,12 @@ class Agent:
 
     @cached_property
     def max_log_alpha(self) -> float:
-        """The bound of log α; inf without one."""
+        """The upper bound of log α; inf without one."""
         bound = self.config.max_alpha
         return math.inf if bound is None else torch.tensor(bound).log().item()  # in float32, as log α is
 
     def next_value(self, next_obs: Tensor) -> Tensor:
-        """V(s') of the backup, (B, S) → (B,), with or without entropy as the options say."""
+        """V(s') of the backup, (B, S) → (B,), without the entropy term if `deterministic_backup` is set."""
         if self.config.max_q_backup:
             return self._best_of_ten_value(next_obs)
         action, log_prob = self.actor.sample(next_obs, self.noise(len(next_obs)))
@@ -138,7 +138,7 @@ class Agent:
 
     @torch.no_grad()
     def pessimistic_value(self, obs: Tensor, noise: Tensor) -> Tensor:
-        """min_j Q̄_j(s, a), a ~ π(·|s) made from standard normal noise (B, A); (B, S) → (B,). No entropy term."""
+        """min_j Q̄_j(s, a), a ~ π(·|s) sampled with standard normal noise (B, A); (B, S) → (B,). No entropy term."""
         parts, half = [], self.config.gap_precision == "bfloat16"
         for rows in chunks(obs):
             action = self.actor.act(obs[rows], noise[rows], half=half)
@@ -147,11 +147,11 @@ class Agent:
 
     @property
     def generators(self) -> tuple[torch.Generator]:
-        """What every draw of an update comes from."""
+        """The generators of all random numbers in an update."""
         return (self.generator,)
 
     def changing(self) -> list[Tensor]:
-        """All tensors that an update changes, without gradients but on the same memory."""
+        """All tensors that an update changes, detached but on the same memory."""
         networks = (self.actor, self.critics, self.target_critics)
         optimisers = (self.actor_optimiser, self.critic_optimiser, self.alpha_optimiser)
         parameters = [parameter for network in networks for parameter in network.parameters()]
@@ -159,7 +159,7 @@ class Agent:
         return [tensor.detach() for tensor in (*parameters, self.log_alpha)] + moments
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything an update changes."""
+        """The values of everything that an update changes."""
         return {name: getattr(self, name).state_dict() for name in _STATEFUL} | {
             "log_alpha": self.log_alpha.detach().clone(),
             "generator": self.generator.get_state(),
@@ -174,7 +174,7 @@ class Agent:
         self.generator.set_state(state["generator"])
 
     def noise(self, rows: int) -> Tensor:
-        """Standard normal noise of so many actions, (rows, A), from the agent's own generator."""
+        """Standard normal noise (rows, A) from the agent's own generator."""
         size = self.actor.mean.out_features
         return torch.randn(rows, size, generator=self.generator, device=self.device)
 
@@ -190,7 +190,7 @@ def make_agent(
     action_low: Sequence[float] | None = None,
     action_high: Sequence[float] | None = None,
 ) -> Agent:
-    """A fresh agent whose initial weights and later noise follow from `seed` alone."""
+    """A new agent whose initial weights and later noise follow from `seed` alone."""
     start = torch.Generator().manual_seed(seed)  # weights are drawn on the CPU: the same on every device
     bounds = {"action_low": action_low, "action_high": action_high}
     actor = Actor(obs_size, action_size, config.hidden, **bounds, generator=start)

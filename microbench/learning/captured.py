@@ -1,7 +1,7 @@
-"""An update captured once and then launched as a whole: on a GPU launching its kernels takes longer than running them.
+"""An update captured once and then launched as a whole, because on a GPU launching kernels takes longer than they run.
 
-A capture repeats the same kernels on the same memory with the same numbers. An update may therefore ask nothing of the
-host, and is captured anew whenever something that it reads has been replaced (microbench.learning.train.one_epoch).
+A capture repeats the same kernels on the same memory with the same host numbers. So an update must not depend on the
+host, and is captured again when a tensor that it reads has been replaced (microbench.learning.train.one_epoch).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,23 +13,23 @@ from torch import Tensor
 
 from microbench.errors import UserError
 
-Step = Callable[[], Tensor]  # makes one update; returns what there is to tell of it
-Launch = Callable[[Step], Step]  # a way to make a step's updates, for as long as nothing that it reads is replaced
-_CHECKED = 2  # updates that a first capture repeats: a number that was baked in is an old one by the second
-_WARM_UP = 3  # updates before the first capture: optimisers make their states, libraries their workspaces
-_SHARE = 1e-2  # of what an update changes: by so much a capture may be off, whose products may round otherwise
-_ROUNDING = 1e-6  # relative to the numbers themselves, which limit what a small change can be known to
+Step = Callable[[], Tensor]  # makes one update and returns its metrics
+Launch = Callable[[Step], Step]  # wraps a step; valid until a tensor that the step reads is replaced
+_CHECKED = 2  # updates that check the first capture: a host number frozen by it is wrong from the second on
+_WARM_UP = 3  # updates before the first capture: optimisers allocate their states, libraries their workspaces
+_SHARE = 1e-2  # largest relative error allowed in a captured update (its kernels may round differently)
+_ROUNDING = 1e-6  # relative to the tensors: their rounding limits how exactly a small change is known
 
 
 class Graphs(Protocol):
-    """Where steps are captured."""
+    """A mechanism that captures steps, as CUDA graphs do."""
 
     def run(self, step: Step) -> Tensor:
-        """The step as it is, in the place where it will be captured."""
+        """Run the step without a capture, on the stream where it will be captured."""
         ...
 
     def capture(self, step: Step) -> Step:
-        """What repeats the step's kernels, draws included; nothing is changed before it is called.
+        """A step that repeats the captured kernels, random draws included; capturing alone changes no tensor.
 
         Raises:
             RuntimeError: the step cannot be captured.
@@ -42,11 +42,11 @@ MakeGraphs = Callable[[Sequence[torch.Generator]], Graphs]  # for steps that dra
 
 
 class Learner(Protocol):
-    """Whose updates are captured."""
+    """An object with updates to capture: an agent, or a cohort of agents."""
 
     @property
     def generators(self) -> Sequence[torch.Generator]:
-        """All that its updates draw from."""
+        """The generators of all random numbers in its updates."""
         ...
 
     def changing(self) -> Sequence[Tensor]:
@@ -55,20 +55,20 @@ class Learner(Protocol):
 
 
 def as_it_is(step: Step) -> Step:
-    """No capture."""
+    """The step itself, without a capture."""
     return step
 
 
 def launching(learner: Learner, graphs: MakeGraphs | None) -> Launch:
-    """How this learner's updates are launched; without `graphs` as they are."""
+    """The way to launch this learner's updates: captured by `graphs`, or without `graphs` as they are."""
     return as_it_is if graphs is None else Captured(learner, graphs(learner.generators))
 
 
 class Captured:
-    """Launches a learner's steps by captures, the first of which has to show that it does what the step does.
+    """Launches a learner's steps by captures; the first capture is checked against the step itself.
 
     Raises:
-        UserError: a step cannot be captured, or its capture does something else.
+        UserError: a step cannot be captured, or its capture has another result.
 
     """
 
@@ -77,7 +77,7 @@ class Captured:
         self._warm, self._checked = 0, False
 
     def __call__(self, step: Step) -> Step:
-        """What makes the step's updates: the first ones of a learner as they are, then by a capture of this step."""
+        """A step that makes the learner's first updates as they are and later ones by a capture of `step`."""
         repeat: Step | None = None
 
         def run() -> Tensor:
@@ -103,20 +103,20 @@ class Captured:
         return repeat
 
     def _check(self, step: Step, repeat: Step) -> None:
-        """Make the same updates both ways from where the learner is, and leave the learner there."""
+        """Make the same updates with and without the capture, compare them, and restore the learner."""
         changing, generators = self._learner.changing(), self._learner.generators
         before, drawn_before = _copies(changing), [generator.get_state() for generator in generators]
         ends = []
         for way in (partial(self._graphs.run, step), repeat):
-            told = torch.stack([way().clone() for _ in range(_CHECKED)])
-            ends.append(([told, *_copies(changing)], [generator.get_state() for generator in generators]))
+            metrics = torch.stack([way().clone() for _ in range(_CHECKED)])
+            ends.append(([metrics, *_copies(changing)], [generator.get_state() for generator in generators]))
             for tensor, value in zip(changing, before, strict=True):
                 tensor.copy_(value)
             for generator, state in zip(generators, drawn_before, strict=True):
                 generator.set_state(state)
-        (wanted, drawn), (found, drawn_again) = ends
+        (wanted, drawn), (reached, drawn_again) = ends
         start = [torch.zeros_like(wanted[0]), *before]
-        if not all(map(torch.equal, drawn, drawn_again)) or not all(map(_close, found, wanted, start)):
+        if not all(map(torch.equal, drawn, drawn_again)) or not all(map(_close, reached, wanted, start)):
             raise UserError("a captured update differs from the update itself; train with --no-graph, and report it.")
 
 
@@ -124,7 +124,7 @@ def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [tensor.clone() for tensor in tensors]
 
 
-def _close(found: Tensor, wanted: Tensor, before: Tensor) -> bool:
-    """Whether a tensor went from `before` to where it was wanted; what has diverged is not compared."""
-    off, change, size = (torch.linalg.vector_norm(of) for of in (found - wanted, wanted - before, wanted))
+def _close(reached: Tensor, wanted: Tensor, before: Tensor) -> bool:
+    """Whether a tensor that started at `before` is close enough to `wanted`; True if `wanted` has diverged."""
+    off, change, size = (torch.linalg.vector_norm(of) for of in (reached - wanted, wanted - before, wanted))
     return not bool(size.isfinite()) or bool(off <= _SHARE * change + _ROUNDING * size)

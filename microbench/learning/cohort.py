@@ -1,4 +1,4 @@
-"""Agents of several seeds that learn in one program: one batched product where each of them would make its own.
+"""Agents of several seeds that learn in one program, with one batched product for all of them.
 
 Shapes: S seeds, M critics, B batch, O obs, A action.
 """
@@ -20,11 +20,11 @@ Stack = dict[str, nn.Parameter]  # (S, …) per name of a parameter
 
 
 class Cohort:
-    """S agents of one configuration; from now on their parameters and optimiser states are views of stacked ones.
+    """S agents of one configuration, updated together; their parameters become views of stacked ones.
 
-    An agent can therefore be rolled out, evaluated and stored as if it were alone. Each learns what it would learn
-    alone, from the same draws, up to the rounding of batched products. Targets are made agent by agent: a gap is large
-    enough to fill the machine, and any algorithm's target is used as it is.
+    Optimiser states become views as well, so an agent can be rolled out, evaluated and stored as if it were alone. Each
+    learns what it would learn alone, from the same random numbers, up to the rounding of batched products. Targets are
+    computed agent by agent: one gap is large enough to fill the machine, and any algorithm's target works unchanged.
     """
 
     def __init__(self, agents: Sequence[Agent]) -> None:
@@ -43,22 +43,22 @@ class Cohort:
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What every draw of an update comes from."""
+        """The generators of all random numbers in an update."""
         return [agent.generator for agent in self.agents]
 
     def changing(self) -> list[Tensor]:
-        """All tensors that an update changes, agent by agent, and the step counters that are the cohort's own."""
+        """All tensors that an update changes: those of every agent, and the cohort's own step counters."""
         optimisers = (self._actor_optimiser, self._critic_optimiser, self._alpha_optimiser)
         counters = [state["step"] for of in optimisers for state in of.adam.state.values()]
         return [tensor for agent in self.agents for tensor in agent.changing()] + counters
 
     def update(self, batches: Sequence[Batch], member_values: Sequence[MemberValues]) -> Tensor:
-        """What `Agent.update` does, for every agent at once; returns METRICS as (S, 6)."""
+        """Do the work of `Agent.update` for all agents at once; returns METRICS as (S, 6)."""
         config = self.agents[0].config
         self._actor_optimiser.adam.param_groups[0]["lr"] = self.agents[0].actor_optimiser.param_groups[0]["lr"]
         alpha = self._log_alpha.detach().exp()
-        made = zip(self.agents, batches, member_values, strict=True)
-        target = torch.stack([agent.target(batch, values) for agent, batch, values in made])  # (S, B)
+        per_agent = zip(self.agents, batches, member_values, strict=True)
+        target = torch.stack([agent.target(batch, values) for agent, batch, values in per_agent])  # (S, B)
         obs, action = (torch.stack([getattr(batch.rows, name) for batch in batches]) for name in ("obs", "action"))
         q = self._q(obs, action)  # (S, M, B)
         critic_loss = torch.vmap(sac.critic_loss)(q, target)
@@ -83,7 +83,7 @@ class Cohort:
             self._log_alpha.clamp_(max=agent.max_log_alpha)
 
     def _head(self, obs: Tensor) -> GaussianHead:
-        """Every actor at its own rows, (S, B, O)."""
+        """The policies' Gaussians, each actor at its own rows; obs (S, B, O)."""
         x = obs
         for layer in range(len(self.agents[0].actor.layers)):
             x = functional.relu(self._linear(f"layers.{layer}", x), inplace=True)
@@ -94,7 +94,7 @@ class Cohort:
         return torch.baddbmm(bias[:, None], x, weight.mT)
 
     def _q(self, obs: Tensor, action: Tensor, *, frozen: bool = False) -> Tensor:
-        """Every agent's critics at its own rows: (S, B, O), (S, B, A) → (S, M, B)."""
+        """Action values of every agent's critics at its own rows: (S, B, O), (S, B, A) → (S, M, B)."""
         critics = self.agents[0].critics
         x = torch.cat([obs, action], -1).repeat_interleave(critics.members, 0)  # (S M, B, O + A)
         for layer in range(len(stacked(critics.layers))):
@@ -106,23 +106,23 @@ class Cohort:
 
 
 def _stack(networks: Sequence[nn.Module]) -> Stack:
-    """All parameters of equal networks, stacked; the networks' own become views."""
-    made: Stack = {}
+    """All parameters of networks of one shape, stacked; the networks' own parameters become views of them."""
+    stack: Stack = {}
     for name, first in networks[0].named_parameters():
         own = [network.get_parameter(name) for network in networks]
-        made[name] = nn.Parameter(torch.stack([parameter.detach() for parameter in own]), first.requires_grad)
-        for parameter, view in zip(own, made[name].detach(), strict=True):
+        stack[name] = nn.Parameter(torch.stack([parameter.detach() for parameter in own]), first.requires_grad)
+        for parameter, view in zip(own, stack[name].detach(), strict=True):
             parameter.data = view
-    return made
+    return stack
 
 
 class _Together:
-    """One optimiser that goes on where equal ones stand, one per agent; their states become views of its own."""
+    """One optimiser that continues those of all agents; their states become views of its own."""
 
     def __init__(self, stack: list[nn.Parameter], optimisers: Sequence[Adam]) -> None:
         settings = optimisers[0].param_groups[0]
         self.adam = Adam(stack, **{name: settings[name] for name in ("lr", "fused", "capturable")})
-        self._steps: list[Tensor] = []  # counted for every agent, which may go on alone one day
+        self._steps: list[Tensor] = []  # one counter per agent, which may later continue alone
         own = [cast(list[Tensor], optimiser.param_groups[0]["params"]) for optimiser in optimisers]
         for parameter, *members in zip(stack, *own, strict=True):
             self._adopt(parameter, members, optimisers)
@@ -140,7 +140,7 @@ class _Together:
             optimiser.state[member] = {name: of[place] for name, of in moments.items()} | {"step": self._steps[-1]}
 
     def step(self, losses: Tensor) -> None:
-        """Minimise losses (S,): every agent's gradient is that of its own loss alone, so the sum has them all."""
+        """Minimise losses (S,) by their sum: an agent's gradient comes from its own loss alone."""
         self.adam.zero_grad(set_to_none=True)
         losses.sum().backward()  # type: ignore[no-untyped-call]  # torch ships this method without annotations
         self.adam.step()

@@ -39,7 +39,7 @@ class CollectConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a run reports at every evaluation: environment steps so far, and the score of the policy."""
+    """A report at every evaluation: environment steps so far, and the policy's normalized score."""
 
     step: int
     score: float
@@ -49,7 +49,7 @@ Score = Callable[[Agent, int], float]  # (agent, episodes) → mean normalized s
 
 
 class _Replay:
-    """Every transition so far, in preallocated tensors."""
+    """The replay buffer: every transition so far, in preallocated tensors."""
 
     def __init__(self, capacity: int, obs_size: int, action_size: int) -> None:
         self.rows = Transitions(
@@ -73,10 +73,10 @@ class _Replay:
 def collect(config: CollectConfig, score: Score, report: Callable[[Progress], None]) -> list[Episode]:
     """Train SAC from scratch and return every episode of its replay buffer, in order.
 
-    The episode that is running when the end is reached is marked as cut (timeout).
+    The episode that is running at the last step is marked as truncated (`timeout`).
 
     Raises:
-        UserError: the task's observations or actions are not flat boxes.
+        UserError: the task's observations or actions are not vectors.
 
     """
     env = make_env(find_task(config.env_id).env_id)
@@ -108,7 +108,7 @@ def collect(config: CollectConfig, score: Score, report: Callable[[Progress], No
 
 
 def _due(step: int, config: CollectConfig, agent: Agent, score: Score, report: Callable[[Progress], None]) -> bool:
-    """Evaluate when it is time; true when the wanted score is reached."""
+    """Evaluate if an evaluation is due; returns whether the wanted score is reached."""
     if step % config.evaluate_every or step <= config.random_steps:
         return False
     reached = score(agent, config.evaluation_episodes)

@@ -1,4 +1,4 @@
-"""Hyperparameters as one frozen record, and the presets that fill it from presets.toml."""
+"""Hyperparameters of a training run as one frozen record, and the presets of presets.toml that fill it."""
 
 import dataclasses
 import reprlib
@@ -29,7 +29,10 @@ MOST_PARAMETERS = 2**30  # of one network, all members together
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(AgentConfig):
-    """All that decides a run besides dataset, algorithm and seed; the defaults are those of the MICRO reference."""
+    """The hyperparameters of a training run; the defaults are those of the MICRO reference.
+
+    A run is decided by them, its dataset, its algorithm and its seed.
+    """
 
     # model-based part
     samples: int = 10  # N, next states per elite member in f(s, a)
@@ -99,7 +102,7 @@ class TrainConfig(AgentConfig):
 
     @property
     def dynamics(self) -> DynamicsConfig:
-        """The part that concerns the ensemble's fit."""
+        """The hyperparameters of the ensemble's fit."""
         return DynamicsConfig(
             members=self.members,
             elites=self.elites,
@@ -117,7 +120,7 @@ def _count(value: int, most: int) -> tuple[bool, str]:
 
 
 def _layers(sizes: tuple[int, ...], networks: int) -> tuple[bool, str]:
-    """Whether layers of these sizes can be made, and what is expected."""
+    """Whether layers of these sizes can be built, and the expected sizes in words."""
     whole = all(type(size) is int and 1 <= size <= MOST_UNITS for size in sizes)
     fine = whole and 1 <= len(sizes) <= MOST_LAYERS
     weights = networks * sum(one * other for one, other in pairwise(sizes)) if fine else 0
@@ -126,7 +129,7 @@ def _layers(sizes: tuple[int, ...], networks: int) -> tuple[bool, str]:
 
 
 def preset_threads(preset: str) -> int | None:
-    """CPU threads of a run of that preset, where it fixes them: they decide the last bits, and with them the run."""
+    """CPU threads that the preset fixes, else None: their number decides the last bits, and with them the run."""
     threads: int | None = _table(preset).get("threads")
     return threads
 
@@ -143,7 +146,7 @@ def load_preset(preset: str, dataset: str, **overrides: Any) -> TrainConfig:
     """The preset's settings for a dataset: its [preset] table, then [preset.datasets.<dataset>], then `overrides`.
 
     Raises:
-        UserError: an unknown preset (with the nearest name), an unknown setting, or a value out of range.
+        UserError: the preset is unknown (the message has the nearest name), a setting is unknown or out of range.
 
     """
     table = {name: value for name, value in _table(preset).items() if name != "threads"}

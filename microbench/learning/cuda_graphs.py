@@ -9,7 +9,7 @@ from microbench.learning.captured import Step
 
 
 class CudaGraphs:
-    """Captures steps on a stream of their own on one device; their draws come from the given generators."""
+    """Captures steps as CUDA graphs on a separate stream; `generators` are those from which the steps draw."""
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         self._generators = generators
@@ -17,7 +17,7 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch has no annotations here
 
     def run(self, step: Step) -> Tensor:
-        """The step as it is, on the stream of the captures, in turn with everything else."""
+        """Run the step without a capture, on the stream of the captures, after all earlier work."""
         others = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(others)
         with torch.cuda.stream(self._stream):
@@ -26,7 +26,7 @@ class CudaGraphs:
         return out
 
     def capture(self, step: Step) -> Step:
-        """The step as one graph, whose result is overwritten by the next launch."""
+        """The step as one graph; each launch overwrites the result of the one before."""
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)

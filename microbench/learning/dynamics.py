@@ -27,7 +27,7 @@ class Moments(NamedTuple):
 class DynamicsEnsemble(nn.Module):
     """E networks with 4 × 200 swish units; inputs are standardised, the log variance is softly clamped.
 
-    `elites` are the members that rollouts and uncertainty sets use; all of them until a fit has chosen.
+    `elites` are the members that rollouts and uncertainty sets use. Before a fit they are all members.
     """
 
     input_mean: Tensor
@@ -56,7 +56,7 @@ class DynamicsEnsemble(nn.Module):
         self.register_buffer("elites", torch.arange(members))
 
     def standardise_by(self, rows: Transitions) -> None:
-        """Take the input statistics of these rows; a std under 1e-12 counts as 1."""
+        """Set the input statistics to those of these rows; a std under 1e-12 counts as 1."""
         inputs = torch.cat([rows.obs, rows.action], -1).double()
         std = inputs.std(0, correction=0)
         self.input_mean.copy_(inputs.mean(0))
@@ -88,7 +88,7 @@ class DynamicsEnsemble(nn.Module):
         return self._split(out)
 
     def _member(self, member: int, x: Tensor) -> Tensor:
-        """What the last layer of one member gives for standardised inputs; (B, S + A) → (B, 2 (S + 1))."""
+        """The output of one member's last layer for standardised inputs; (B, S + A) → (B, 2 (S + 1))."""
         *hidden, last = stacked(self.layers)
         for layer in hidden:
             x = functional.silu(torch.addmm(layer.bias[member], x, layer.weight[member]), inplace=True)
@@ -98,7 +98,7 @@ class DynamicsEnsemble(nn.Module):
     def step(self, obs: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One imagined step: next_obs (B, S) and reward (B,), each row from an elite drawn at random.
 
-        Only the drawn member is evaluated for a row, which leaves the distribution as it is.
+        For each row only the drawn member is evaluated; the distribution is the same as with all of them.
         """
         noise = torch.randn(len(obs), self.obs_size + 1, generator=generator, device=obs.device)
         drawn = torch.randint(len(self.elites), (len(obs),), generator=generator, device=obs.device)
@@ -111,7 +111,7 @@ class DynamicsEnsemble(nn.Module):
 
 
 class Elites:
-    """The elites of an ensemble as they are now, in copies side by side: no update has to gather their weights."""
+    """A snapshot of the elites' weights, stacked once so that updates need not gather them."""
 
     def __init__(self, model: DynamicsEnsemble) -> None:
         self._members = copy.deepcopy(model).requires_grad_(False)
@@ -127,7 +127,7 @@ class Elites:
 
 
 def _truncated_normal_start(layer: StackedLinear, generator: torch.Generator) -> None:
-    """Weights from a normal of std 1 / (2 √fan_in) cut at two of its standard deviations, biases from 0."""
+    """Draw weights from a normal of std 1 / (2 √fan_in) truncated at two standard deviations; set biases to 0."""
     std = 1 / (2 * math.sqrt(layer.weight.shape[1]))
     nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std, generator=generator)
     nn.init.zeros_(layer.bias)

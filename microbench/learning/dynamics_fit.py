@@ -35,7 +35,7 @@ class DynamicsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FitEpoch:
-    """What one epoch of the fit reports: holdout MSE per member (E,) and the training loss."""
+    """The report of one epoch of the fit: holdout MSE per member (E,) and the training loss."""
 
     epoch: int
     holdout: Tensor
@@ -43,20 +43,20 @@ class FitEpoch:
 
 
 def likelihood_loss(moments: Moments, target: Tensor) -> Tensor:
-    """Σ_E mean[(μ − y)² exp(−log σ²)] + mean[log σ²]: twice the Gaussian negative log likelihood; y (E, B, S + 1)."""
+    """Twice the Gaussian negative log likelihood, Σ_E mean[(μ − y)² exp(−log σ²)] + mean[log σ²], y (E, B, S + 1)."""
     assert moments.mean.shape == target.shape
     residual = (moments.mean - target).square() * (-moments.log_var).exp()
     return (residual.mean((1, 2)) + moments.log_var.mean((1, 2))).sum()
 
 
 def bounds_loss(model: DynamicsEnsemble) -> Tensor:
-    """0.01 · (Σ max log σ² − Σ min log σ²): keeps the learned bounds of the log variance tight."""
+    """0.01 · (Σ max log σ² − Σ min log σ²), which keeps the learned bounds of the log variance tight."""
     return 0.01 * (model.max_log_var.sum() - model.min_log_var.sum())
 
 
 @torch.no_grad()
 def add_decay_gradient(model: DynamicsEnsemble) -> None:
-    """Add the gradient of Σ_l ½ wd_l ‖W_l‖² in closed form: wd_l W_l, without building its graph."""
+    """Add the gradient of Σ_l ½ wd_l ‖W_l‖² in closed form, wd_l W_l, without building its graph."""
     for layer, decay in zip(stacked(model.layers), WEIGHT_DECAY, strict=True):
         assert layer.weight.grad is not None
         layer.weight.grad.add_(layer.weight, alpha=decay)
@@ -70,14 +70,14 @@ def holdout_errors(model: DynamicsEnsemble, inputs: Tensor, target: Tensor) -> T
 
 
 class DynamicsFit:
-    """The fit, an epoch at a time, so that it can be stored and resumed between any two.
+    """The fit of a dynamics ensemble, one epoch at a time, so that it can be stored and resumed between any two.
 
-    Every member sees its own bootstrap resample of the training rows, reshuffled each epoch. A member's weights are
-    kept whenever its holdout error falls by more than 1 %; the fit is over when none did for `patience` epochs; then
-    `finish` returns every member to its best weights and sets the model's elites.
+    Every member has its own bootstrap resample of the training rows, reshuffled each epoch. A member's weights are
+    kept whenever its holdout error falls by more than 1 %. The fit is over when no member improved for `patience`
+    epochs. `finish` then restores every member's best weights and sets the model's elites.
 
     Raises:
-        UserError: fewer than 10 rows, or (from `epoch`) the loss is no longer a finite number.
+        UserError: there are fewer than 10 rows, or (from `epoch`) the loss is not finite.
 
     """
 
@@ -104,7 +104,7 @@ class DynamicsFit:
         return self._stale >= self.config.patience or (limit is not None and self._epoch >= limit)
 
     def epoch(self) -> FitEpoch:
-        """One pass over the resamples, then the holdout decides which members keep their new weights."""
+        """Train one pass over the resamples; members keep their new weights if their holdout error improved."""
         order = _shuffled(self._resample, self.generator)
         loss = _pass(self.model, self._optimiser, *self._train, order, self.config.batch)
         errors = holdout_errors(self.model, *self._holdout)
@@ -131,7 +131,7 @@ class DynamicsFit:
         return [float(error) for error in errors]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes from epoch to epoch; the split and the resamples follow from the seed."""
+        """The values of everything that an epoch changes; the split and the resamples follow from the seed."""
         return {
             "model": self.model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -154,7 +154,7 @@ class DynamicsFit:
 def _pass(
     model: DynamicsEnsemble, optimiser: Adam, inputs: Tensor, target: Tensor, order: Tensor, batch: int
 ) -> Tensor:
-    """One pass over the bootstrap resamples, order (E, N); returns the mean loss of the steps."""
+    """Train one pass over the bootstrap resamples, order (E, N); returns the mean loss of its steps."""
     total = torch.zeros((), device=inputs.device)
     steps = torch.split(order, batch, dim=1)
     for index in steps:

@@ -1,4 +1,4 @@
-"""Actor and critics of soft actor-critic, and the stacked layers they share with the dynamics ensemble.
+"""Actor and critics of soft actor-critic, and the stacked layers that the dynamics ensemble has in common with them.
 
 Shapes: B batch, M ensemble member or critic, S obs, A action.
 """
@@ -31,7 +31,7 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(_uniform((members, 1, outputs), bound, generator))
 
     def forward(self, x: Tensor, *, frozen: bool = False) -> Tensor:
-        """Affine map; `frozen` lets gradients pass to x but not to the parameters."""
+        """The affine map of x. With `frozen`, gradients reach x but not the parameters."""
         weight, bias = (self.weight.detach(), self.bias.detach()) if frozen else (self.weight, self.bias)
         return torch.baddbmm(bias, x, weight)
 
@@ -41,12 +41,12 @@ def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -
 
 
 def stack(sizes: Sequence[int], members: int, generator: torch.Generator) -> nn.ModuleList:
-    """Stacked layers of the given sizes, input first."""
+    """Stacked layers of these sizes, input first."""
     return nn.ModuleList(StackedLinear(members, a, b, generator) for a, b in itertools.pairwise(sizes))
 
 
 def stacked(layers: nn.ModuleList) -> list[StackedLinear]:
-    """The layers with their type, which a ModuleList does not keep."""
+    """The layers typed as StackedLinear, because a ModuleList does not keep their type."""
     return [cast(StackedLinear, layer) for layer in layers]
 
 
@@ -88,7 +88,7 @@ class Actor(nn.Module):
         self.register_buffer("action_center", (high + low) / 2)
 
     def head(self, obs: Tensor, *, half: bool = False) -> GaussianHead:
-        """Pre-tanh Gaussian at obs (B, S); `half` makes the products between hidden layers in bfloat16."""
+        """The pre-tanh Gaussian at obs (B, S). With `half`, products between hidden layers are in bfloat16."""
         x, fused = obs, fusable(obs)
         for number, module in enumerate(self.layers):
             layer = cast(nn.Linear, module)
@@ -97,7 +97,7 @@ class Actor(nn.Module):
         return GaussianHead(mean, log_std.clamp(*LOG_STD_BOUNDS))
 
     def _both(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Both heads in one product, because narrow ones cost by the rows that they read."""
+        """Mean and log std in one product, because a narrow product's time is that of reading its rows."""
         weight, bias = (torch.cat([getattr(head, kind) for head in (self.mean, self.log_std)]) for kind in _PARAMETERS)
         return dense(x, weight, bias, "none").chunk(2, -1)
 
@@ -122,7 +122,7 @@ class Actor(nn.Module):
 
 
 def squashed_sample(head: GaussianHead, noise: Tensor, actor: Actor) -> tuple[Tensor, Tensor]:
-    """The sample of `Actor.sample` for a head (…, B, A) that is known; (…, B, A) and (…, B)."""
+    """Sampled action (…, B, A) and log probability (…, B) of `Actor.sample`, for the head (…, B, A)."""
     squashed = torch.tanh(head.mean + head.log_std.exp() * noise)
     log_normal = -0.5 * noise.square() - head.log_std - _HALF_LOG_2PI
     correction = torch.log(1 - squashed.square() + 1e-6) + actor.action_scale.log()
@@ -130,7 +130,7 @@ def squashed_sample(head: GaussianHead, noise: Tensor, actor: Actor) -> tuple[Te
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    with torch.device("meta"):  # its own start would draw from the global generator
+    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
         layer = nn.Linear(inputs, outputs)
     layer.to_empty(device="cpu")
     bound = 1 / math.sqrt(inputs)
@@ -158,10 +158,10 @@ class Critics(nn.Module):
         self.layers = nn.ModuleList(StackedLinear(members, a, b, generator) for a, b in itertools.pairwise(sizes))
 
     def forward(self, obs: Tensor, action: Tensor, *, frozen: bool = False, half: bool = False) -> Tensor:
-        """Values (M, B); `frozen` computes gradients with respect to the inputs only.
+        """Values (M, B). With `frozen`, gradients reach the inputs only.
 
-        `half` makes the products between hidden layers in bfloat16; first layer and values stay float32, because a
-        bfloat16 value of 128 has a step of 1. It is for values alone, not for gradients.
+        With `half`, products between hidden layers are in bfloat16. The first layer and the values stay float32,
+        because around 128 bfloat16 has steps of 1. `half` is for values only, not for gradients.
         """
         inputs = torch.cat([obs, action], -1)
         if half or fusable(inputs):
@@ -182,9 +182,9 @@ class Critics(nn.Module):
 
 
 def chunks(of: Tensor) -> list[slice]:
-    """Slices that cover the rows of a tensor, one that is empty if there are none, which keeps shapes.
+    """Slices that together cover the rows of a tensor; a tensor without rows has one empty slice, which keeps shapes.
 
-    On the CPU each has at most CHUNK_ROWS; a GPU is given all rows at once.
+    On the CPU each slice has at most CHUNK_ROWS rows; on a GPU one slice has all rows.
     """
     size = CHUNK_ROWS if of.is_cpu else max(len(of), 1)
     return [slice(start, start + size) for start in range(0, max(len(of), 1), size)]

@@ -27,7 +27,7 @@ def roll_out(
     terminal: ImaginedTerminal,
     generator: torch.Generator,
 ) -> Transitions:
-    """Up to `length` imagined steps from every start state (B, S); rows leave when they terminate."""
+    """Imagined transitions of up to `length` steps from every start state (B, S); terminated rows stop."""
     steps = []
     for _ in range(length):
         noise = torch.randn(len(obs), actor.mean.out_features, generator=generator, device=obs.device)
@@ -46,8 +46,8 @@ def roll_out(
 class Imagination:
     """The model buffer: the imagined transitions of the last `retain` rollouts.
 
-    A rollout is a function of the policy's weights and the generator's state, so these two are what is stored: after
-    an interruption the buffer is imagined again, row for row, instead of being written to the disk at every epoch.
+    A rollout is a function of the policy's weights and the generator's state, so only these two are stored. After an
+    interruption the buffer is imagined again, row for row, instead of being written to the disk at every epoch.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Imagination:
         return {"origins": list(self._origins), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any], actor: Actor) -> None:
-        """Imagine the buffer again; `actor` lends its architecture and has its weights afterwards as before."""
+        """Imagine the buffer again; `actor` lends its architecture and has its own weights again afterwards."""
         present = {name: tensor.clone() for name, tensor in actor.state_dict().items()}
         self._origins.clear()
         self._rollouts.clear()

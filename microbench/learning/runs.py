@@ -1,12 +1,10 @@
-"""The folder of a training run: what is in it, and how it is written so that nothing half done is ever seen."""
+"""The folder of a training run, written so that a reader never sees a half-written file."""
 
 import csv
 import io
 import json
 import os
-import pickle
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from microbench.data.dataset import Dataset
 from microbench.errors import UserError
 from microbench.learning.config import TrainConfig
 from microbench.learning.recipe import recipe_of
+from microbench.learning.stored_state import differences, read_state
 from reports.files import link, replace
 
 POLICY = "policy.safetensors"
@@ -27,29 +26,29 @@ RESUME = "resume.pt"
 CONFIG = "config.json"
 TRAINED = "train.json"
 NEXT = "next"
-UNCOMPARED = ("recipe", "options")  # a recipe differs because something else does
+UNCOMPARED = ("recipe", "options")  # a recipe differs only if one of the other entries does
 FOREIGN = (".zip", ".pt", ".pth", ".d3", ".model", ".cleanrl_model", ".onnx", ".h5", ".safetensors")
 SHOWN = 5  # files of a folder that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
-    """`<out>/<dataset>-<algorithm>-<preset>-s<seed>/`.
+    """The folder of one training run, `<out>/<dataset>-<algorithm>-<preset>-s<seed>/`.
 
-    A run that replaces another is written into `next/` in there, and takes the other's place when it has stored a
-    policy: until then the older policy can be used.
+    A run that replaces another is written into its subfolder `next/` and takes the other's place when it has stored a
+    policy. Until then the older policy can be used.
     """
 
     path: Path
 
     @classmethod
     def named(cls, out: Path, dataset: str, algorithm: str, preset: str, seed: int) -> "RunFolder":
-        """The folder of that run below `out`; nothing is made yet."""
+        """The folder of that run below `out`; nothing is created yet."""
         return cls(path=out / f"{dataset.rsplit('/', 1)[-1]}-{algorithm}-{preset}-s{seed}")
 
     @property
     def place(self) -> Path:
-        """Where the run is written: `next/` while an older policy stands in its place, else the folder itself."""
+        """The folder that the run writes into: `next/` while an older policy is in its place, else `path`."""
         beside = self.path / NEXT
         return beside if (beside / CONFIG).exists() else self.path
 
@@ -70,7 +69,7 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a run that has stored something; a description alone is none."""
+        """Whether the folder has a run that has stored a state or a policy; a description alone is no run."""
         return self.resume.exists() or self.policy.exists() or (self.place / POLICY).exists()
 
     @property
@@ -79,9 +78,9 @@ class RunFolder:
         return (self.place / TRAINED).exists()
 
     def check(self, description: dict[str, Any], *, resume: bool, force: bool) -> None:
-        """Raise UserError if the folder holds a run that must not be started, or not be continued, as described.
+        """Raise UserError if the folder holds a run that `description` would overwrite, or cannot resume.
 
-        Nothing is written. A description without anything stored is no run, unless it is to be resumed.
+        Nothing is written. A folder with a description alone is no run, except for `resume`.
         """
         if resume and self.config.exists():
             _check_same(self.config, description)
@@ -93,10 +92,10 @@ class RunFolder:
             )
 
     def open(self, description: dict[str, Any], *, resume: bool, force: bool) -> dict[str, Any] | None:
-        """Make the folder and write config.json, or return the stored state of the run to be resumed.
+        """Create the folder and write config.json, or return the stored state of the run to be resumed.
 
         Raises:
-            UserError: as `check`, or the stored state is damaged.
+            UserError: `check` refuses the run, or the stored state is damaged.
             OSError: the folder cannot be written.
 
         """
@@ -109,20 +108,20 @@ class RunFolder:
         if self.policy.exists():
             replace(self.path / NEXT / CONFIG, _json(description))
             return None
-        for name in (RESUME, DYNAMICS, LOG, TRAINED):  # what stands there must never be an older run's
+        for name in (RESUME, DYNAMICS, LOG, TRAINED):  # none of these files may remain from an older run
             (self.path / name).unlink(missing_ok=True)
         self.write_json(CONFIG, description)
         return None
 
     def _settle(self) -> None:
-        """Let a run in `next/` that has a policy take the folder, also where that was begun and interrupted."""
+        """Move a run in `next/` that has a policy into the folder; a move that was interrupted is completed."""
         beside = self.path / NEXT
         if not beside.is_dir() or ((beside / CONFIG).exists() and not (beside / POLICY).exists()):
             return
         if (beside / CONFIG).exists():
             for name in (TRAINED, RESUME):
                 (self.path / name).unlink(missing_ok=True)
-        for name in (CONFIG, POLICY, DYNAMICS, LOG, TRAINED, RESUME):  # from the first on, the place is the folder
+        for name in (CONFIG, POLICY, DYNAMICS, LOG, TRAINED, RESUME):  # after the first of them, `place` is the folder
             if (beside / name).exists():
                 os.replace(beside / name, self.path / name)
         shutil.rmtree(beside)
@@ -130,14 +129,8 @@ class RunFolder:
     def _stored_state(self) -> dict[str, Any] | None:
         if not self.resume.exists():
             return None
-        content = self.resume.read_bytes()
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # torch itself does not look at the checksums
-                fine = archive.testzip() is None
-            state = torch.load(io.BytesIO(content), weights_only=True) if fine else None
-        except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, ValueError):
-            state = None
-        if not isinstance(state, dict):
+        state = read_state(self.resume.read_bytes())
+        if state is None:
             raise UserError(f"{self.resume} is damaged; start the run over with --force.")
         return state
 
@@ -170,7 +163,7 @@ class RunFolder:
         replace(self.place / name, _json(content))
 
     def mark_latest(self) -> None:
-        """Let `<out>/latest` point to this run."""
+        """Make `<out>/latest` point to this run."""
         link(self.path.parent / "latest", self.path.name)
 
 
@@ -181,7 +174,7 @@ def _json(content: dict[str, Any]) -> bytes:
 def describe(
     dataset: Dataset, algorithm: str, seed: int, config: TrainConfig, *, device: str, threads: int
 ) -> dict[str, Any]:
-    """What config.json says of a run: everything that decides its numbers, to the last bit on one machine."""
+    """The content of config.json: everything that decides a run's numbers, to the last bit on one machine."""
     about: dict[str, Any] = {"dataset": dataset.name, "dataset_sha256": dataset.sha256, "env_id": dataset.env_id}
     about |= {"algorithm": algorithm, "recipe": recipe_of(dataset, algorithm, config)}
     about |= {"seed": seed, "device": device, "threads": threads}
@@ -189,7 +182,7 @@ def describe(
 
 
 def _compact(state: Any) -> Any:
-    """The same state without what tensors that are views share with others: torch would store all of it."""
+    """The state with views copied, because torch would store the whole memory that a view shares."""
     if isinstance(state, torch.Tensor):
         return state.clone() if state.untyped_storage().nbytes() > state.nbytes else state
     if isinstance(state, dict):
@@ -203,11 +196,8 @@ def _check_same(path: Path, description: dict[str, Any]) -> None:
         stored = _flat(json.loads(path.read_text("utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); start the run over with --force.") from error
-    differing = [
-        f"{name} {stored.get(name)!r} instead of {value!r}"
-        for name, value in _flat(description).items()
-        if name not in UNCOMPARED and stored.get(name, ...) != value
-    ]
+    compared = {name: value for name, value in _flat(description).items() if name not in UNCOMPARED}
+    differing = differences(stored, compared, missing=...)
     if differing:
         raise UserError(
             f"{path.parent} was started with {', '.join(differing)}; resume it with the settings of its config.json, "
@@ -216,7 +206,7 @@ def _check_same(path: Path, description: dict[str, Any]) -> None:
 
 
 def _recipe(path: Path) -> str:
-    """The recipe of a stored run; empty where it does not say it."""
+    """The recipe of a stored run; empty if its description has none."""
     try:
         return str(json.loads(path.read_text("utf-8")).get("recipe", ""))
     except (ValueError, AttributeError):
@@ -229,19 +219,19 @@ def _flat(description: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in description.items() if name != "config"} | settings
 
 
-def find_policy(given: Path | None, out: Path) -> Path:
-    """The policy file meant by a file, a run folder or nothing (the newest run below `out`).
+def find_policy(place: Path | None, out: Path) -> Path:
+    """The policy file at a path or in a run folder; None stands for the newest run below `out`.
 
     Raises:
-        UserError: there is none; the sentence says how to get one.
+        UserError: there is no policy file; the message says how to get one.
 
     """
-    path = given if given is not None else out / "latest"
+    path = place if place is not None else out / "latest"
     if path.is_dir():
         if not (path / POLICY).is_file():
             raise UserError(_no_policy(path))
         return path.resolve() / POLICY
-    if given is None:
+    if place is None:
         raise UserError(f"there is no run below {out}; train one with `microbench train`, or give a checkpoint.")
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}; give a run folder or a policy file.")
@@ -249,7 +239,7 @@ def find_policy(given: Path | None, out: Path) -> Path:
 
 
 def _no_policy(folder: Path) -> str:
-    """What a folder holds in place of a policy of ours: files of others, which are then named, or an early run."""
+    """The rest of the sentence on a folder without a policy: it names files of other programs, or an unfinished run."""
     if not (folder / "config.json").is_file():
         near = (*folder.glob("*"), *folder.glob("*/*"))
         others = sorted(path for path in near if path.suffix in FOREIGN and path.is_file())[:SHOWN]

@@ -32,5 +32,5 @@ def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float)
 
 @torch.no_grad()
 def polyak_update_(target: Iterable[Tensor], source: Iterable[Tensor], tau: float) -> None:
-    """θ̄ ← (1 − τ) θ̄ + τ θ, in place."""
+    """Set θ̄ ← (1 − τ) θ̄ + τ θ, in place."""
     torch._foreach_lerp_(list(target), list(source), tau)

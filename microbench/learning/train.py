@@ -1,7 +1,6 @@
-"""The training loop of model-based offline actor-critic: the paper's algorithm box.
+"""The training loop of model-based offline actor-critic: algorithm 1 of MICRO, arXiv:2312.03991.
 
-MICRO, arXiv:2312.03991, algorithm 1. What distinguishes one algorithm from another is in
-microbench.learning.algorithms.
+The differences between algorithms are in microbench.learning.algorithms.
 """
 
 import math
@@ -30,14 +29,14 @@ LogRow = dict[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Updates:
-    """Tells a listener how many updates have been made."""
+    """An event: `done` updates have been made."""
 
     done: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnd:
-    """Tells a listener that an epoch is over; `row` is its line of the log, `score` is in it when evaluated."""
+    """An event: an epoch is over. `row` is its line of the log, with `score` if the policy was evaluated."""
 
     epoch: int
     row: LogRow
@@ -50,7 +49,7 @@ Evaluate = Callable[[Agent, int], tuple[float, float]]
 
 
 class Training:
-    """One run between any two of its epochs; `state_dict` is all it needs to go on elsewhere."""
+    """A training run between two of its epochs; `state_dict` is enough to continue it in another process."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class Training:
         self.log: list[LogRow] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The run so far; while the dynamics are being fitted, only their part."""
+        """The state of the run; until the dynamics are fitted, the state of their fit alone."""
         if not self.fitted:
             return {"fit": self.fit.state_dict()}
         return {
@@ -111,7 +110,7 @@ class Training:
         """Fit the dynamics, then train; yields whenever the run may be stored. With `graphs`, updates are captured.
 
         Raises:
-            UserError: the dynamics fit or an update diverged, or an update cannot be captured.
+            UserError: the dynamics fit or an update diverges, or an update cannot be captured.
 
         """
         yield from self.fit_dynamics(listen)
@@ -122,7 +121,7 @@ class Training:
             yield
 
     def fit_dynamics(self, listen: Listener) -> Iterator[None]:
-        """The part before the first epoch; nothing is left to do where the dynamics are fitted."""
+        """Fit the dynamics unless that is done; yields whenever the run may be stored."""
         while not self.fitted and not self.fit.over:
             listen(self.fit.epoch())
             yield
@@ -131,13 +130,13 @@ class Training:
             yield
 
     def finish_fit(self) -> None:
-        """Settle for the dynamics as they are: every member's best weights so far, and the elites among them."""
+        """End the fit of the dynamics: take every member's best weights so far, and choose the elites."""
         self.fit.finish()
         self.elites = Elites(self.model)
 
     @property
     def fitted(self) -> bool:
-        """Whether the dynamics are settled."""
+        """Whether the dynamics are fitted."""
         return self.elites is not None
 
     @property
@@ -146,13 +145,13 @@ class Training:
         return self.epoch >= self.config.epochs
 
     def updates(self) -> range:
-        """The numbers of the next epoch's updates, whose actor learning rate is set."""
+        """Set the actor's learning rate for the next epoch; returns the numbers of its updates."""
         self._cool_actor()
         first = self.epoch * self.config.updates_per_epoch
         return range(first, first + self.config.updates_per_epoch)
 
     def imagine(self, update: int) -> bool:
-        """Make a rollout before this update where one is due; whether there was one."""
+        """Make a rollout before this update if one is due; returns whether there was one."""
         due = update % self.config.rollout_every == 0
         if due:
             self.imagination.imagine(self.agent.actor)
@@ -163,7 +162,7 @@ class Training:
         return self.agent.update(self.batch(), self.member_values)
 
     def batch(self) -> Batch:
-        """What an update learns from, drawn anew, logged rows first."""
+        """A freshly drawn batch for one update, logged rows first."""
         real, generator = self.config.real_rows, self.agent.generator
         assert self.imagination.rows is not None
         parts = [
@@ -173,7 +172,7 @@ class Training:
         return Batch(rows=Transitions.cat(parts), real=real)
 
     def end_epoch(self, totals: Tensor, evaluate: Evaluate, listen: Listener) -> None:
-        """Write an epoch's line of the log, from the METRICS (6,) of its updates added up; evaluate when it is time."""
+        """Add an epoch's line to the log and evaluate if due; `totals` (6,) are the METRICS summed over its updates."""
         means = (totals / self.config.updates_per_epoch).tolist()
         row = self._row(dict(zip(METRICS, means, strict=True)))
         self.epoch += 1
@@ -197,8 +196,8 @@ class Training:
 
     def _row(self, metrics: LogRow) -> LogRow:
         if not all(math.isfinite(value) for value in metrics.values()):
-            told = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
-            raise UserError(f"training diverged in epoch {self.epoch + 1} ({told}); lower the learning rates.")
+            values = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+            raise UserError(f"training diverged in epoch {self.epoch + 1} ({values}); lower the learning rates.")
         assert self.imagination.rows is not None
         imagined = {
             "imagined_rows": len(self.imagination.rows),
@@ -208,7 +207,7 @@ class Training:
         return {"epoch": self.epoch + 1, "updates": updates} | metrics | imagined
 
     def _cool_actor(self) -> None:
-        """Cosine decay of the actor's learning rate from its start to 0 over the epochs."""
+        """Set the actor's learning rate by its cosine decay to 0 over the epochs."""
         if self.config.cosine:
             share = self.epoch / self.config.epochs
             for group in self.agent.actor_optimiser.param_groups:
@@ -216,9 +215,9 @@ class Training:
 
 
 def one_epoch(runs: Sequence[Training], step: Step, launch: Launch, listen: Listener) -> Tensor:
-    """One epoch of runs that make every update together, by `step`; METRICS of all updates added up, (runs, 6).
+    """Train one epoch of runs that make every update together, by `step`; returns summed METRICS (runs, 6).
 
-    What a step reads changes with the epoch (the actor's learning rate) and with every rollout: it is launched anew.
+    The step is captured again at every epoch (new learning rate) and after every rollout (new buffer).
     """
     totals = torch.zeros(len(runs), len(METRICS), device=runs[0].device)
     launched = launch(step)

@@ -1,1 +1,1 @@
-"""How float32 products are computed, so that a row depends neither on its batch nor on the machine's threads."""
+"""Float32 arithmetic in which a row's result depends neither on its batch nor on the number of threads."""

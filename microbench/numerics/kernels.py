@@ -1,4 +1,4 @@
-"""The faster float32 matrix kernels of oneDNN, switched on only where they really compute in float32."""
+"""The faster float32 matrix kernels of oneDNN, switched on only where they keep float32 accuracy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,7 +11,7 @@ from torch.nn import functional
 # Relative error of a 256 × 256 product: true float32 stays near 3e-7, bfloat16 near 3e-3.
 _FLOAT32_ERROR = 2e-6
 Activation = Literal["none", "relu"]
-_MANY_ROWS = 2048  # fewer gain little from `column`'s change of kernel, and so keep their last digits
+_MANY_ROWS = 2048  # rows; below them `column`'s change of kernel gains little, and they keep their last digits
 _fused = False  # whether `dense` may be used; a setting of the process, like the kernel itself
 
 
@@ -19,11 +19,12 @@ _fused = False  # whether `dense` may be used; a setting of the process, like th
 def fast_float32_matmul() -> Iterator[bool]:
     """Route float32 products through oneDNN inside the block, if that keeps float32 accuracy on this processor.
 
+    It yields whether the kernel is on. The setting is global to the process and restored at the end.
+
     On processors without bfloat16 matrix units torch's setting `bf16` selects oneDNN's float32 kernel, about twice as
-    fast as the default on AMD; on those with such units it would really round to bfloat16, which a probe detects.
-    Yields whether the kernel is on. The setting is global to the process and restored at the end. On either kind,
-    layers that need no gradient are computed by `dense` inside the block: always float32, with no second pass over
-    the result.
+    fast as the default on AMD. On processors with such units it rounds to bfloat16; a trial product detects that, and
+    the kernel stays off. On either kind, `dense` computes layers that need no gradient inside the block: in float32,
+    with no second pass over the result.
     """
     global _fused
     settings = getattr(torch.backends.mkldnn, "matmul", None)
@@ -43,9 +44,9 @@ def fast_float32_matmul() -> Iterator[bool]:
 
 
 def fusable(x: Tensor) -> bool:
-    """Whether a layer at x (B, in) may be computed by `dense`: within `fast_float32_matmul`, on the CPU, no gradients.
+    """Whether `dense` may compute a layer at x (B, in): within `fast_float32_matmul`, on the CPU, without gradients.
 
-    A single row is left to torch, which has a kernel of its own for it.
+    A single row is left to torch, which has a special kernel for it.
     """
     return _fused and x.is_cpu and x.dtype == torch.float32 and len(x) > 1 and not torch.is_grad_enabled()
 
@@ -59,14 +60,14 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Te
 def column(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A layer with a single output, x w + b: (B, in), (in, 1), (1,) → (B,).
 
-    For many rows by torch's own kernel even within `fast_float32_matmul`: oneDNN's takes twice as long for one column.
+    Many rows use torch's own kernel even within `fast_float32_matmul`: oneDNN's takes twice as long for one column.
     """
     with _default_kernel() if len(x) >= _MANY_ROWS and fusable(x) else nullcontext():
         return torch.addmm(bias, x, weight).squeeze(-1)
 
 
 def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False) -> Tensor:
-    """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out); `half`: by a product in bfloat16."""
+    """relu(x Wᵀ + b): (B, in), (out, in), (out,) → (B, out). With `half`, the product is in bfloat16."""
     fused = fusable(x)
     if half:
         x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
@@ -76,7 +77,7 @@ def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, *, half: bool = False)
 
 @contextmanager
 def _default_kernel() -> Iterator[None]:
-    """Torch's own float32 products inside the block; there is such a setting wherever a layer is fusable."""
+    """Use torch's own float32 products inside the block; the setting exists wherever a layer is fusable."""
     settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set up at run time by torch
     before, settings.fp32_precision = settings.fp32_precision, "none"
     try:
@@ -86,16 +87,16 @@ def _default_kernel() -> Iterator[None]:
 
 
 def _fused_layers_agree() -> bool:
-    """Whether torch has fused layers, which are not part of its public interface, and they give the usual numbers."""
+    """Whether torch has fused layers and they give the usual numbers; they are not part of its public interface."""
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.randn(2, 64, 64, generator=generator)
     usual = functional.linear(x, weight, weight[0])
     try:
         with torch.no_grad():
-            found = dense(x, weight, weight[0], "none"), dense(x, weight, weight[0], "relu")
+            fused = dense(x, weight, weight[0], "none"), dense(x, weight, weight[0], "relu")
     except (AttributeError, RuntimeError):
         return False
-    pairs = zip(found, (usual, usual.relu()), strict=True)
+    pairs = zip(fused, (usual, usual.relu()), strict=True)
     return all(torch.allclose(one, other, rtol=1e-5, atol=1e-5) for one, other in pairs)
 
 

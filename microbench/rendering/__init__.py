@@ -1,1 +1,1 @@
-"""Episodes become pictures and videos."""
+"""Pictures and videos of evaluated episodes."""

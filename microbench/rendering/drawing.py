@@ -1,7 +1,7 @@
 """Pictures of a MuJoCo model without a screen, drawn in a process of their own.
 
-MuJoCo chooses its OpenGL when it is first imported, and a driver that fails may take the process with it: each way is
-tried in a fresh process. Nothing here imports mujoco before that process knows which way it is to try.
+MuJoCo chooses its OpenGL when it is first imported, and a driver that fails may end the process. So each backend is
+tried in a fresh process, and nothing here imports mujoco before that process has chosen its backend.
 """
 
 import multiprocessing
@@ -18,24 +18,24 @@ from microbench.errors import UserError
 Frames = npt.NDArray[np.uint8]
 
 WAYS = ("egl", "osmesa")
-"""Values of MUJOCO_GL that need no screen; one that the user has set is the only one tried."""
+"""Values of MUJOCO_GL that need no screen. If the user has set one, only that is tried."""
 
 
 def draw(model: bytes, positions: npt.NDArray[np.float64], *, width: int, height: int) -> Frames:
-    """One picture per row of `positions` (F, nq), in the model's tracking camera; returns (F, height, width, 3).
+    """One picture per row of `positions` (F, nq), by the model's tracking camera; returns (F, height, width, 3).
 
-    `model` is a binary MuJoCo model. Raises UserError where there is no OpenGL without a screen.
+    `model` is a binary MuJoCo model. Raises UserError where OpenGL does not work without a screen.
     """
-    given = os.environ.get("MUJOCO_GL")
+    users_way = os.environ.get("MUJOCO_GL")
     reasons = []
-    for way in [given] if given else WAYS:
+    for way in [users_way] if users_way else WAYS:
         context = multiprocessing.get_context("spawn")
         try:
             with ProcessPoolExecutor(1, mp_context=context, initializer=_choose, initargs=(way,)) as pool:
                 return pool.submit(_draw, model, positions, width, height).result()
         except BrokenProcessPool:
             reasons.append(f"{way}: the driver ended the process")
-        except Exception as error:  # whatever a driver raises: the next way is tried, and all reasons are told
+        except Exception as error:  # whatever a driver raises: try the next way, and report all reasons at the end
             reasons.append(f"{way}: {error}".splitlines()[0])
     raise UserError(
         f"nothing can be drawn without a screen ({'; '.join(reasons)}); install EGL or OSMesa (Debian: libegl1 or "
@@ -65,7 +65,7 @@ def _draw(binary: bytes, positions: npt.NDArray[np.float64], width: int, height:
 
 
 def _camera(mujoco: Any, model: Any) -> Any:
-    """The model's camera named `track`, as Gymnasium's robots have it; else a free one that sees everything."""
+    """The model's camera named `track`, which Gymnasium's robots have; else a free camera that sees everything."""
     if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0:
         return "track"
     camera = mujoco.MjvCamera()

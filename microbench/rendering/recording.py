@@ -1,4 +1,4 @@
-"""An episode of the evaluator as it happened: what a video shows is what was measured, not a repetition of it."""
+"""Recordings of evaluated episodes: a video shows the episode that was measured, not a repetition of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from microbench.tasks.physics import Actions, Bools, Floats
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
-    """One episode of T steps.
+    """One recorded episode of T steps.
 
     row        its row of results
     positions  MuJoCo's qpos, before the first step and after each, (T + 1, nq)
-    returns    what had been earned by then, (T + 1,); the last is the row's return, bit for bit
+    returns    sum of the rewards up to then, (T + 1,); the last is the row's return, bit for bit
     dt         the time between two actions, in seconds
-    model      the physics it ran on
+    model      the MjModel it ran on
     """
 
     row: pd.Series
@@ -42,7 +42,7 @@ class Recording:
 
 
 def record(checkpoint: Checkpoint, conditions: Conditions, cell: Cell, seed: int) -> Recording:
-    """Evaluate one episode and keep what was seen of it.
+    """Evaluate one episode and record its positions and rewards.
 
     Raises:
         UserError: the task does not run on MuJoCo.
@@ -69,7 +69,7 @@ def record(checkpoint: Checkpoint, conditions: Conditions, cell: Cell, seed: int
 
 
 class _Recorder:
-    """A simulator of one row that remembers where everything was and what was earned."""
+    """A simulator of one row that keeps the positions and rewards of its episode."""
 
     def __init__(self, simulator: Simulator) -> None:
         assert isinstance(simulator, (BatchedSimulator, GymnasiumSimulator))

@@ -22,7 +22,7 @@ INK, SOFT, PAPER = (22, 25, 29), (93, 101, 110), (253, 253, 252)
 
 
 def check_kind(path: Path) -> None:
-    """Raise UserError for a name that ends in no kind of video, or in one that needs a package that is not there."""
+    """Raise UserError if a file name ends in no kind of video, or the package for that kind is not installed."""
     if path.suffix not in KINDS:
         raise UserError(f"{path} is no video; give --out a name that ends in {' or '.join(KINDS)}.")
     if path.suffix == ".mp4" and not (find_spec("imageio") and find_spec("imageio_ffmpeg")):
@@ -33,7 +33,7 @@ def check_kind(path: Path) -> None:
 
 
 def captioned(frames: Frames, title: str, lines: Sequence[str]) -> Frames:
-    """Frames (F, H, W, 3) with a title and a line of their own above each, (F, H + BAR, W, 3)."""
+    """Frames (F, H, W, 3) with the title and one of the F lines above each, (F, H + BAR, W, 3)."""
     width = frames.shape[2]
     big, small = ImageFont.load_default(17), ImageFont.load_default(14)
     bars = []
@@ -47,7 +47,7 @@ def captioned(frames: Frames, title: str, lines: Sequence[str]) -> Frames:
 
 
 def beside(left: Frames, right: Frames) -> Frames:
-    """Two sequences as one; the shorter one stands still at its end."""
+    """Two sequences of frames side by side; the shorter one repeats its last frame."""
     count = max(len(left), len(right))
     gap = np.full((count, left.shape[1], GAP, 3), PAPER, np.uint8)
     sides = [np.concatenate([side, np.repeat(side[-1:], count - len(side), axis=0)]) for side in (left, right)]
@@ -58,7 +58,7 @@ def save(path: Path, frames: Frames, fps: float) -> None:
     """Write frames (F, H, W, 3) as a video, whole or not at all; a GIF repeats for ever.
 
     Raises:
-        UserError: as `check_kind`.
+        UserError: `check_kind` refuses the file's name.
         OSError: the file cannot be written.
     """
     check_kind(path)

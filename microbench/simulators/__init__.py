@@ -1,1 +1,1 @@
-"""The two ways to run a task: `batched` (exact and fast, known tasks) and `fallback` (Gymnasium itself)."""
+"""Two ways to run a task: `batched` (bit-equal and fast, for known tasks) and `fallback` (Gymnasium itself)."""

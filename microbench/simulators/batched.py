@@ -18,10 +18,10 @@ from microbench.tasks.physics import Actions, Bools, Floats, Physics, State
 
 
 class BatchedSimulator:
-    """One row per model; rows that share a model object share its memory.
+    """Simulates one episode per model in lock step; rows that share a model object share its memory.
 
-    Observations, rewards and ends equal those of the Gymnasium environment bit for bit, given the same seeds and
-    float32 actions, for any number of rows and threads (tests/microbench/simulators/test_simulators.py).
+    For equal seeds and float32 actions, observations, rewards and ends equal the Gymnasium environment's bit for bit.
+    That holds for any number of rows and threads (tests/microbench/simulators/test_simulators.py).
     """
 
     def __init__(self, task: Task, models: Sequence[MjModel], nthread: int = 1) -> None:
@@ -32,8 +32,8 @@ class BatchedSimulator:
         self.task, self.n = task, len(models)
         self._models, self._nthread = models, nthread
         self._physics = task.physics
-        given = {id(model): model for model in models}  # each is copied once, however many rows share it
-        distinct = {key: without_islands(model) for key, model in given.items()}
+        originals = {id(model): model for model in models}  # each is copied once, however many rows share it
+        distinct = {key: without_islands(model) for key, model in originals.items()}
         self._batch = _batch([distinct[id(model)] for model in models], task.physics, nthread)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._wrench = self._batch.bind("xfrc_applied")
@@ -96,18 +96,18 @@ class BatchedSimulator:
         return self._physics.observe(state), reward, fallen, self._elapsed[ids] >= self.task.horizon
 
     def copies(self, n: int) -> "BatchedSimulator":
-        """A simulator with `n` rows for each of these: row i·n + c is copy c of row i, wherever `restore` puts it."""
+        """A simulator with `n` rows per row of this one: row i·n + c has the model of row i and waits for `restore`."""
         return BatchedSimulator(self.task, [model for model in self._models for _ in range(n)], self._nthread)
 
     def snapshot(self, ids: npt.NDArray[np.int64]) -> Snapshot:
-        """Where the rows `ids` (b,) are."""
+        """The complete simulation state of the rows `ids` (b,)."""
         state, warnings = read(self._batch, ids)
         return Snapshot(state=state, warnings=warnings, position=self._position[ids], elapsed=self._elapsed[ids])
 
     def restore(self, ids: npt.NDArray[np.int64], snapshot: Snapshot) -> None:
-        """Put the rows `ids` (b,) where those of the snapshot were, of this simulator or of one with their models.
+        """Put the rows `ids` (b,) into the snapshot's states; it may be of another simulator with the same models.
 
-        What they do next under the same actions is the same, bit for bit.
+        Under the same actions they go on exactly as the rows of the snapshot did, bit for bit.
         """
         write(self._batch, ids, snapshot.state, snapshot.warnings)
         self._position[ids], self._elapsed[ids] = snapshot.position, snapshot.elapsed
@@ -129,7 +129,7 @@ class BatchedSimulator:
         return self._qpos.copy()
 
     def close(self) -> None:
-        """Nothing to give back: the memory goes with the object."""
+        """Do nothing: the memory is freed with the object."""
 
     def _state(self, ids: npt.NDArray[np.int64]) -> State:
         derived = {name: values[ids] for name, values in (self._derived | self._constants).items()}

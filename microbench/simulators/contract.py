@@ -44,8 +44,8 @@ class Simulator(Protocol):
     ) -> tuple[Floats, Floats, Bools, Bools]:
         """Move rows `ids` (b,), sorted and unique, by `action` (b, A) float32.
 
-        `wrench` (b, nbody, 6) pushes every body throughout this one step: a force (N) on its centre of mass and
-        a torque (N m), in the world's frame (MuJoCo's `xfrc_applied`).
+        `wrench` (b, nbody, 6) is MuJoCo's `xfrc_applied` for this one step. It acts on every body with a force (N) on
+        its centre of mass and a torque (N m), both in the world's frame.
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
         """
         ...
@@ -61,12 +61,12 @@ class Simulator(Protocol):
         ...
 
     def close(self) -> None:
-        """Give everything back."""
+        """Free everything that the simulator holds."""
         ...
 
 
 class RestartingSimulator(Simulator, Protocol):
-    """One whose rows can start anew while the others run on."""
+    """A simulator that can restart some rows while the others run on."""
 
     def restart(self, ids: npt.NDArray[np.int64], seeds: Sequence[int]) -> Floats:
         """Start an episode in rows `ids` (b,), sorted and unique, bit for bit as `reset` does; returns obs (b, S)."""
@@ -74,9 +74,9 @@ class RestartingSimulator(Simulator, Protocol):
 
 
 def make_simulator(task: Task, models: Sequence[MjModel], nthread: int = 1) -> RestartingSimulator:
-    """One row per model: the batched simulator where the task has an exact physics record, else Gymnasium.
+    """A simulator with one row per model: the batched one where the task has exact physics, else Gymnasium.
 
-    `nthread` threads share the physics of the batched simulator; Gymnasium has one.
+    The batched simulator computes its physics in `nthread` threads, Gymnasium in one.
     """
     if task.physics is not None:
         return BatchedSimulator(task, models, nthread)

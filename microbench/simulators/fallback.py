@@ -20,12 +20,12 @@ class GymnasiumSimulator:
     """One Gymnasium environment per row; a row's model replaces the environment's own.
 
     Args:
-        task: any task Gymnasium can make.
-        models: one per row, or None for `n` rows of the untouched environment.
-        n: the number of rows; may be left out where models are given.
+        task: any task that Gymnasium can make.
+        models: one per row, or None for `n` rows of the unchanged environment.
+        n: the number of rows; not needed beside `models`.
 
     Raises:
-        UserError: no rows, or models for an environment that does not run on MuJoCo.
+        UserError: there are no rows, or there are models for an environment that does not run on MuJoCo.
     """
 
     def __init__(self, task: Task, models: Sequence[MjModel] | None = None, n: int | None = None) -> None:
@@ -64,7 +64,7 @@ class GymnasiumSimulator:
         Returns obs (b, S), reward (b,), terminated (b,) and truncated (b,).
 
         Raises:
-            UserError: a wrench for an environment that does not run on MuJoCo.
+            UserError: there is a wrench, and the environment does not run on MuJoCo.
         """
         if wrench is not None:
             self._push(wrench, ids)
@@ -89,7 +89,7 @@ class GymnasiumSimulator:
 
     @property
     def dt(self) -> Floats:
-        """The time between two actions, (n,) in seconds; NaN for what does not run on MuJoCo."""
+        """The time between two actions, (n,) in seconds; NaN for an environment that does not run on MuJoCo."""
         return np.array([getattr(mujoco_part(env), "dt", np.nan) for env in self._envs], dtype=np.float64)
 
     @property
@@ -111,7 +111,7 @@ class GymnasiumSimulator:
             self._data[i].xfrc_applied[:] = row
 
     def _prove(self, ids: npt.NDArray[np.int64]) -> None:
-        """The first step must have moved our data, or the environment steps another model than the one given."""
+        """Raise UserError unless the first step advanced our MjData: else the environment steps another model."""
         stuck = [int(i) for i in ids if not self._data[i].time > 0]
         if stuck:
             raise UserError(
@@ -122,10 +122,10 @@ class GymnasiumSimulator:
 
 
 def mujoco_part(env: gymnasium.Env[Any, Any]) -> Any:
-    """What has the environment's MjModel and MjData and lets them be replaced; None if nothing does.
+    """The object in an environment whose MjModel and MjData can be replaced; None if there is none.
 
-    Mostly that is the environment itself. A maze of gymnasium-robotics keeps its robot's environment as a part, whose
-    model and data it shows at most.
+    Mostly that is the environment itself. A maze of gymnasium-robotics keeps its robot's environment as a part; the
+    maze itself only reads the robot's model and data.
     """
     inner = env.unwrapped
     parts = [part.unwrapped for part in vars(inner).values() if isinstance(part, gymnasium.Env)]

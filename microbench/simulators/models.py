@@ -1,4 +1,4 @@
-"""MuJoCo models as the simulators want them: Gymnasium's physics, nothing else, and no files left behind."""
+"""MuJoCo models for the simulators: Gymnasium's physics without textures, compiled without leaving files behind."""
 
 import copy
 from pathlib import Path
@@ -29,10 +29,10 @@ def nominal_model(task: Task) -> MjModel:
 
 
 def load_model(path: Path) -> MjModel:
-    """A model file compiled without its textures and materials (500 of Hopper's 512 kB).
+    """The model of a file, compiled without its textures and materials (500 of Hopper's 512 kB).
 
-    The compiler attribute `settotalmass` (half_cheetah.xml) would make MuJoCo print a warning and write
-    MUJOCO_LOG.TXT into the working directory; scaling the compiled masses gives the same bits.
+    The compiler attribute `settotalmass` (half_cheetah.xml) makes MuJoCo print a warning and write MUJOCO_LOG.TXT into
+    the working directory. So the masses are scaled after compiling, with the same bits.
     """
     spec = mujoco.MjSpec.from_file(str(path))
     total_mass, spec.compiler.settotalmass = spec.compiler.settotalmass, -1
@@ -48,7 +48,7 @@ def load_model(path: Path) -> MjModel:
 
 
 def without_islands(model: MjModel) -> MjModel:
-    """A copy that does not search for constraint islands: the same bits, 5 to 8 % faster."""
+    """A copy of the model that does not search for constraint islands: the same bits, 5 to 8 % faster."""
     plain = copy.deepcopy(model)
     plain.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND
     return plain

@@ -1,4 +1,4 @@
-"""One MjData per row, moved by MuJoCo's own functions: for the contact forces that `mujoco.batch` does not compute."""
+"""One MjData per row, stepped by MuJoCo's own functions, for contact forces that `mujoco.batch` does not compute."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +17,10 @@ _INPUTS = ("qpos", "qvel", "ctrl", "xfrc_applied")
 
 
 class RowByRow:
-    """What `BatchedSimulator` uses of `mujoco.batch.Batch`, with `mj_rnePostConstraint` after every step.
+    """A stand-in for `mujoco.batch.Batch` that calls `mj_rnePostConstraint` after every step.
 
     Gymnasium calls that function after `mj_step`. It fills `cfrc_ext` from the contacts that the last substep left
-    in the MjData; a batch keeps them in C, out of reach of Python.
+    in the MjData; a batch keeps them in C, out of reach of Python. Only methods that `BatchedSimulator` uses exist.
     """
 
     def __init__(self, models: Sequence[MjModel], nthread: int = 1) -> None:
@@ -31,7 +31,7 @@ class RowByRow:
         self._map: Any = map if nthread == 1 else ThreadPoolExecutor(nthread or None).map
 
     def bind(self, name: str) -> Floats:
-        """A float field of all rows, (n, …): read after every call and, if it is an input, written before it."""
+        """A float field of all rows, (n, …), updated after every call; changes to an input take effect in the next."""
         fields: list[Floats] = [getattr(data, name) for data in self._data]
         rows = np.stack(fields)
         for i, field in enumerate(fields):
@@ -41,15 +41,15 @@ class RowByRow:
         return rows
 
     def reset(self, ids: npt.NDArray[np.int64], stage: int = 0) -> None:
-        """The rows `ids` at their models' defaults, nothing computed (`stage` 0)."""
+        """Put the rows `ids` to their models' defaults and compute nothing (`stage` 0)."""
         self._call(mujoco.mj_resetData, ids.tolist())
 
     def forward(self, ids: npt.NDArray[np.int64]) -> None:
-        """`mj_forward` in the rows `ids`; contact forces are those of the last step, or 0 after a reset."""
+        """Call `mj_forward` in the rows `ids`; contact forces stay those of the last step, or 0 after a reset."""
         self._call(mujoco.mj_forward, ids.tolist())
 
     def step(self, ids: npt.NDArray[np.int64], nstep: int) -> None:
-        """`nstep` physics steps in the rows `ids`, then their contact forces."""
+        """Make `nstep` physics steps in the rows `ids`, then compute their contact forces."""
         self._call(partial(_step, nstep=nstep), ids.tolist())
 
     @property

@@ -1,4 +1,4 @@
-"""Where the rows of a batched simulation are, so that they, or copies of them, can go on from there."""
+"""Snapshots of rows of a batched simulation, from which they or copies of them can go on."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:
-    """All that decides how b rows go on.
+    """The complete simulation state of b rows.
 
-    state     MuJoCo's mjSTATE_INTEGRATION, (b, size): the accelerations that warm-start the solver belong to it
+    state     MuJoCo's mjSTATE_INTEGRATION, (b, size), with the accelerations that warm-start the solver
     warnings  MuJoCo's counters since the reset, (b, kinds, 2)
-    position  what the forward velocity is measured from, (b,)
+    position  the coordinate from which the next forward velocity is measured, (b,)
     elapsed   steps of the episode, (b,)
     """
 

@@ -20,19 +20,18 @@ from microbench.tasks.robots import LOCOMOTION_TASKS
 __all__ = ["TASKS", "Task", "check_stored", "find_task", "normalized_score"]
 
 TASKS: dict[str, Task] = LOCOMOTION_TASKS | ADROIT_TASKS
-"""The tasks known by heart, by their Gymnasium id."""
+"""The tasks that have a record of their own here, by their Gymnasium id."""
 
 
 def find_task(env_id: str) -> Task:
-    """The record of a Gymnasium id that the user named, built from the environment itself where the table has none.
+    """The record of a Gymnasium id that the user named; for an id outside the table, built from the environment.
 
-    `module:Id` imports the module, so an id that comes from a file goes through `check_stored` before.
-
-    A built record knows no scores, no exact physics and no rule that ends imagined rollouts.
+    A built record has no scores, no exact physics and no rule that ends imagined rollouts.
+    `module:Id` imports the module, so an id that comes from a file has to pass `check_stored` first.
 
     Raises:
-        UserError: no such environment (with the nearest name), observations or actions that are not vectors, or an
-            Adroit task without the extra it needs.
+        UserError: there is no such environment (the message has the nearest name), or its observations or actions are
+            not vectors. Or it is an Adroit task and the extra it needs is not installed.
     """
     if env_id in ADROIT_TASKS:
         adroit.require()
@@ -57,12 +56,12 @@ def find_task(env_id: str) -> Task:
     return Task(env_id=env_id, obs_size=obs.shape[0], action_size=action.shape[0], horizon=horizon)
 
 
-def check_stored(env_id: str, place: object, said: str | None = None) -> None:
-    """Raise UserError if a file names a task whose id would import a module, and the user has not said the same id.
+def check_stored(env_id: str, place: object, users_id: str | None = None) -> None:
+    """Raise UserError if a file names a task whose id would import a module, unless the user named the same id.
 
-    Gymnasium imports what stands before a colon; `find_task` does so for the user, never for a file.
+    Gymnasium imports the module before a colon; `find_task` does so for the user, never for a file.
     """
-    if ":" in env_id and env_id != said:
+    if ":" in env_id and env_id != users_id:
         raise UserError(
             f"{place} names the task {shown(env_id, 60)!r}, which would import a module, and a file is not asked to "
             f"run code; give the task yourself with --env."
@@ -70,9 +69,9 @@ def check_stored(env_id: str, place: object, said: str | None = None) -> None:
 
 
 def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:
-    """D4RL's score: 100 · (R − random) / (expert − random); NaN where the task has no anchors.
+    """D4RL's score, 100 · (R − random) / (expert − random), of each return R; NaN where the task has no anchors.
 
-    The anchors come from the -v2 environments; using them on -v4 and -v5 is common practice, not the same.
+    The anchors were measured in the -v2 environments. Using them for -v4 and -v5 is common practice, but not exact.
     """
     random = nan if task.random_score is None else task.random_score
     expert = nan if task.expert_score is None else task.expert_score
@@ -80,7 +79,7 @@ def normalized_score(task: Task, returns: npt.ArrayLike) -> Floats:
 
 
 def _runs(env_id: str) -> bool:
-    """Whether it is registered and not one of the -v2 and -v3 that need mujoco_py, which nobody has any more."""
+    """Whether the id is registered and is no -v2 or -v3 task, which would need the discontinued mujoco_py."""
     return is_registered(env_id) and not (env_id in gymnasium.registry and _moved(env_id))
 
 
@@ -92,9 +91,9 @@ def _moved(env_id: str) -> bool:
 
 
 def _unknown(env_id: str) -> UserError:
-    """The error for an id of Gymnasium's past or of a D4RL dataset: the -v4 of its robot; else the nearest name.
+    """The error for an unknown id. It suggests the -v4 task of the same robot, else the nearest name.
 
-    D4RL's rewards, of its -v2 datasets too, are those of -v4, and so are those of -v2 and -v3 tasks but for Ant's
+    D4RL's rewards equal those of -v4, in its -v2 datasets too. Rewards of -v2 and -v3 tasks do as well, except Ant's
     contact forces.
     """
     robot = re.split(r"-(?:v\d|[a-z])", env_id, maxsplit=1)[0].lower()

@@ -1,9 +1,9 @@
 """Adroit's tasks by the rules of D4RL, whose reference scores they are measured with: pen-v1, door-v1 and so on.
 
-The registered environments of gymnasium-robotics (AdroitHandPen-v1 and so on), which stay as they are, pay 0.1 for
-every metre between hand and object where D4RL's charged it (door, hammer, relocate), and go on for 200 steps where
-D4RL's pen ended after 100 or when it was dropped. Everything that decides so is part of the observation. By D4RL's
-rules a random policy earns D4RL's random score.
+The registered environments of gymnasium-robotics (AdroitHandPen-v1 and so on) differ from D4RL's in two ways and stay
+as they are. In door, hammer and relocate they add 0.1 per metre between hand and object to the reward, and D4RL's
+subtracted it. Their pen runs for 200 steps, and D4RL's ended after 100 or when the pen was dropped. The observation
+holds all that these rules need. By D4RL's rules a random policy gets D4RL's random score.
 """
 
 import importlib
@@ -26,14 +26,14 @@ Obs: TypeAlias = npt.NDArray[np.float64]
 Env: TypeAlias = gymnasium.Env[Any, Any]
 
 VERSION = "1.4.2"
-"""The only known release of gymnasium-robotics: others pay other rewards under the same names."""
+"""The only supported release of gymnasium-robotics: other releases have other rewards under the same names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What D4RL's environment does differently from the `registered` one.
+    """The differences between D4RL's environment and the `registered` one.
 
-    `hand_to_object(obs)` (3,), in metres, is charged, `ends(obs)` ends.
+    The length of `hand_to_object(obs)` (3,), in metres, lowers the reward; the episode terminates where `ends(obs)`.
     """
 
     registered: str
@@ -51,14 +51,14 @@ RULES: dict[str, Rules] = {
 
 
 class ByD4RL(gymnasium.Wrapper[Obs, Any, Obs, Any]):
-    """An Adroit environment that pays and ends as D4RL's; states and observations are untouched."""
+    """An Adroit environment with D4RL's reward and termination; states and observations are unchanged."""
 
     def __init__(self, env: Env, rules: Rules) -> None:
         super().__init__(env)
         self._rules = rules
 
     def step(self, action: Any) -> tuple[Obs, SupportsFloat, bool, bool, dict[str, Any]]:
-        """As Gymnasium's, with the reward and the end of D4RL."""
+        """Step the environment, then replace reward and termination by D4RL's."""
         obs, reward, terminated, truncated, info = self.env.step(action)
         if self._rules.hand_to_object is not None:
             distance = float(np.linalg.norm(self._rules.hand_to_object(obs)))
@@ -69,24 +69,24 @@ class ByD4RL(gymnasium.Wrapper[Obs, Any, Obs, Any]):
 
 
 def require() -> None:
-    """The release of gymnasium-robotics whose rewards are known must be installed; nothing is imported.
+    """Check that the supported release of gymnasium-robotics is installed, without importing it.
 
     Raises:
-        UserError: it is missing, or another release.
+        UserError: gymnasium-robotics is missing, or another release is installed.
     """
     try:
-        found = metadata.version("gymnasium-robotics")
+        installed = metadata.version("gymnasium-robotics")
     except metadata.PackageNotFoundError:
-        found = "none"
-    if found != VERSION:
+        installed = "none"
+    if installed != VERSION:
         raise UserError(
-            f"Adroit tasks need gymnasium-robotics {VERSION}, but {found} is installed: install the extra 'adroit' "
+            f"Adroit tasks need gymnasium-robotics {VERSION}, but {installed} is installed: install the extra 'adroit' "
             f"of microbench-rl (gymnasium-robotics=={VERSION})."
         )
 
 
 def register() -> None:
-    """Make Gymnasium know Adroit's ids."""
+    """Register Adroit's ids in Gymnasium."""
     require()
     # On import it prints on stderr that the rewards changed without a new version: `ByD4RL` changes them back.
     with redirect_stderr(io.StringIO()):

@@ -1,4 +1,4 @@
-"""The anchors of known tasks by every name that a table may give them: Gymnasium's, its earlier ones, and D4RL's."""
+"""Reference scores of known tasks under every usual name of a task: Gymnasium's, its earlier ones, and D4RL's."""
 
 from itertools import product
 
@@ -9,9 +9,9 @@ VERSIONS = range(6)
 
 
 def known_anchors() -> dict[str, tuple[float, float]]:
-    """Task → returns of a random and of an expert policy, for every known task that has reference scores.
+    """Returns of a random and of an expert policy, by the name of every task that has reference scores.
 
-    D4RL measures all versions of a robot and all datasets made with it by one pair.
+    D4RL uses one pair for all versions of a robot and for all datasets collected with it.
     """
     anchors: dict[str, tuple[float, float]] = {}
     for env_id, task in TASKS.items():

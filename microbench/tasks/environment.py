@@ -1,4 +1,4 @@
-"""Making a Gymnasium environment without noise: no remarks on the screen, no file in the working directory."""
+"""Gymnasium environments made quietly: no warnings on the screen, no file in the working directory."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ VARIANTS: dict[str, tuple[str, dict[str, bool]]] = {"AntContactForces-v4": ("Ant
 
 
 def is_registered(env_id: str) -> bool:
-    """Whether there is such an environment; Adroit's are made known to Gymnasium here.
+    """Whether there is such an environment; Adroit's are registered on the way.
 
     Raises:
-        UserError: an Adroit id, but the release of gymnasium-robotics that is known is not installed.
+        UserError: it is an Adroit id, and the supported release of gymnasium-robotics is not installed.
     """
     if env_id.startswith("AdroitHand") or env_id in adroit.RULES:
         adroit.register()
@@ -27,7 +27,7 @@ def is_registered(env_id: str) -> bool:
 
 
 def registered(env_id: str) -> str:
-    """The id under which Gymnasium knows a task: another one for D4RL's Adroit tasks."""
+    """The id under which Gymnasium registers a task; D4RL's Adroit tasks have another id there."""
     rules = adroit.RULES.get(env_id)
     return env_id if rules is None else rules.registered
 
@@ -35,9 +35,9 @@ def registered(env_id: str) -> str:
 def make_env(
     env_id: str, horizon: int | None = None
 ) -> gymnasium.Env[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """`gymnasium.make` without its remark that a newer task exists: D4RL-era policies need -v4.
+    """A Gymnasium environment, made without the warning that a newer version exists: D4RL-era policies need -v4.
 
-    D4RL's Adroit tasks are the registered ones by D4RL's rules. `horizon` in steps; None is the task's own.
+    D4RL's Adroit tasks are the registered ones with D4RL's rules. `horizon` is in steps; None is the task's own.
     """
     is_registered(env_id)
     rules = adroit.RULES.get(env_id)
@@ -52,7 +52,7 @@ def make_env(
 
 @contextmanager
 def warnings_counted_only() -> Iterator[None]:
-    """MuJoCo's warnings stay in its counters: nothing on the screen, no MUJOCO_LOG.TXT."""
+    """A context in which MuJoCo counts its warnings and writes them neither to the screen nor to MUJOCO_LOG.TXT."""
     handler = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(_ignore)
     try:
@@ -62,4 +62,4 @@ def warnings_counted_only() -> Iterator[None]:
 
 
 def _ignore(message: str) -> None:
-    """What matters is in the counters, which `Simulator.unstable` reads."""
+    """Drop the message: MuJoCo's counters hold the warning, and `Simulator.unstable` reads them."""

@@ -1,7 +1,7 @@
-"""Tasks that show forces, and pay for those of contacts: Ant-v5 and Humanoid, as pure functions of many rows.
+"""Ant-v5 and Humanoid, whose observations and rewards contain contact forces, as pure functions of many rows.
 
-Bit-equal to Gymnasium like `locomotion`. Sums over a row run over contiguous memory, as Gymnasium's do over an
-MjData, so that they add in the same order. Humanoid takes its control cost from `data.ctrl`, in float64.
+They equal Gymnasium bit for bit, as `locomotion` does. Sums over a row run over contiguous memory, as Gymnasium's do
+over an MjData, so that they add in the same order. Humanoid takes its control cost from `data.ctrl`, in float64.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from microbench.tasks.physics import Actions, Bools, Floats, State
 
 
 def mass_center_x(state: State) -> Floats:
-    """The x of the centre of mass, (b,), one physics step behind the state; the world's body counts, at no mass."""
+    """The x of the centre of mass, (b,), one physics step behind the state; the world's body counts with mass 0."""
     mass = state.derived["body_mass"]
     weighted = np.einsum("nb,nbj->nj", mass, state.derived["xipos"])
     x: Floats = weighted[:, 0] / mass.sum(axis=1)
@@ -57,7 +57,7 @@ def v5_ant_reward(velocity: Floats, action: Actions, fallen: Bools, state: State
 
 
 def v4_humanoid_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """1.25 · velocity + 5 − 0.1 · |a|²; the 5 is paid on the terminal step too."""
+    """1.25 · velocity + 5 − 0.1 · |a|²; the 5 is part of the terminal step's reward too."""
     return 1.25 * velocity + 5.0 - control_cost(action.astype(np.float64), 0.1)
 
 

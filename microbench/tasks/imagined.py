@@ -1,8 +1,8 @@
-"""When an imagined episode ends: rules on what the learned model predicts, one per task.
+"""Termination rules of imagined episodes, one per task, on the observations that the learned model predicts.
 
-They see observations only, (B, S), and are written with operators and methods that torch tensors and numpy arrays
-share. Those of Hopper, HalfCheetah and Walker2d are MICRO's (arXiv:2312.03991, reference code), with the misplaced
-parenthesis of its Hopper rule put right; the others are the tasks' own. A prediction that is not finite always ends.
+They take observations (B, S) only, by operators and methods that torch tensors and numpy arrays share. The rules of
+Hopper, HalfCheetah and Walker2d are MICRO's (arXiv:2312.03991, reference code), with a misplaced parenthesis of its
+Hopper rule corrected. The others are the tasks' own. A prediction that is not finite always terminates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ImaginedTerminal(Protocol):
     """The rule that ends an imagined rollout."""
 
     def __call__(self, next_obs: Rows, /) -> Rows:
-        """Which rows of `next_obs` (B, S) end the episode, (B,) bool, of the kind given (torch or numpy)."""
+        """A mask (B,) of the rows of `next_obs` (B, S) that end the episode, torch or numpy as `next_obs` is."""
         ...
 
 
@@ -44,7 +44,7 @@ def walker2d_falls(next_obs: Rows, /) -> Rows:
 
 
 def half_cheetah_ends(next_obs: Rows, /) -> Rows:
-    """Not all |next_obs| < 100: the cheetah never falls, but a prediction may leave the world."""
+    """Not all |next_obs| < 100: the cheetah never falls, but a prediction may leave every plausible range."""
     within: Any = (abs(next_obs) < 100).all(1)
     ends: Rows = ~within
     return ends

@@ -1,8 +1,8 @@
-"""Gymnasium's locomotion tasks as pure functions of many rows: what they show, what they pay, when they end.
+"""Observations, rewards and termination of Gymnasium's locomotion tasks, as pure functions of many rows.
 
-Written so that every row equals, bit for bit, what the Gymnasium environment computes for that row alone:
-the same operations in the same order, and the control cost in the action's own dtype (Gymnasium multiplies a
-Python float by the float32 sum of squares).
+Every row equals, bit for bit, the result of the Gymnasium environment for that row alone. The operations and their
+order are the same. The control cost has the action's own dtype, because Gymnasium multiplies a Python float by the
+float32 sum of squares.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def root_x(state: State) -> Floats:
 
 
 def torso_x(state: State) -> Floats:
-    """The x of body 1, which lags one physics step behind the state, as Ant's reward has it."""
+    """The x of body 1, one physics step behind the state, as Ant's reward has it."""
     return state.derived["xpos"][:, 1, 0]
 
 
@@ -82,7 +82,7 @@ def pendulum_falls(state: State) -> Bools:
 
 
 def never_falls(state: State) -> Bools:
-    """HalfCheetah and Swimmer only ever run out of time."""
+    """No row (b,): HalfCheetah and Swimmer are truncated but never terminate."""
     return np.zeros(len(state.qpos), dtype=np.bool_)
 
 
@@ -98,17 +98,17 @@ def run_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -
 
 
 def v4_hop_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """Velocity + 1 − 0.001 · |a|²; the 1 is paid on the terminal step too."""
+    """Velocity + 1 − 0.001 · |a|²; the 1 is part of the terminal step's reward too."""
     return velocity + 1.0 - control_cost(action, 1e-3)
 
 
 def v5_hop_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """Velocity + [healthy] − 0.001 · |a|²; nothing is paid for the step that falls."""
+    """Velocity + [healthy] − 0.001 · |a|²; the terminal step has no healthy reward."""
     return velocity + ~fallen * 1.0 - control_cost(action, 1e-3)
 
 
 def v4_ant_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """Velocity + 1 − 0.5 · |a|², without contact cost; the 1 is paid on the terminal step too."""
+    """Velocity + 1 − 0.5 · |a|², without contact cost; the 1 is part of the terminal step's reward too."""
     return velocity + 1.0 - control_cost(action, 0.5)
 
 
@@ -118,10 +118,10 @@ def swim_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) 
 
 
 def v4_balance_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """1 for every step, the one that falls included."""
+    """1 for every step, the terminal one included."""
     return np.ones(len(fallen))
 
 
 def v5_balance_reward(velocity: Floats, action: Actions, fallen: Bools, state: State) -> Floats:
-    """1 for every step that does not fall."""
+    """1 for every step that is not terminal, else 0."""
     return (~fallen).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the batched simulator needs of a task: types of rows, and a record of pure functions."""
+"""The batched simulator's view of a task: types of rows, and a record of pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Actions: TypeAlias = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class State:
-    """The physics of b rows: `qpos` (b, nq), `qvel` (b, nv) and what else the task asked for (b, …)."""
+    """The physics of b rows: `qpos` (b, nq), `qvel` (b, nv) and further fields that the task names, (b, …)."""
 
     qpos: Floats
     qvel: Floats
@@ -28,11 +28,16 @@ Reward: TypeAlias = Callable[[Floats, Actions, Bools, State], Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class Physics:
-    """What turns bare MuJoCo into the Gymnasium task: pure functions of rows, and Gymnasium's model file.
+    """Pure functions of rows and a model file that turn bare MuJoCo into the Gymnasium task.
 
-    `reset_noise(rng, nq, nv)` draws what is added to the model's default qpos and to zero qvel; `position` is
-    what the forward velocity is measured on; `reward(velocity (b,), action (b, A), fallen (b,), state)`; `derived`
-    names the MjData fields and `constants` the MjModel fields wanted in `State.derived`.
+    xml          Gymnasium's model file
+    reset_noise  (rng, nq, nv) → noise that is added to the model's default qpos and to zero qvel
+    position     state → the coordinate (b,) whose difference is the forward velocity
+    observe      state → obs (b, S)
+    fallen       state → rows (b,) that terminate
+    reward       velocity (b,), action (b, A), fallen (b,), state → reward (b,)
+    derived      names of the MjData fields in `State.derived`
+    constants    names of the MjModel fields in `State.derived`
     """
 
     xml: str

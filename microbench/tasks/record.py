@@ -1,4 +1,4 @@
-"""One record says what is known of a Gymnasium task."""
+"""The record of a Gymnasium task: sizes, horizon, reference scores and physics."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from microbench.tasks.physics import Physics
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is known of a Gymnasium task.
+    """A Gymnasium task: its sizes, its time limit `horizon` in steps, its reference scores and its physics.
 
-    `random_score` and `expert_score` are D4RL's anchors (returns of a random and of an expert policy in the
-    -v2 environments, the same for every dataset of the task), None where there are none. `physics` is what the
-    batched simulator needs; without it the task runs in Gymnasium itself. `unreachable` names pairs of geoms
-    that cannot touch while an episode lives, so that a friction changed only there changes nothing.
+    `random_score` and `expert_score` are D4RL's anchors: returns of a random and of an expert policy in the -v2
+    environments. They are the same for every dataset of the task, and None where D4RL has none. `physics` is for the
+    batched simulator; a task without it runs in Gymnasium itself. `unreachable` names pairs of geoms that cannot
+    touch before an episode terminates, so that a changed friction between them has no effect.
     """
 
     env_id: str

@@ -140,7 +140,7 @@ _HUMANOID = Task(
 
 
 def _successor(task: Task, obs_size: int | None = None, **changed: Any) -> Task:
-    """The -v5 of a -v4 task: the same record but for what `changed` names in its physics."""
+    """The -v5 of a -v4 task: the same record except for the fields of its physics in `changed`."""
     assert task.physics is not None
     physics = replace(task.physics, **changed)
     return replace(task, env_id=task.env_id.replace("-v4", "-v5"), obs_size=obs_size or task.obs_size, physics=physics)

@@ -1,4 +1,4 @@
-"""An environment on changed physics and with disturbed signals, drawn anew at every reset if ranges are given."""
+"""A wrapper that perturbs physics and signals of an environment, with factors drawn at every reset from ranges."""
 
 import copy
 import math
@@ -28,29 +28,29 @@ Env = gymnasium.Env[Any, Any]
 class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Perturbs the physics of a MuJoCo environment and the signals between it and the policy.
 
-    `"mass=1.3,friction@foot=0.7,latency=1"` is the same in every episode: after `reset(seed=…)` it is the evaluator's
-    of that seed, bit for bit, if the actions are. `"mass=0.8:1.2"` is drawn uniformly at every reset and always applied
-    to the nominal physics, so nothing compounds; `info["perturbation"]` of `reset` says what was drawn. With
-    disturbances, actions are cut to the actuators' range as the evaluator does.
+    `"mass=1.3,friction@foot=0.7,latency=1"` is the same in every episode. After `reset(seed=…)` and under equal
+    actions the episode equals the evaluator's episode of that seed, bit for bit. `"mass=0.8:1.2"` is drawn uniformly
+    at every reset and always applied to the nominal physics, so nothing compounds. `reset` returns the drawn factors
+    as `info["perturbation"]`. With disturbances, actions are clipped to the actuators' range, as the evaluator does.
 
     Args:
-        env: any environment that runs on MuJoCo, or has a part that does, as the mazes of gymnasium-robotics.
-        perturbation: names and factors, or ranges LOW:HIGH of them, joined by commas.
-        obs_scale: (S,) the raw size of one unit per sensor, for what begins with `sensor-`.
+        env: an environment that runs on MuJoCo, or has a part that does, as the mazes of gymnasium-robotics.
+        perturbation: names with factors, or with ranges LOW:HIGH, joined by commas.
+        obs_scale: (S,) the raw size of one unit per sensor, for perturbations that begin with `sensor-`.
 
     Raises:
-        UserError: not a MuJoCo environment, a range that is none, or sensors without `obs_scale`.
-        ValueError: an unknown perturbation, a factor it cannot take, or a part the model does not have.
+        UserError: the environment does not run on MuJoCo, a range is invalid, or sensors lack an `obs_scale`.
+        ValueError: a perturbation is unknown, its factor is out of range, or the model does not have its part.
     """
 
     def __init__(self, env: Env, perturbation: str, obs_scale: Sequence[float] | Obs | None = None) -> None:
         per_sensor = None if obs_scale is None else np.asarray(obs_scale, np.float64)
-        recorded = None if per_sensor is None else per_sensor.tolist()  # which JSON can hold
+        recorded = None if per_sensor is None else per_sensor.tolist()  # a list, because JSON has no arrays
         RecordConstructorArgs.__init__(self, perturbation=perturbation, obs_scale=recorded)
         gymnasium.Wrapper.__init__(self, env)
         self._nominal = copy.deepcopy(_model(env))
         self._ranges = _ranges(perturbation)
-        for end in (0, 1):  # now, so that a mistake is told before an episode
+        for end in (0, 1):  # now, so that a mistake raises before an episode
             perturbations.parse(_text(self._ranges, end))(self._nominal)
         self._obs_scale = per_sensor
         self._check_scale(perturbation)
@@ -59,7 +59,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         self._signals = Disturbances([()])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Obs, dict[str, Any]]:
-        """Draw the factors, put the changed physics in place and begin an episode."""
+        """Draw the factors, install the perturbed physics and begin an episode."""
         if seed is not None or self._rng is None:
             self._rng = np.random.default_rng(None if seed is None else np.random.SeedSequence((seed, Stream.FACTORS)))
         text = _text(self._ranges, None, self._rng)
@@ -70,7 +70,7 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         return self._seen(obs), info | {"perturbation": text}
 
     def step(self, action: Any) -> tuple[Obs, Any, bool, bool, dict[str, Any]]:
-        """Move the perturbed world by what the actuators receive of the action."""
+        """Step the perturbed environment with the action that the actuators receive."""
         if not self._signals.is_empty:
             space = self.action_space
             assert isinstance(space, Box)
@@ -87,20 +87,20 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         return self._seen(obs), reward, terminated, truncated, info
 
     def _seen(self, obs: Any) -> Any:
-        """What the sensors report; a dictionary as it is, into which nothing that disturbs sensors is let."""
+        """The observation with sensor disturbances; none may apply to a dictionary, which is returned unchanged."""
         if self._signals.is_empty or isinstance(obs, dict):
             return obs
         seen: Obs = self._signals.seen(obs[None].astype(np.float64), ROW)[0].astype(obs.dtype)
         return seen
 
     def _install(self, text: str, change: Change) -> None:
-        """The changed model into the environment, unless it is there already (a copied environment has its own)."""
+        """Put the perturbed model into the environment unless it is there; a copied environment has its own."""
         if self._installed[0] != text or self._installed[1] is not _model(self.env):
             replace_model(self.env, change(self._nominal))
             self._installed = (text, _model(self.env))
 
     def _disturbed(self, change: Change, seed: int) -> Disturbances:
-        made = []
+        disturbances = []
         for name, disturbance in change.disturbances:
             space = self.action_space
             assert isinstance(space, Box)
@@ -112,11 +112,11 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
                 dt=float(getattr(mujoco_part(self.env), "dt", math.nan)),
                 rng=stream(seed, name),
             )
-            made.append(disturbance(setting))
-        return Disturbances([made])
+            disturbances.append(disturbance(setting))
+        return Disturbances([disturbances])
 
     def _check_scale(self, perturbation: str) -> None:
-        """Disturbed sensors need a unit, and may show anything."""
+        """Check that disturbed sensors have a unit, and unbound the observation space."""
         names, space = [name for name, _, _ in self._ranges], self.observation_space
         disturbed = [name for name in names if perturbations.needs_scale(name)]
         if isinstance(space, Dict) and disturbed:
@@ -135,8 +135,8 @@ class PerturbedDynamics(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
 
 
 def _ranges(text: str) -> list[tuple[str, float, float]]:
-    """(name with its parts, low, high) of every item; UserError for a range that is none."""
-    found = []
+    """(name with its parts, low, high) of every item; raises UserError for an invalid range."""
+    ranges = []
     for item in text.split(","):
         name, _, factors = item.rpartition("=")
         low, colon, high = factors.partition(":")
@@ -146,12 +146,12 @@ def _ranges(text: str) -> list[tuple[str, float, float]]:
             ends = math.nan, math.nan
         if not name.strip() or not -math.inf < ends[0] <= ends[1] < math.inf:
             raise UserError(f"'{item}' is no perturbation; write them as mass=1.2,friction=0.8:1.2.")
-        found.append((name.strip(), *ends))
-    return found
+        ranges.append((name.strip(), *ends))
+    return ranges
 
 
 def _text(ranges: list[tuple[str, float, float]], end: int | None, rng: np.random.Generator | None = None) -> str:
-    """The perturbation at one end of all ranges, or at a point drawn from them."""
+    """The text of the perturbation at one end of all ranges, or at a point drawn from them."""
     factors = []
     for _, low, high in ranges:
         if low == high:

@@ -1,4 +1,4 @@
-"""An environment whose observations are attacked: S sensors, H memory of a recurrent policy or adversary."""
+"""A wrapper that attacks observations. Shapes: S sensors, H memory of a recurrent policy or adversary."""
 
 from typing import Any
 
@@ -22,25 +22,26 @@ Env = gymnasium.Env[Any, Any]
 
 
 class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Shows what an attack makes of every observation, the one of `reset` included; the world moves on the true ones.
+    """Returns adversarial observations in place of the true ones, on which the environment moves on.
 
-    After `reset(seed=…)` an episode is the evaluator's of that seed, bit for bit, if the actions are; after a `reset`
-    without a seed the attack draws on from where it was. `info["clean_obs"]` is the true observation. The budget is
-    enforced here, not by the attack. An observation that is not finite is not attacked. Whether a learned adversary is
-    one of this policy is not checked: a target has no file.
+    The first observation, of `reset`, is attacked as well. After `reset(seed=…)` and under equal actions an episode
+    equals the evaluator's episode of that seed, bit for bit. A `reset` without a seed continues the attack's random
+    numbers. `info["clean_obs"]` is the true observation. The wrapper projects onto the budget, whatever the attack
+    returns. An observation that is not finite is not attacked. A target has no file, so nothing checks whether a
+    learned adversary was trained against this policy.
 
     Args:
-        env: observations (S,) in a `Box`.
-        target: the policy under attack and what the attacker knows of it (a checkpoint's `target`).
+        env: an environment with observations (S,) in a `Box`.
+        target: the policy under attack and the attacker's knowledge of it (a checkpoint's `target`).
         attack: a name with its settings and sensors, as `pgd(steps=50)@2+5`.
         eps: the budget, in `unit` and in the `norm` linf or l2.
-        unit: dataset-std, policy-norm, rollout-std, raw or range, as far as the target offers it. What gives a target
-            the unit rollout-std is `microbench.evaluation.rollout_std.with_rollout_std(target, task)`.
+        unit: dataset-std, policy-norm, rollout-std, raw or range, as far as the target offers it.
+            `microbench.evaluation.rollout_std.with_rollout_std(target, task)` adds rollout-std to a target.
         norm: linf or l2, or `linf,in-range` to stay within the range of the data.
 
     Raises:
-        UserError: observations that are no vectors of the target's size, or an attack that needs a simulator.
-        ValueError: an unknown attack, sensor, unit or norm, or no budget.
+        UserError: the observations are no vectors of the target's size, or the attack needs a simulator.
+        ValueError: attack, sensor, unit or norm is unknown, or there is no budget.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
         return self._attacked(obs), info | {"clean_obs": obs}
 
     def step(self, action: Any) -> tuple[Obs, Any, bool, bool, dict[str, Any]]:
-        """Move the world by the action; only what is seen of it is attacked."""
+        """Step the environment with the action; only the observation is attacked."""
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._attacked(obs), reward, terminated, truncated, info | {"clean_obs": obs}
 
     def _attacked(self, obs: Obs) -> Obs:
-        """What is seen of obs (S,), in its dtype; sensors that were left alone keep all their digits."""
+        """The adversarial observation for obs (S,), in its dtype; sensors that are not attacked keep all digits."""
         attack, target, threat = self._under.attack, self._under.target, self._under.threat
         sensed = as_tensor(obs[None].astype(np.float64))
         if attack is None or threat is None or self._noise is None or not finite(sensed.numpy()).all():
@@ -105,7 +106,7 @@ class ObservationAttack(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructor
 
 
 def _task(env: Env) -> Task:
-    """The task of the environment; of one that is not known by heart, as much as names its sensors by number."""
+    """The environment's task; outside the table a record of its sizes alone, so sensors have numbers as names."""
     env_id = "" if env.spec is None else env.spec.id
     if env_id in TASKS:
         return TASKS[env_id]
@@ -114,7 +115,7 @@ def _task(env: Env) -> Task:
 
 
 def _widened(space: Box, under: Attacked) -> Box:
-    """The space of what can be seen: that of the environment and the budget around it."""
+    """The space of adversarial observations: the environment's, widened by the budget."""
     assert under.threat is not None
     half = under.threat.half_width[0, : space.shape[0]].double().numpy()
     room = half + np.finfo(np.float32).eps * (half + np.abs(np.nan_to_num(space.high, posinf=0.0)))  # of float32

@@ -52,8 +52,8 @@ def start_forked(*arguments: object, cwd: Path, before: str = "") -> Forked:
 def run_killed_at(rename: int, *arguments: object, cwd: Path, before: str = "") -> None:
     """Run a command that dies when a file is complete beside its place and about to be moved there."""
     dying = f"{before}\nfrom {__name__} import die_at\ndie_at({rename})\n"
-    said = start_forked(*arguments, cwd=cwd, before=dying).finish()
-    assert said.code == -signal.SIGKILL, said
+    ended = start_forked(*arguments, cwd=cwd, before=dying).finish()
+    assert ended.code == -signal.SIGKILL, ended
 
 
 def die_at(rename: int) -> None:

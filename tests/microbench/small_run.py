@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from microbench.checkpoints import load_own, save_own
-from microbench.checkpoints.own import Origin
+from microbench.checkpoints.own import PolicyOrigin
 from microbench.checkpoints.record import Checkpoint
 from microbench.cli import main
 from microbench.data.d4rl import write_d4rl
@@ -43,7 +43,7 @@ SETTINGS = {
 def write_dataset(path: Path, env_id: str = "Hopper-v4", episodes: int = 20) -> Path:
     """Episodes of uniform actions, in D4RL's layout."""
     env, rng = make_env(env_id), np.random.default_rng(0)
-    made = []
+    dataset = []
     for seed in range(episodes):
         obs, rows, over = [env.reset(seed=seed)[0]], [], False
         while not over:
@@ -52,7 +52,7 @@ def write_dataset(path: Path, env_id: str = "Hopper-v4", episodes: int = 20) -> 
             obs.append(state)
             rows.append((action, reward))
             over = terminated or truncated
-        made.append(
+        dataset.append(
             {
                 "observations": np.array(obs, np.float32),
                 "actions": np.array([action for action, _ in rows], np.float32),
@@ -62,7 +62,7 @@ def write_dataset(path: Path, env_id: str = "Hopper-v4", episodes: int = 20) -> 
             }
         )
     env.close()
-    write_d4rl(path, made, {})
+    write_d4rl(path, dataset, {})
     return path
 
 
@@ -92,7 +92,9 @@ def policy_bytes(env_id: str = "Hopper-v4", seed: int = 0, **config: Any) -> byt
     sizes = (task.obs_size, task.action_size)
     settings = AgentConfig(**({"hidden": (16, 16)} | config))
     agent = make_agent(*sizes, settings, ALGORITHMS["micro"], seed=seed, device=torch.device("cpu"))
-    return save_own(agent, dataset, Origin(env_id=env_id, algorithm="micro", train_seed=seed, updates=1, score=None))
+    return save_own(
+        agent, dataset, PolicyOrigin(env_id=env_id, algorithm="micro", train_seed=seed, updates=1, score=None)
+    )
 
 
 def write_policy(path: Path, env_id: str = "Hopper-v4", seed: int = 0) -> Checkpoint:
@@ -113,8 +115,8 @@ class Said:
     def is_one_sentence(self) -> bool:
         """Exit code 2, nothing on stdout, one sentence on stderr and no traceback."""
         lines = self.err.splitlines()
-        told = len(lines) == 1 and lines[0].startswith("microbench: ") and lines[0].endswith(".")
-        return self.code == 2 and told and not self.out and "Traceback" not in self.err
+        is_one_line = len(lines) == 1 and lines[0].startswith("microbench: ") and lines[0].endswith(".")
+        return self.code == 2 and is_one_line and not self.out and "Traceback" not in self.err
 
 
 class Shell:
@@ -128,8 +130,8 @@ class Shell:
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
-        told = self._capsys.readouterr()
-        return Said(int(ended.value.code or 0), told.out, told.err)
+        printed = self._capsys.readouterr()
+        return Said(int(ended.value.code or 0), printed.out, printed.err)
 
 
 def start(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from microbench.checkpoints import load_own, save_own
-from microbench.checkpoints.own import Origin
+from microbench.checkpoints.own import PolicyOrigin
 from microbench.data.dataset import Dataset
 from microbench.episodes.returns import clean_returns
 from microbench.learning.agent import AgentConfig, make_agent
@@ -39,7 +39,7 @@ def test_an_attack_sees_the_live_critics(tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in agent.target_critics.parameters():
             parameter.mul_(2)
-    origin = Origin(env_id=dataset.env_id, algorithm="micro", train_seed=0, updates=1, score=None)
+    origin = PolicyOrigin(env_id=dataset.env_id, algorithm="micro", train_seed=0, updates=1, score=None)
     (tmp_path / "policy.safetensors").write_bytes(save_own(agent, dataset, origin))
     critic = load_own(tmp_path / "policy.safetensors").target.require_critic()
     seen, action = torch.from_numpy(dataset.obs), torch.from_numpy(dataset.action)

@@ -56,8 +56,8 @@ def test_a_named_module_and_what_it_imports_from_beside_it(shell: Shell, tmp_pat
     (tmp_path / "package_here" / "inner.py").write_text("from .more import half\n" + TARGET.format("half"))
     (tmp_path / "package_here" / "more.py").write_text("def half(x):\n    return x / 2\n")
     for name, workers in (("named_here:policy", 2), ("package_here.inner:policy", 1)):
-        said = shell("attack", name, "--attack", "random", *FEW, "--workers", workers)
-        assert said.code == 0, said.err
+        ended = shell("attack", name, "--attack", "random", *FEW, "--workers", workers)
+        assert ended.code == 0, ended.err
 
 
 def test_a_module_that_nobody_named_is_not_found(tmp_path: Path) -> None:

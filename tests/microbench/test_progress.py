@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from microbench.progress import Estimate, told, track
+from microbench.progress import Estimate, time_left, track
 
 
 def test_the_rest_is_estimated_from_what_each_kind_costs() -> None:
@@ -33,7 +33,7 @@ def test_the_rest_is_estimated_from_what_each_kind_costs() -> None:
     ],
 )
 def test_times_are_told_in_words(seconds: float | None, words: str) -> None:
-    assert told(seconds) == words
+    assert time_left(seconds) == words
 
 
 def test_plain_lines_know_that_resumed_work_does_not_start_at_zero(

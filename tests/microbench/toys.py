@@ -101,11 +101,11 @@ def ensemble(members: int = 4, elites: tuple[int, ...] = (0, 2, 3), seed: int = 
 def agent(config: AgentConfig | None = None, algorithm: Algorithm | str = "micro", seed: int = 0) -> Agent:
     """An agent with hidden layers of 7 and 5 unless the config says otherwise; weights follow from `waves`."""
     record = ALGORITHMS[algorithm] if isinstance(algorithm, str) else algorithm
-    made = make_agent(OBS, ACTIONS, config or AgentConfig(hidden=(7, 5)), record, seed=seed, device=CPU)
-    fill(made.actor, start=1, size=0.5)
-    fill(made.critics, start=2)
-    fill(made.target_critics, start=3)
-    return made
+    learner = make_agent(OBS, ACTIONS, config or AgentConfig(hidden=(7, 5)), record, seed=seed, device=CPU)
+    fill(learner.actor, start=1, size=0.5)
+    fill(learner.critics, start=2)
+    fill(learner.target_critics, start=3)
+    return learner
 
 
 def fill(network: torch.nn.Module, *, start: float, size: float = 1.0) -> None:
@@ -130,6 +130,6 @@ def one_line(message: object) -> bool:
     return "\n" not in text and text.endswith(".") and len(text) < 500
 
 
-def weights(made: Agent) -> dict[str, Tensor]:
-    parts = {"actor": made.actor, "critics": made.critics, "targets": made.target_critics}
+def weights(learner: Agent) -> dict[str, Tensor]:
+    parts = {"actor": learner.actor, "critics": learner.critics, "targets": learner.target_critics}
     return {f"{name}.{key}": value.clone() for name, part in parts.items() for key, value in part.state_dict().items()}

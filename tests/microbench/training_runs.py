@@ -45,8 +45,8 @@ def finish(training: Training, listen: Callable[[Event], None] = ignore) -> Trai
 def numbers(training: Training) -> dict[str, Tensor]:
     agent = training.agent
     parts = {"actor": agent.actor, "critics": agent.critics, "targets": agent.target_critics, "model": training.model}
-    found = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-    return found | {"log_alpha": agent.log_alpha.detach(), "generator": agent.generator.get_state()}
+    tensors = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+    return tensors | {"log_alpha": agent.log_alpha.detach(), "generator": agent.generator.get_state()}
 
 
 def same(one: Training, other: Training) -> bool:

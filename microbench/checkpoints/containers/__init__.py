@@ -1,1 +1,1 @@
-"""Containers of policy files are read here without running or importing anything that a file names."""
+"""Containers of policy files, read without running or importing anything that a file names."""

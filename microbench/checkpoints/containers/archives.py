@@ -1,4 +1,4 @@
-"""Zip files read into memory, within limits, and only if every member is what an honest writer makes."""
+"""Zip files read into memory, within limits; members that no ordinary writer makes are refused."""
 
 import io
 import stat
@@ -6,20 +6,20 @@ import zipfile
 
 from microbench.checkpoints.containers.budget import pay
 
-ENTRY = b"PK\x01\x02"  # what every member's record in the directory at the end begins with
+ENTRY = b"PK\x01\x02"  # start of every member's record in the archive's directory
 MOST_MEMBERS = 10_000
 MOST_BYTES = 2**31
-# Weights hardly compress: a file that grows more than this is made to exhaust memory.
+# Growth allowed by unpacking: weights hardly compress, so a file that grows more is made to exhaust memory.
 MOST_GROWTH, FREE_BYTES = 30, 2**26
 
 
 class Archive:
-    """The members of a zip file. Nothing is ever extracted to disk.
+    """The members of a zip file, which are never extracted to disk.
 
     Raises:
-        ValueError: encrypted members, links, names that leave the folder, names given twice, or more bytes than such
-            a file can honestly hold.
-        zipfile.BadZipFile: it is damaged.
+        ValueError: a member is encrypted, a link, or outside its folder. Or two members have one name, or the archive
+            unpacks to more bytes than a policy has.
+        zipfile.BadZipFile: the archive is damaged.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -40,12 +40,12 @@ class Archive:
 
     @property
     def root(self) -> str:
-        """The folder that torch puts everything into, with its slash; empty if there is none."""
+        """The folder of all members in a torch file, with its slash; empty if there is none."""
         name = next((name for name in self.sizes if name.endswith("data.pkl")), "data.pkl")
         return name.removesuffix("data.pkl")
 
     def read(self, name: str) -> bytes:
-        """A member's bytes; its checksum is verified. KeyError if there is no such member."""
+        """A member's bytes, with a verified checksum; KeyError if there is no such member."""
         pay(size=2 * self.sizes[name], steps=50 + self.sizes[name] // 256)
         with self._zip.open(name) as member:
             return member.read(self.sizes[name] + 1)

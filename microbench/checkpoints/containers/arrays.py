@@ -1,4 +1,4 @@
-"""Numpy's arrays and scalars out of a pickle, rebuilt from bytes: numpy's own constructors trust what they are told."""
+"""Numpy's arrays and scalars in a pickle, rebuilt from checked bytes, because numpy's own constructors trust a file."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ KINDS = frozenset("fiub")  # floats, integers, Booleans; no objects, no records
 
 
 class Dtype:
-    """A number type by its short name ('f8'); the byte order comes with the state."""
+    """A number type by its short name ('f8'); the byte order follows with the pickled state."""
 
     __slots__ = ("code", "order")
 
@@ -31,7 +31,7 @@ class Dtype:
             self.order = state[1]
 
     def numpy(self) -> np.dtype[Any]:
-        """The type; ValueError unless it is one of numbers."""
+        """The numpy type; ValueError unless it is a type of numbers."""
         code = self.code.lstrip("<>|=")
         if len(code) > 3 or code[:1] not in KINDS | {"O"}:
             raise ValueError(f"an array of {self.code!r:.20} where numbers are expected")
@@ -39,7 +39,7 @@ class Dtype:
 
 
 class Array:
-    """An array in the making: numpy gives shape, type and bytes after the object itself."""
+    """An array whose values follow later: numpy pickles shape, type and bytes after the object itself."""
 
     __slots__ = ("values",)
 
@@ -78,10 +78,10 @@ def from_bytes(content: Any, kind: np.dtype[Any], shape: Any, *, fortran: bool =
 
 
 def numbers(value: Any) -> NDArray[np.float64]:
-    """The numbers behind an `Array`, a scalar or a list, as float64.
+    """The numbers of an `Array`, a scalar or a list, as float64.
 
     Raises:
-        ValueError: there are none, or one is not finite.
+        ValueError: the value holds no numbers, or one of them is not finite.
     """
     stored: Any = value.values if isinstance(value, Array) else value
     if not isinstance(stored, (np.ndarray, np.generic)):
@@ -94,7 +94,7 @@ def numbers(value: Any) -> NDArray[np.float64]:
 
 
 def _check_listed(value: Any, depth: int = 2) -> None:
-    """ValueError unless it is a number, or a list of numbers or of lists of numbers: lists may hold one another."""
+    """Raise ValueError unless the value is a number or a list of at most `depth` levels: lists may hold one another."""
     if isinstance(value, (list, tuple)) and depth:
         pay(size=32 * len(value), steps=len(value))
         if len(value) > MOST_LISTED:
@@ -121,7 +121,7 @@ def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any = "C") -> Arra
 
 
 def _nothing(*_: Any) -> None:
-    """`numpy.ndarray` is only ever an argument of `_reconstruct`."""
+    """Return None: `numpy.ndarray` is only an argument of `_reconstruct`, which ignores it."""
 
 
 CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {

@@ -1,8 +1,8 @@
-"""One account of memory and work per file: whatever reads a part of it pays before it makes anything.
+"""One account of memory and work per file: every reader pays from it before it allocates or computes.
 
 A file of a few kilobytes can ask for gigabytes and hours in many ways: repeated references, nested archives, products,
-sizes that are only claimed. Every way alone may look harmless, so all of them draw on the same account, which is
-opened by whoever reads the file first. Policies need a small part of it.
+false sizes. Each way alone may look harmless, so all of them draw on one account. The first reader of a file opens it,
+and policies need a small part of it.
 """
 
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 FREE_BYTES = 2**28
-GROWTH = 12  # bytes that are made for a byte of the file: it is read, cut, copied and converted
-MOST_STEPS = 4_000_000  # of about a microsecond
+GROWTH = 12  # bytes allocated per byte of the file, which is read, cut, copied and converted
+MOST_STEPS = 4_000_000  # steps of about a microsecond
 
 
 class Exhausted(ValueError):
-    """A file asks for more memory or more work than reading a policy needs."""
+    """A file needs more memory or work than a policy does."""
 
 
 class Account:
-    """What is left for a file."""
+    """The bytes and steps that are left for reading a file."""
 
     __slots__ = ("_bytes", "_steps")
 
@@ -28,11 +28,11 @@ class Account:
         self.allow(size)
 
     def allow(self, size: int) -> None:
-        """Another file of so many bytes belongs to it."""
+        """Add the allowance of another file of this size in bytes."""
         self._bytes += GROWTH * size
 
     def pay(self, size: int, steps: int) -> None:
-        """Take off what will be made and done."""
+        """Subtract bytes and steps; raises Exhausted if not enough are left."""
         self._bytes -= size
         self._steps -= steps
         if self._bytes < 0:
@@ -46,7 +46,7 @@ _account: ContextVar[Account | None] = ContextVar("account", default=None)
 
 @contextmanager
 def accounted(size: int) -> Iterator[None]:
-    """An account for a file of so many bytes, or as much more on the one that is open."""
+    """Open an account for a file of this size in bytes, or add its allowance to the open account."""
     opened = _account.get()
     if opened is not None:
         opened.allow(size)
@@ -60,10 +60,10 @@ def accounted(size: int) -> Iterator[None]:
 
 
 def pay(size: int = 0, steps: int = 0) -> None:
-    """Pay for bytes that will be made and steps that will be done; nothing where no file is being read.
+    """Pay for bytes to allocate and steps to do, from the open account; without one this does nothing.
 
     Raises:
-        Exhausted: there is not so much left.
+        Exhausted: the account has not enough left.
     """
     opened = _account.get()
     if opened is not None:

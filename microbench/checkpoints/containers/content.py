@@ -1,4 +1,4 @@
-"""A policy file as it is before anybody knows its family: its container is told by its first bytes, never its name."""
+"""The content of a policy file before its family is known; its first bytes decide the container, never its name."""
 
 import hashlib
 import io
@@ -24,8 +24,10 @@ MOST_JSON = 2**23
 class Content:
     """A file in memory.
 
-    `kind` is safetensors, zip, torch, torchscript, onnx, pickle, hdf5 or unknown; `tree` what a torch file or a pickle
-    holds, with stubs in place of foreign objects; `archive` the members of a zip file.
+    kind     safetensors, zip, torch, torchscript, onnx, pickle, hdf5 or unknown
+    tree     the object in a torch file or a pickle, with stubs in place of foreign objects
+    archive  the members of a zip file
+    tensors  the tree, if it is a flat dict of tensors
     """
 
     path: Path
@@ -33,24 +35,24 @@ class Content:
     kind: str
     tree: Any = None
     archive: Archive | None = None
-    tensors: dict[str, Tensor] = field(default_factory=dict)  # of a flat dict of tensors
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
-        """The file's."""
+        """The hash of the file."""
         return hashlib.sha256(self.raw).hexdigest()
 
     def entry(self, name: str) -> Any:
-        """An entry of a stored dict, or None."""
+        """An entry of the stored dict; None without such an entry."""
         return self.tree.get(name) if isinstance(self.tree, dict) else None
 
 
 def read_content(path: Path) -> Content:
-    """Read a file once, and tell what contains it.
+    """Read a file once and recognise its container.
 
     Raises:
-        UserError: it is too large, damaged, or holds what no policy needs.
-        OSError: it cannot be read.
+        UserError: the file is too large, damaged, or holds an object that no policy needs.
+        OSError: the file cannot be read.
     """
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a policy file of at most that size.")
@@ -60,7 +62,7 @@ def read_content(path: Path) -> Content:
 
 
 def parse(path: Path, raw: bytes) -> Content:
-    """The content of these bytes; `path` is for messages. Raises what is in `DAMAGE`."""
+    """The content of these bytes; `path` is for messages. Raises exceptions of `DAMAGE`."""
     if zipfile.is_zipfile(io.BytesIO(raw)) and raw[:2] == b"PK":
         archive = Archive(raw)
         if f"{archive.root}constants.pkl" in archive:
@@ -82,7 +84,7 @@ def parse(path: Path, raw: bytes) -> Content:
 
 
 def read_json(text: str | bytes) -> Any:
-    """What a JSON text says; ValueError if it is longer than descriptions of policies are."""
+    """The value of a JSON text; ValueError if the text is longer than a policy's description."""
     if len(text) > MOST_JSON:
         raise ValueError("a description longer than a policy's")
     pay(size=16 * len(text), steps=len(text) // 10)
@@ -99,7 +101,7 @@ def _stored(path: Path, raw: bytes, kind: str, tree: Any) -> Content:
 
 
 def state_dict(tree: Any) -> dict[str, Tensor]:
-    """The tree itself if it is nothing but named tensors, else nothing."""
+    """The tree itself if it is a flat dict of tensors, else an empty dict."""
     if isinstance(tree, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tree.items()):
         return dict(tree)
     return {}

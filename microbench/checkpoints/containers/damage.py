@@ -1,4 +1,4 @@
-"""What reading a damaged or a dishonest file raises, and the one place where it becomes a sentence."""
+"""Exceptions of damaged or hostile files, and the one place that turns them into a sentence."""
 
 import pickle
 import struct
@@ -33,19 +33,19 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a damaged or a dishonest file raises, whoever reads it; an OSError is the disk's."""
+"""Exceptions that readers raise for a damaged or hostile file; an OSError comes from the disk."""
 
 
 class Strange(ValueError):
-    """What a program holds and nothing here can do, in a few words: 'the operator fft'."""
+    """A program holds an operator or construct that is not supported; the message names it, as 'the operator fft'."""
 
 
 @contextmanager
 def telling(path: Path, what: str = "a policy file", way_out: str = "give another file") -> Iterator[None]:
-    """Turn what a damaged file raises into one sentence: it cannot be read as `what`, so `way_out`."""
+    """Turn exceptions of a damaged file into a UserError: it cannot be read as `what`, so `way_out`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd spellings in a file are nobody's business
+            warnings.simplefilter("ignore")  # warnings about unusual syntax in a file do not concern the user
             yield
     except UserError:
         raise
@@ -55,7 +55,7 @@ def telling(path: Path, what: str = "a policy file", way_out: str = "give anothe
         ) from strange
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's; h5py's about what is in a file have no number
+            raise  # of the disk; h5py's errors about a file's content have no number
         why = " ".join(shown(error, 160).split()) or type(error).__name__
         why = f"it has no {why}" if isinstance(error, KeyError) else why
         what_to_do = f"it is damaged or foreign, so {way_out}"

@@ -1,4 +1,4 @@
-"""Arrays of an hdf5 file in memory: what lies in the file itself, within limits. Links out of it are not followed."""
+"""Arrays of an hdf5 file in memory, within limits; links out of the file are not followed."""
 
 import io
 from collections.abc import Callable
@@ -12,15 +12,16 @@ from microbench.checkpoints.containers.budget import accounted, pay
 from microbench.data.hdf5_arrays import Allowance, Refused, check, find, read
 
 MOST_DEPTH, MOST_ENTRIES = 12, 20_000
-KINDS = frozenset("fiubS")  # numbers and bytes; nothing that refers to anything
+KINDS = frozenset("fiubS")  # numbers and bytes, but no references
 
 
 def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]], *, views: bool = False) -> dict[str, NDArray[Any]]:
-    """The datasets that `wanted` chooses among all paths; `views` of the file's own arrays count where that is said.
+    """The datasets that `wanted` chooses among all paths; `views` allows virtual views of the file's own arrays.
 
     Raises:
-        ValueError: a dataset outside the file, of something else than numbers, or far larger than the file; too many.
-        OSError: without a number, if the file is damaged.
+        ValueError: a dataset lies outside the file, holds no numbers or is far larger than the file. Or there are too
+            many datasets.
+        OSError: the file is damaged; the error has no number.
     """
     with accounted(len(raw)), h5py.File(io.BytesIO(raw), "r") as file:
         paths: list[str] = []
@@ -30,7 +31,7 @@ def read_hdf5(raw: bytes, wanted: Callable[[list[str]], list[str]], *, views: bo
 
 
 def _walk(group: Any, path: str, paths: list[str], seen: set[tuple[int, int]], depth: int) -> None:
-    """Add the paths of all datasets below the group that hard links lead to, each group by its first path only."""
+    """Add the paths of all datasets below the group, by hard links only and each group by its first path only."""
     place = h5py.h5o.get_info(group.id)
     if (place.fileno, place.addr) in seen:
         return

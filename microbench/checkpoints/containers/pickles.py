@@ -1,9 +1,8 @@
 """Pickles read without running anything: names are looked up in a table of our own and never imported.
 
-A pickle is a program that calls what it names. Here a name becomes one of a few harmless constructors, or an inert
-stub that records what it was given, or it is refused. Every byte is scanned before the machine that executes pickles
-sees it (`unpickling`), because that machine allocates what a length claims before it looks whether the file is that
-long.
+A pickle is a program that calls the functions it names. Here a name becomes a harmless constructor or an inert stub
+that records its arguments, or it is refused. Every byte is scanned before the unpickling machine (`unpickling`) runs.
+That machine allocates a stated length before it checks that the file is that long.
 """
 
 import io
@@ -18,12 +17,12 @@ from microbench.checkpoints.containers.budget import accounted, pay
 from microbench.checkpoints.containers.unpickling import OBJECT, Machine, pairs
 
 MOST_OPCODES = 500_000
-STRIDE = 256  # opcodes that are paid for at once
-MOST_NAMES, MOST_NAME = 500, 300  # distinct ones, and letters of each
+STRIDE = 256  # opcodes per payment
+MOST_NAMES, MOST_NAME = 500, 300  # distinct names, and letters of each
 REFUSED_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"})
 MEMO_OPCODES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 BUILTIN_TYPES = ("object", "set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str")
-# Of the standard library, classes that policies are stored with; all of them become stubs, too.
+# Classes of the standard library in files of policies; they become stubs as well.
 INERT_STANDARD = frozenset(
     {
         "argparse.Namespace",
@@ -35,7 +34,7 @@ INERT_STANDARD = frozenset(
         *(f"{module}._reconstructor" for module in ("copyreg", "copy_reg")),
     }
 )
-# Functions that are only ever named, as a setting, or make a random generator, which nobody needs.
+# Functions that a file names as a setting, or for a random generator, which no policy needs; they become stubs.
 INERT_FUNCTIONS = frozenset(
     {
         *(f"numpy.random._pickle.__{kind}_ctor" for kind in ("randomstate", "bit_generator", "generator")),
@@ -49,13 +48,13 @@ INERT_FUNCTIONS = frozenset(
 
 
 class Stub:
-    """An object of a class that is not looked for: what it was made of, and nothing that acts."""
+    """An inert placeholder for an object whose class is not imported; it keeps arguments, state and items."""
 
     origin = ""
     state: Any = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Stub":
-        """Keep the arguments."""
+        """Make a stub that keeps the arguments."""
         stub = object.__new__(cls)
         stub.__dict__.update(args=args, items=[])
         return stub
@@ -70,18 +69,18 @@ class Stub:
         self.__dict__["items"].append((key, value))
 
     def append(self, value: Any) -> None:
-        """Keep the item; `extend` and `add` do the same."""
+        """Keep the item, or for `extend` the items as one."""
         self.__dict__["items"].append(value)
 
     extend = add = append
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute that the object had."""
+        """An attribute of the object's state."""
         return self.state.get(name, default) if isinstance(self.state, dict) else default
 
 
 class Ordered(dict[Any, Any]):
-    """A dict for OrderedDict, without attributes: a state dict's `_metadata` is not needed."""
+    """A dict in place of an OrderedDict; it ignores attributes, because a state dict's `_metadata` is not needed."""
 
     __slots__ = ()
 
@@ -90,7 +89,7 @@ class Ordered(dict[Any, Any]):
 
 
 class Known:
-    """A harmless constructor under a name of the table; frozen, because a pickle may try to change what it gets."""
+    """A harmless constructor from the table of names; frozen, because a pickle may try to change it."""
 
     __slots__ = ("_make",)
 
@@ -125,14 +124,15 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     "_codecs.encode": _encode,
     **arrays.CONSTRUCTORS,
 }
-"""Names that mean something in any pickle; containers of torch add their own."""
+"""Names with a constructor in any pickle; torch files add their own."""
 
 
 def scan(content: bytes, start: int = 0) -> int:
-    """The end of the pickle at `start`, after a look at every instruction.
+    """The end of the pickle at `start`; every instruction is checked on the way.
 
     Raises:
-        ValueError: an instruction that no policy needs, a length beyond the file's end, or too many of them.
+        UnpicklingError, ValueError: an instruction is one that no policy needs or its length exceeds the file, or
+            there are too many instructions.
     """
     stream = io.BytesIO(content)
     stream.seek(start)
@@ -152,10 +152,10 @@ def read_pickle(
     persistent: Callable[[Any], Any] | None = None,
     start: int = 0,
 ) -> Any:
-    """The object of the pickle at `start`; what is not in `names` becomes a `Stub` or is refused.
+    """The object of the pickle at `start`; a name outside `names` becomes a `Stub` or is refused.
 
     Raises:
-        ValueError, TypeError, KeyError, … : it is damaged, or names what no policy needs (`errors.DAMAGE`).
+        ValueError and others of `damage.DAMAGE`: the pickle is damaged, or has a name that no policy needs.
     """
     with accounted(0 if start else len(content)):
         end = scan(content, start)
@@ -171,7 +171,7 @@ class _Inert(Machine):
         self._stubs: dict[str, type[Stub]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Never an import."""
+        """The constructor or stub for a name; nothing is imported."""
         origin = f"{module}.{name}"
         if origin in self._names:
             return Known(self._names[origin])
@@ -184,36 +184,36 @@ class _Inert(Machine):
         return self._stubs[origin]
 
     def callee(self, function: Any) -> Callable[..., Any]:
-        """Constructors of the table and classes of stubs."""
+        """The function itself if it is a constructor of the table or a class of stubs; else UnpicklingError."""
         if isinstance(function, Known) or (isinstance(function, type) and issubclass(function, Stub)):
             return function
         raise pickle.UnpicklingError("it calls something that is no constructor")
 
     def fill(self, whole: Any, kind: type) -> Any:
-        """Containers, and stubs, which keep what they are given."""
+        """The object itself if it is a container of this kind or a stub; else UnpicklingError."""
         if isinstance(whole, (kind, Stub)):
             return whole
         raise pickle.UnpicklingError("it fills something that is no container")
 
     def changeable(self, thing: Any) -> Any:
-        """What this package makes: never a tensor, whose own method would trust the file."""
+        """The object itself if it is of a class of this package; never a tensor, whose own method trusts the file."""
         if isinstance(thing, (Stub, Ordered, Known, arrays.Array, arrays.Dtype)):
             return thing
         raise pickle.UnpicklingError("it changes something that is no object")
 
     def persistent_load(self, pid: Any) -> Any:
-        """Storages of torch; nothing else."""
+        """The storage that a torch file refers to; UnpicklingError in other pickles."""
         if self._persistent is None:
             raise pickle.UnpicklingError("it refers to something outside the file")
         return self._persistent(pid)
 
 
 def is_inert(module: str, name: str) -> bool:
-    """Whether a name may stay as a stub: a class of somebody's package, never a function, never the system's."""
+    """Whether a name may become a stub: a class of an installed package, but no function and no system module's."""
     origin = f"{module}.{name}"
     if origin in INERT_STANDARD or origin in INERT_FUNCTIONS or (module == "__main__" and name[:1].isupper()):
         return True
     top = module.partition(".")[0]
-    if top == "__torch__":  # of a TorchScript file: what it names is text beside it, under any name
+    if top == "__torch__":  # of a TorchScript file: such names refer to source text in the same archive
         return True
     return top not in sys.stdlib_module_names and top != "__builtin__" and name.lstrip("_")[:1].isupper()

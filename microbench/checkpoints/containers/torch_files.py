@@ -1,7 +1,7 @@
-"""What `torch.save` writes, zip files and their predecessors, read with the inert unpickler.
+"""Files of `torch.save`, zip files and their predecessors, read with the inert unpickler.
 
-Nothing of torch reads the file: names are answered from a table, tensors are cut out of bytes that are there, and a
-tensor never has more elements than its storage.
+Nothing of torch reads the file. Names come from a table, tensors are cut out of existing bytes, and a tensor never has
+more elements than its storage.
 """
 
 import math
@@ -17,7 +17,7 @@ from microbench.checkpoints.containers.arrays import MOST_DIMENSIONS
 from microbench.checkpoints.containers.budget import pay
 from microbench.checkpoints.containers.pickles import PLAIN, Known, read_pickle, scan
 
-OVERHEAD = 4096  # bytes for a tensor, so that there are not too many of them
+OVERHEAD = 4096  # bytes charged per tensor, which limits their number
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file of torch < 1.6
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 STORAGES = {
@@ -36,7 +36,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16",
 
 
 class Storage:
-    """The numbers behind one or several tensors, flat."""
+    """The flat numbers that one or several tensors share."""
 
     __slots__ = ("values",)
 
@@ -45,10 +45,10 @@ class Storage:
 
 
 def read_zip(archive: Archive, member: str = "data", names: Mapping[str, Callable[..., Any]] | None = None) -> Any:
-    """The object of a torch zip file; `member` is its other pickle in TorchScript, `names` are known beside `TORCH`.
+    """The object of a torch zip file, from its pickle `member`; `names` extends the table `TORCH`.
 
     Raises:
-        ValueError and others of `errors.DAMAGE`: damaged, of another byte order, or not written by `torch.save`.
+        ValueError and others of `damage.DAMAGE`: the file is damaged, of another byte order, or not of `torch.save`.
     """
     root = archive.root
     if f"{root}byteorder" in archive and archive.read(f"{root}byteorder").strip() != b"little":
@@ -68,7 +68,7 @@ def read_legacy(content: bytes) -> Any:
     """The object of a file of torch < 1.6: pickles of magic, version and machine, the object, its storages' keys.
 
     Raises:
-        ValueError and others of `errors.DAMAGE`: damaged, or of another byte order.
+        ValueError and others of `damage.DAMAGE`: the file is damaged or of another byte order.
     """
     starts = [0]
     for _ in range(5):
@@ -77,7 +77,7 @@ def read_legacy(content: bytes) -> Any:
     if magic != LEGACY_MAGIC or not machine.get("little_endian"):
         raise ValueError("a file of a machine with another byte order")
     kinds: dict[str, torch.dtype] = {}
-    read_pickle(content, TORCH, lambda pid: _noted(pid, kinds), starts[3])
+    read_pickle(content, TORCH, lambda pid: _empty_storage(pid, kinds), starts[3])
     storages, place = {}, starts[5]
     for key in read_pickle(content, start=starts[4]):
         (count,) = struct.unpack_from("<q", content, place)
@@ -92,7 +92,7 @@ def read_legacy(content: bytes) -> Any:
 
 
 def _described(pid: Any) -> tuple[torch.dtype, str, int]:
-    """Number type, key and length of a storage; ValueError for anything else that a pickle may refer to."""
+    """Number type, key and length of a storage; ValueError if the reference is to anything else."""
     if not isinstance(pid, tuple) or len(pid) < 5 or not all(isinstance(pid[place], str) for place in (0, 2)):
         raise ValueError("something that is no storage where a tensor's numbers are expected")
     kind, dtype, key, _, count = pid[:5]
@@ -103,8 +103,8 @@ def _described(pid: Any) -> tuple[torch.dtype, str, int]:
     return stored, key, count
 
 
-def _noted(pid: Any, kinds: dict[str, torch.dtype]) -> Storage:
-    """First reading of a legacy file: which storages there are; every tensor is empty."""
+def _empty_storage(pid: Any, kinds: dict[str, torch.dtype]) -> Storage:
+    """An empty storage for the first reading of a legacy file, which only collects the storages' number types."""
     dtype, key, _ = _described(pid)
     if len(pid) > 5 and pid[5] is not None:
         raise ValueError("a view of a storage, which no policy needs")
@@ -123,7 +123,7 @@ def _flat(content: bytes | memoryview, dtype: torch.dtype, count: int) -> Tensor
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
-    """A copy of a part of a storage; a storage that is not read yet (legacy, first pass) gives an empty one."""
+    """A tensor copied from a part of a storage; empty for a storage that is not read yet (legacy, first pass)."""
     if not isinstance(storage, Storage) or not isinstance(size, (tuple, list)) or not isinstance(stride, (tuple, list)):
         raise ValueError("a tensor without a storage")
     if len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
@@ -164,4 +164,4 @@ TORCH: Mapping[str, Callable[..., Any]] = {
     **{f"torch.{name}Storage": _give(dtype) for name, dtype in STORAGES.items()},
     **{f"torch.{name}": _give(None) for name in (*DTYPES, "device")},
 }
-"""The names of a torch file: storages answer with their number type when called."""
+"""Names in a torch file; a storage's class returns its number type when called."""

@@ -1,7 +1,7 @@
-"""The machine that executes pickles, with checks before everything that C code would do without end or limit.
+"""The unpickling machine of the standard library in Python, with checks before every costly or unsafe step.
 
-It is the standard library's own one in Python. Only objects of this package are called, filled or changed; keys are
-such as hash quickly and do not collide; every object is paid for (`budget`).
+Only objects of this package are called, filled or changed. Keys must hash quickly and not collide. Every object is
+paid for (`budget`).
 """
 
 import pickle
@@ -16,10 +16,10 @@ OBJECT, REFERENCE = 100, 8  # bytes of an object and of its place in another one
 
 
 def hashed(key: Any) -> Any:
-    """The key of a dict or the member of a set itself.
+    """The key of a dict, or the member of a set, after a check of its type.
 
     Raises:
-        UnpicklingError: its hash could take long, collide with others, or kill the process.
+        UnpicklingError: the key's hash could take long, collide with others, or end the process.
     """
     if isinstance(key, int) and not -MOST_KEY < key < MOST_KEY:
         raise pickle.UnpicklingError("a key of more than 61 bits")
@@ -35,7 +35,7 @@ def hashed(key: Any) -> Any:
 
 
 def pairs(of: Any) -> Iterable[tuple[Any, Any]]:
-    """The items of a dict or of a list of pairs, with keys that are fit for a dict."""
+    """The items of a dict or of a list of pairs, with checked keys."""
     for item in of.items() if isinstance(of, dict) else _listed(of):
         key, value = _listed(item)
         yield hashed(key), value
@@ -49,7 +49,7 @@ def _listed(value: Any) -> Any:
 
 
 def weight(value: Any) -> int:
-    """About the bytes that a constructor copies of what it is given; it looks at the parts of one tuple."""
+    """The approximate bytes that a constructor copies of its arguments, which may be a tuple of several."""
     if not isinstance(value, tuple):
         return _length(value)
     pay(steps=10 + len(value))
@@ -62,8 +62,8 @@ def _length(value: Any) -> int:
     return REFERENCE * len(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else 0
 
 
-class Machine(pickle._Unpickler):  # the one in Python, whose steps can be replaced
-    """An unpickler whose subclass says what may be called and what may be filled."""
+class Machine(pickle._Unpickler):  # the Python version, because its steps can be replaced
+    """An unpickler whose subclass decides which objects may be called, filled or changed."""
 
     stack: list[Any]
     append: Callable[[Any], None]
@@ -79,7 +79,7 @@ class Machine(pickle._Unpickler):  # the one in Python, whose steps can be repla
         raise NotImplementedError
 
     def changeable(self, thing: Any) -> Any:
-        """The object itself if it may be given a state."""
+        """The object itself if its state may be set."""
         raise NotImplementedError
 
     def _call(self, function: Any, arguments: Any) -> None:
@@ -90,12 +90,12 @@ class Machine(pickle._Unpickler):  # the one in Python, whose steps can be repla
         self.append(self.callee(function)(*arguments))
 
     def load_reduce(self) -> None:
-        """Call what the table allows."""
+        """Call the function on the stack if `callee` allows it."""
         arguments = self.stack.pop()
         self._call(self.stack.pop(), arguments)
 
     def load_newobj_ex(self) -> None:
-        """The same; keywords are of no use to anything here."""
+        """Call as `load_reduce` does, without the keywords, which nothing here needs."""
         self.stack.pop()
         self.load_reduce()
 
@@ -103,50 +103,50 @@ class Machine(pickle._Unpickler):  # the one in Python, whose steps can be repla
         self._call(function, tuple(arguments))
 
     def load_build(self) -> None:
-        """Give an object of ours its state."""
+        """Set the state of an object if `changeable` allows it."""
         state = self.stack.pop()
         copied = weight(state)
         pay(size=OBJECT + 2 * copied, steps=10 + copied // 64)
         self.changeable(self.stack[-1]).__setstate__(state)
 
     def load_append(self) -> None:
-        """One more item of a list."""
+        """Append one item to a list."""
         value = self.stack.pop()
         self.fill(self.stack[-1], list).append(value)
 
     def load_appends(self) -> None:
-        """Several more."""
+        """Append several items to a list."""
         values = self.pop_mark()
         whole = self.fill(self.stack[-1], list)
         for value in values:
             whole.append(value)
 
     def load_setitem(self) -> None:
-        """One more entry of a dict."""
+        """Add one entry to a dict."""
         value, key = self.stack.pop(), self.stack.pop()
         self.fill(self.stack[-1], dict)[hashed(key)] = value
 
     def load_setitems(self) -> None:
-        """Several more."""
+        """Add several entries to a dict."""
         items = self.pop_mark()
         whole = self.fill(self.stack[-1], dict)
         for place in range(0, len(items), 2):
             whole[hashed(items[place])] = items[place + 1]
 
     def load_dict(self) -> None:
-        """A dict of what lies on the stack."""
+        """Make a dict of the items on the stack."""
         items = self.pop_mark()
         self.append({hashed(items[place]): items[place + 1] for place in range(0, len(items), 2)})
 
     def load_additems(self) -> None:
-        """More members of a set."""
+        """Add members to a set."""
         values = self.pop_mark()
         whole = self.fill(self.stack[-1], set)
         for value in values:
             whole.add(hashed(value))
 
     def load_frozenset(self) -> None:
-        """A set of what lies on the stack."""
+        """Make a frozenset of the items on the stack."""
         self.append(frozenset(hashed(value) for value in self.pop_mark()))
 
     dispatch |= {

@@ -1,1 +1,1 @@
-"""Policies stored as programs (TorchScript, ONNX) are interpreted operator by operator."""
+"""Policies stored as programs (TorchScript, ONNX), interpreted operator by operator."""

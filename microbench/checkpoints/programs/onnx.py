@@ -1,7 +1,7 @@
-"""ONNX files: a graph of operators, read by its published numbers of fields and evaluated by functions with gradients.
+"""ONNX files: a graph of operators, read by its published field numbers and evaluated by differentiable functions.
 
-The fields are those of onnx.proto (IR version 3 and later). Nothing is loaded from beside the file, and what a tensor
-says of its size must be there.
+The fields are those of onnx.proto (IR version 3 and later). Nothing is loaded from beside the file, and every tensor
+must hold as many numbers as its shape says.
 """
 
 import math
@@ -16,15 +16,14 @@ from torch import Tensor
 from microbench.checkpoints.containers.budget import pay
 from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.damage import Strange
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.programs.onnx_graph import Graph, Node, evaluate, needed
-from microbench.checkpoints.programs.program import Program, Settle
-from microbench.checkpoints.programs.program import found as program_found
+from microbench.checkpoints.programs.program import Program, Settle, policy_of
 from microbench.checkpoints.programs.protobuf import Reader, Table
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 MOST_NODES, MOST_DIMENSIONS = 5000, 8
 MOST_SETTING = 2**14  # numbers of an attribute
-OLDEST_OPSET = 9  # before, operators were broadcast by rules of their own
+OLDEST_OPSET = 9  # older operators have other broadcasting rules
 OURS = ("", "ai.onnx")  # the domain of the standard's operators
 TYPES = {
     1: "<f4",
@@ -33,7 +32,7 @@ TYPES = {
     9: "?",
     10: "<f2",
     11: "<f8",
-}  # TensorProto.DataType of what policies are made of
+}  # TensorProto.DataType of the types in policies
 TENSOR: Table = {
     1: ("dims", "int"),
     2: ("data_type", "int"),
@@ -81,16 +80,16 @@ MODEL: Table = {
 
 
 def detect(content: Content) -> bool:
-    """The first fields of a model."""
+    """Whether the file begins with the first fields of an ONNX model."""
     return content.kind == "onnx"
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The graph as a policy: one input, and the first output that can be an action.
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy of the graph: its one input, and the first output that can be an action.
 
     Raises:
-        ValueError: it is no model, or refers to another file.
-        Strange: it has operators or inputs that are not known here.
+        ValueError: the file is no model, or refers to another file.
+        Strange: the graph has unsupported operators, or not exactly one input.
     """
     graph = parse(content.raw)
     if len(graph.inputs) != 1:
@@ -104,11 +103,11 @@ def read(content: Content, choices: Choices) -> Found:
     lengths = {length for value in graph.stored.values() for length in value.shape}
     about = {"operators": len(nodes), "producer": graph.producer}
     program = Program(run=run, sizes=[size] if size else lengths, names=[graph.output], about=about)
-    return program_found("onnx", program, choices)
+    return policy_of("onnx", program, choices)
 
 
 def parse(raw: bytes) -> Graph:
-    """The graph of a file, all floats as float32."""
+    """The graph in a file's bytes, with all floats as float32."""
     model = Reader().message(memoryview(raw), MODEL)
     (graph,) = model["graph"]
     opset = max(
@@ -128,7 +127,7 @@ def parse(raw: bytes) -> Graph:
 
 
 def last(message: Mapping[str, list[Any]], name: str, default: Any) -> Any:
-    """A field that is given once: the last one counts."""
+    """The value of a field that should occur once; the last one counts, as protobuf has it."""
     return message[name][-1] if message[name] else default
 
 
@@ -140,7 +139,7 @@ def _node(node: Mapping[str, list[Any]]) -> Node:
 
 
 def _setting(entry: Mapping[str, list[Any]]) -> Any:
-    """An attribute: a number, a text, a tensor, a list of numbers; others are None, and no operator here has them."""
+    """The value of an attribute, a number, text, tensor or list of numbers; None for other types, which are unused."""
     kind = last(entry, "type", 0)
     if kind == 1:
         return float(_joined(entry["f"])[-1]) if entry["f"] else 0.0
@@ -157,7 +156,7 @@ def _setting(entry: Mapping[str, list[Any]]) -> Any:
 
 
 def _sizes(entry: Mapping[str, list[Any]]) -> list[int]:
-    """The dimensions of an input or output, 0 where one is free; none if it has no shape."""
+    """The dimensions of an input or output, 0 for a free one; an empty list if it has no shape."""
     for name in ("type", "tensor_type", "shape"):
         if not entry[name]:
             return []
@@ -166,16 +165,16 @@ def _sizes(entry: Mapping[str, list[Any]]) -> list[int]:
 
 
 def _action(outputs: Sequence[Mapping[str, list[Any]]]) -> str:
-    """The first output with two dimensions; what else there is (values, likelihoods) is not evaluated."""
+    """The first output with two dimensions; other outputs (values, likelihoods) are not evaluated."""
     matrices = [entry for entry in outputs if len(_sizes(entry)) == 2]
     return str(last((matrices or outputs)[0], "name", ""))
 
 
 def tensor_of(tensor: Mapping[str, list[Any]]) -> Tensor:
-    """A stored tensor, floats as float32.
+    """A stored tensor, with floats as float32.
 
     Raises:
-        ValueError: it lies in another file, is of another type, is not finite, or has fewer numbers than it says.
+        ValueError: the tensor lies in another file, has an unusual type, is not finite, or does not fit its shape.
     """
     kind, shape = TYPES.get(last(tensor, "data_type", 0)), tensor["dims"]
     if last(tensor, "data_location", 0) or tensor["external_data"]:
@@ -186,14 +185,14 @@ def tensor_of(tensor: Mapping[str, list[Any]]) -> Tensor:
     if len(values) != math.prod(shape):
         raise ValueError("a tensor whose numbers do not fit its shape")
     pay(size=3 * values.nbytes, steps=50)
-    made = torch.from_numpy(values.astype(np.float32 if "f" in kind else kind.lstrip("<")).reshape(shape).copy())
-    if made.ndim and made.is_floating_point() and not bool(torch.isfinite(made).all()):
+    result = torch.from_numpy(values.astype(np.float32 if "f" in kind else kind.lstrip("<")).reshape(shape).copy())
+    if result.ndim and result.is_floating_point() and not bool(torch.isfinite(result).all()):
         raise ValueError("a tensor that is not finite")
-    return made
+    return result
 
 
 def _listed(tensor: Mapping[str, list[Any]], kind: str) -> NDArray[Any]:
-    """The numbers where they are not raw: by type, in fields of their own."""
+    """The numbers of a tensor that is not stored as raw bytes; each type has a field of its own."""
     if kind in ("<f4", "<f8"):
         return _joined(tensor["float_data" if kind == "<f4" else "double_data"])
     if kind == "<f2":  # as the bits of integers

@@ -13,7 +13,7 @@ from microbench.checkpoints.programs.program import Settle, called
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """One operator: its kind, the names of its inputs ("" where one is left out) and outputs, and its settings."""
+    """One operator: its kind, the names of its inputs ("" for an omitted one) and outputs, and its settings."""
 
     kind: str
     inputs: Sequence[str]
@@ -23,7 +23,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """Operators in the order in which they are evaluated, stored tensors, inputs (name → sensors or 0), one output."""
+    """A graph: operators in the order of evaluation, stored tensors, inputs (name → sensors or 0), one output."""
 
     nodes: Sequence[Node]
     stored: Mapping[str, Tensor]
@@ -33,24 +33,24 @@ class Graph:
 
 
 def needed(graph: Graph) -> list[Node]:
-    """The operators that the output depends on.
+    """The operators on which the output depends, in order.
 
     Raises:
-        Strange: one of them is not known here.
+        Strange: one of them is not supported.
     """
-    wanted, found = {graph.output}, []
+    wanted, nodes = {graph.output}, []
     for node in reversed(graph.nodes):
         if wanted & set(node.outputs):
             if node.kind not in OPERATORS:
                 raise Strange(f"the operator {node.kind}")
             wanted |= set(node.inputs)
-            found.append(node)
-    return found[::-1]
+            nodes.append(node)
+    return nodes[::-1]
 
 
-def evaluate(graph: Graph, nodes: Sequence[Node], given: Mapping[str, Tensor], settle: Settle | None) -> Tensor:
-    """The output; `settle` is what every tensor goes through. KeyError for a name that nothing gives."""
-    values = {**graph.stored, **given}
+def evaluate(graph: Graph, nodes: Sequence[Node], feeds: Mapping[str, Tensor], settle: Settle | None) -> Tensor:
+    """The output for the inputs `feeds`; every tensor passes through `settle`. KeyError if an input is missing."""
+    values = {**graph.stored, **feeds}
     if settle is not None:
         values = {name: settle(value, stored=True) for name, value in values.items()}
     for node in nodes:

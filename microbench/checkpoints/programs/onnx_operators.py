@@ -1,7 +1,7 @@
-"""ONNX's operators that policies are made of: differentiable functions of settings and inputs.
+"""ONNX operators that occur in policies, as differentiable functions of settings and inputs.
 
-Their meaning is that of opset 9 and later; where a setting became an input in between, both are taken. Integers stay
-tensors, because in ONNX shapes are computed like numbers.
+Their meaning is that of opset 9 and later. Where a later opset turned a setting into an input, both forms work.
+Integers stay tensors, because ONNX computes shapes like numbers.
 """
 
 import math
@@ -19,25 +19,25 @@ from microbench.checkpoints.programs.program import MOST_INTEGERS, MOST_TOGETHER
 Settings = Mapping[str, Any]
 Operator = Callable[..., Any]
 FLOATS, INTEGERS = (1, 10, 11), (6, 7)  # TensorProto.DataType
-FAR = 2**31  # ends of slices are given as the largest number there is
+FAR = 2**31  # bound of a slice's end, which exporters write as the largest integer
 
 
 def _plain(of: Callable[..., Any]) -> Operator:
-    """An operator without settings."""
-    return lambda _, *given: of(*given)
+    """The operator of a function without settings."""
+    return lambda _, *inputs: of(*inputs)
 
 
 def _many(of: Callable[[Tensor, Tensor], Tensor]) -> Operator:
-    """An operator of any number of inputs."""
+    """The operator that folds a binary function over any number of inputs."""
 
-    def apply(_: Settings, *given: Tensor) -> Tensor:
-        return reduce(_bounded(of), given)
+    def apply(_: Settings, *inputs: Tensor) -> Tensor:
+        return reduce(_bounded(of), inputs)
 
     return apply
 
 
 def _bounded(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The operator; what it gives on the way must stay as small as what a program may give."""
+    """The function with a bound on integer results, because results in between are not checked elsewhere."""
 
     def apply(x: Tensor, y: Tensor) -> Tensor:
         result = of(x, y)
@@ -48,13 +48,13 @@ def _bounded(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor
     return apply
 
 
-def _listed(settings: Settings, name: str, given: Tensor | None = None) -> list[int] | None:
-    """Integers that are an input, or a setting, or left out."""
-    if given is None:
+def _listed(settings: Settings, name: str, tensor: Tensor | None = None) -> list[int] | None:
+    """Integers from an input, else from the setting `name`; None if both are omitted."""
+    if tensor is None:
         return settings.get(name)
-    if given.numel() > MOST_INTEGERS or given.is_floating_point() or given.is_meta:
+    if tensor.numel() > MOST_INTEGERS or tensor.is_floating_point() or tensor.is_meta:
         raise Strange("axes or sizes that are no few integers")
-    return [int(number) for number in given.flatten().tolist()]
+    return [int(number) for number in tensor.flatten().tolist()]
 
 
 def _gemm(settings: Settings, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
@@ -88,8 +88,8 @@ def _gelu(settings: Settings, x: Tensor) -> Tensor:
 
 
 def _hard_sigmoid(settings: Settings, x: Tensor) -> Tensor:
-    made: Tensor = settings.get("alpha", 0.2) * x + settings.get("beta", 0.5)
-    return made.clamp(0, 1)
+    line: Tensor = settings.get("alpha", 0.2) * x + settings.get("beta", 0.5)
+    return line.clamp(0, 1)
 
 
 def _selu(settings: Settings, x: Tensor) -> Tensor:
@@ -103,19 +103,19 @@ def _concat(settings: Settings, *parts: Tensor) -> Tensor:
 
 
 def _split(settings: Settings, x: Tensor, sizes: Tensor | None = None) -> Sequence[Tensor]:
-    axis, told = settings.get("axis", 0), _listed(settings, "split", sizes)
-    count = settings.get("num_outputs", 2) if told is None else len(told)
+    axis, numbers = settings.get("axis", 0), _listed(settings, "split", sizes)
+    count = settings.get("num_outputs", 2) if numbers is None else len(numbers)
     pieces(count)
-    if told is not None:
-        return torch.split(x, told, axis)
+    if numbers is not None:
+        return torch.split(x, numbers, axis)
     return torch.split(x, math.ceil(x.shape[axis] / count), axis)
 
 
-def _slice(settings: Settings, x: Tensor, *given: Tensor | None) -> Tensor:
+def _slice(settings: Settings, x: Tensor, *inputs: Tensor | None) -> Tensor:
     names = ("starts", "ends", "axes", "steps")
-    told = [_listed(settings, name, part) for name, part in zip(names, [*given, *[None] * 4], strict=False)]
-    starts, ends = told[0] or [], told[1] or []
-    axes, steps = told[2] or list(range(len(starts))), told[3] or [1] * len(starts)
+    numbers = [_listed(settings, name, part) for name, part in zip(names, [*inputs, *[None] * 4], strict=False)]
+    starts, ends = numbers[0] or [], numbers[1] or []
+    axes, steps = numbers[2] or list(range(len(starts))), numbers[3] or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step < 1:
             raise Strange("the operator Slice that runs backwards")
@@ -132,28 +132,28 @@ def _gather(settings: Settings, x: Tensor, index: Tensor) -> Tensor:
 
 
 def _picked(x: Tensor, axis: int, places: Tensor, dimensions: int) -> Tensor:
-    made = torch.index_select(x, axis, places.reshape(-1))
-    return made if dimensions else made.squeeze(axis)
+    rows = torch.index_select(x, axis, places.reshape(-1))
+    return rows if dimensions else rows.squeeze(axis)
 
 
 def _squeeze(settings: Settings, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    told = _listed(settings, "axes", axes)
-    return x.squeeze() if told is None else x.squeeze(tuple(told))
+    numbers = _listed(settings, "axes", axes)
+    return x.squeeze() if numbers is None else x.squeeze(tuple(numbers))
 
 
 def _unsqueeze(settings: Settings, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    told = _listed(settings, "axes", axes) or []
-    dimensions = x.ndim + len(told)
-    for axis in sorted(axis % dimensions for axis in told):
+    numbers = _listed(settings, "axes", axes) or []
+    dimensions = x.ndim + len(numbers)
+    for axis in sorted(axis % dimensions for axis in numbers):
         x = x.unsqueeze(axis)
     return x
 
 
 def _reshape(settings: Settings, x: Tensor, shape: Tensor) -> Tensor:
-    told = _listed(settings, "shape", shape) or []
+    numbers = _listed(settings, "shape", shape) or []
     if not settings.get("allowzero"):
-        told = [x.shape[place] if size == 0 else size for place, size in enumerate(told)]
-    return x.reshape(told)
+        numbers = [x.shape[place] if size == 0 else size for place, size in enumerate(numbers)]
+    return x.reshape(numbers)
 
 
 def _flatten(settings: Settings, x: Tensor) -> Tensor:
@@ -166,11 +166,11 @@ def _transpose(settings: Settings, x: Tensor) -> Tensor:
 
 
 def _expand(_: Settings, x: Tensor, shape: Tensor) -> Tensor:
-    """Also to fewer dimensions or to 1 where x has more."""
-    told = _listed({}, "", shape) or []
-    told = [1] * (x.ndim - len(told)) + told
-    own = [1] * (len(told) - x.ndim) + list(x.shape)
-    return x.expand([mine if size == 1 else size for mine, size in zip(own, told, strict=True)])
+    """Broadcast x to the shape, which may have fewer dimensions, or a 1 where x has more."""
+    numbers = _listed({}, "", shape) or []
+    numbers = [1] * (x.ndim - len(numbers)) + numbers
+    own = [1] * (len(numbers) - x.ndim) + list(x.shape)
+    return x.expand([mine if size == 1 else size for mine, size in zip(own, numbers, strict=True)])
 
 
 def _constant(settings: Settings) -> Tensor:
@@ -184,10 +184,10 @@ def _constant(settings: Settings) -> Tensor:
 
 def _filled(settings: Settings, shape: Tensor) -> Tensor:
     value = settings.get("value", torch.zeros(1))
-    told = _listed({}, "", shape) or []
-    if math.prod(told) > MOST_INTEGERS:
+    numbers = _listed({}, "", shape) or []
+    if math.prod(numbers) > MOST_INTEGERS:
         raise Strange("the operator ConstantOfShape for a large shape")
-    return torch.full(told, value.item(), dtype=value.dtype)
+    return torch.full(numbers, value.item(), dtype=value.dtype)
 
 
 def _cast(settings: Settings, x: Tensor) -> Tensor:
@@ -219,10 +219,10 @@ def _layer_norm(settings: Settings, x: Tensor, scale: Tensor, bias: Tensor | Non
 
 def _reduced(of: Callable[..., Tensor]) -> Operator:
     def apply(settings: Settings, x: Tensor, axes: Tensor | None = None) -> Tensor:
-        told = _listed(settings, "axes", axes)
-        if not told and settings.get("noop_with_empty_axes"):
+        numbers = _listed(settings, "axes", axes)
+        if not numbers and settings.get("noop_with_empty_axes"):
             return x
-        return of(x, tuple(told or range(x.ndim)), keepdim=bool(settings.get("keepdims", 1)))
+        return of(x, tuple(numbers or range(x.ndim)), keepdim=bool(settings.get("keepdims", 1)))
 
     return apply
 

@@ -1,8 +1,8 @@
-"""Policies stored as programs (TorchScript, ONNX): what is tried before one is believed.
+"""Policies stored as programs (TorchScript, ONNX), with the trial runs that each must pass.
 
-A reader turns a program into one function that applies whitelisted operators to the tensors of the file. Here it is
-first run without numbers, so that results which would fill the memory are never made, then with few: every row must
-depend on its own observation only. Operators are paid for by their number and their work.
+A reader turns a program into one function that applies whitelisted operators to the tensors of the file. Here it first
+runs on shapes alone, so that a result that would fill the memory is never computed. Then it runs on a few rows: every
+row's action must depend on its own observation only. Operators are paid for by their number and their work.
 """
 
 import itertools
@@ -18,38 +18,38 @@ from torch import Tensor
 from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.containers.budget import Exhausted, accounted, pay
 from microbench.checkpoints.containers.damage import DAMAGE, Strange, telling
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Norm, after
 from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.errors import UserError
 from microbench.tasks import TASKS
 
-MOST_NUMBERS, MOST_IN_ALL = 2**22, 2**25  # in one result of a program and in all, for two rows
-MOST_PER_ROW = 2**19  # numbers that one observation more may add
-MOST_INTEGERS = 1024  # shapes, axes and indices are few
-MOST_TOGETHER = 2**20  # what several of them, spread over one another, may give
+MOST_NUMBERS, MOST_IN_ALL = 2**22, 2**25  # numbers in one result of a program and in all results, for two rows
+MOST_PER_ROW = 2**19  # numbers that one more observation may add
+MOST_INTEGERS = 1024  # in a tensor of shapes, axes or indices
+MOST_TOGETHER = 2**20  # in the broadcast result of several such tensors
 MOST_PIECES = 1024  # of a tensor that is split
-WORK = 256  # products of two numbers that are paid for as one step
-CALL, STORED, WITHOUT_NUMBERS = 20, 50, 800  # steps of an operator, and what it costs more without numbers
+WORK = 256  # multiplications per step of the account
+CALL, STORED, WITHOUT_NUMBERS = 20, 50, 800  # steps of an operator, of a stored tensor, and of a run on shapes alone
 MOST_SIZES = 50
 ROWS = (3, 5)
 
 
 class Settle(Protocol):
-    """What every tensor goes through that a program makes, or reads from what is stored."""
+    """A function that every tensor of a program passes through, computed or stored."""
 
     def __call__(self, value: Tensor, *, stored: bool = False) -> Tensor:
-        """The tensor, or what stands for it; ValueError if there are too many numbers."""
+        """The tensor itself, or one without numbers in its place; ValueError if there are too many numbers."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Program:
-    """What a reader made of a file.
+    """A program that a reader has parsed.
 
-    run    obs (B, S) and `settle`, which every tensor that is read or made goes through, or None → outputs
-    sizes  what S can be; the ones for which the program does not run are left out later
-    names  of the outputs, where they have some
+    run    obs (B, S), settle or None → outputs; every stored or computed tensor passes through `settle`
+    sizes  candidates for S; later only those remain for which the program runs
+    names  names of the outputs, if they have some
     """
 
     run: Callable[[Tensor, Settle | None], Sequence[Any]]
@@ -58,13 +58,13 @@ class Program:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def found(family: str, program: Program, choices: Choices) -> Found:
-    """The policy of a program: its first output with a row for every observation is the action.
+def policy_of(family: str, program: Program, choices: Choices) -> StoredPolicy:
+    """The stored policy of a program: its first output with a row for every observation is the action.
 
     Raises:
-        Strange: an operator that is not known, or an outcome that changes from call to call.
-        UserError: several sizes fit, or an override that has no meaning here.
-        ValueError: no size fits, or its results are too large.
+        Strange: an operator is not supported, or the output changes from call to call.
+        UserError: several numbers of sensors fit, or --activation is set, which has no meaning for a program.
+        ValueError: no number of sensors fits, or the results are too large.
     """
     if choices.overrides.activation is not None:
         raise UserError(f"{choices.path} says its own activation; leave --activation out.")
@@ -80,7 +80,7 @@ def found(family: str, program: Program, choices: Choices) -> Found:
     network = _by_rows(_chosen(program, number), size, actions, choices.path)
     norm, beside = _normalisation(choices)
     choices.inferred["output"] = _output(program.names, number)
-    return Found(
+    return StoredPolicy(
         algorithm=family,
         obs_size=size,
         action_size=actions,
@@ -101,11 +101,11 @@ def _chosen(program: Program, number: int) -> Function:
 
 
 class Large(ValueError):
-    """Results that would fill the memory."""
+    """A program's results would fill the memory."""
 
 
 class _Shapes:
-    """Tensors without numbers; integers, which decide shapes, stay what they are. ValueError for too many."""
+    """Replaces tensors by ones without numbers, except integers, which decide shapes; ValueError for too many."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -122,13 +122,13 @@ class _Shapes:
         return value
 
 
-def called(operator: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """What an operator gives, after it was paid for; integers are looked at before, because they are computed.
+def called(operator: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """The result of an operator, which is paid for first. Integers are bounded, because they are really computed.
 
     Raises:
-        ValueError: integers that, spread over one another, would fill the memory.
+        ValueError: the integers' broadcast result would fill the memory.
     """
-    values = [part for value in given for part in (value if isinstance(value, (list, tuple)) else [value])]
+    values = [part for value in arguments for part in (value if isinstance(value, (list, tuple)) else [value])]
     pay(steps=CALL + len(values))
     integers = [
         value
@@ -139,31 +139,31 @@ def called(operator: Callable[..., Any], *given: Any, **named: Any) -> Any:
         sizes = itertools.zip_longest(*(value.shape[::-1] for value in integers), fillvalue=1)
         if max(math.prod(map(max, sizes)), sum(value.numel() for value in integers)) > MOST_TOGETHER:
             raise ValueError("a program that computes with many integers")
-    return operator(*given, **named)
+    return operator(*arguments, **named)
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:
-    """X @ y, paid for by its work: a small result may be much work."""
-    made = torch.matmul(x, y)
-    pay(steps=made.numel() * x.shape[-1] // WORK)
-    return made
+    """The matrix product x @ y, paid for by its work, because a small result may be much work."""
+    result = torch.matmul(x, y)
+    pay(steps=result.numel() * x.shape[-1] // WORK)
+    return result
 
 
 def pieces(count: int) -> None:
-    """ValueError if a tensor would be cut into more pieces than a policy needs: every piece is an object."""
+    """Raise ValueError if a tensor would be split into more pieces than a policy needs: every piece is an object."""
     if not 0 <= count <= MOST_PIECES:
         raise ValueError("a tensor that is cut into too many pieces")
 
 
 def _sizes(program: Program, choices: Choices) -> tuple[int, int, int]:
-    """Sensors, which output is the action, and its size."""
+    """The number of sensors, the number of the output that is the action, and the action's size."""
     why = ["nothing that is an action"]
     sizes = sorted(set(program.sizes))
     if len(sizes) > MOST_SIZES:
         raise ValueError("a program with tensors of more sizes than a policy has")
     fitting = {size: fit for size in sizes if (fit := _fits(program, size, why))}
     if len(fitting) > 1:
-        fitting.pop(1, None)  # one number would be spread over all inputs
+        fitting.pop(1, None)  # one number would broadcast to all inputs
     task = TASKS.get(choices.overrides.env_id or "")
     if len(fitting) > 1 and task is not None and task.obs_size in fitting:
         fitting = {task.obs_size: fitting[task.obs_size]}
@@ -179,7 +179,7 @@ def _sizes(program: Program, choices: Choices) -> tuple[int, int, int]:
 
 
 def _fits(program: Program, size: int, why: list[str]) -> tuple[int, int] | None:
-    """Which output is the action for so many sensors, and its size; None if the program does not run."""
+    """Number and size of the action's output for this many sensors; None if the program does not run."""
     for rows in (2, 1):  # some are written for one row only
         try:
             outputs = program.run(torch.zeros(rows, size, device="meta"), _Shapes())
@@ -195,7 +195,7 @@ def _fits(program: Program, size: int, why: list[str]) -> tuple[int, int] | None
 
 
 def _check_growth(program: Program, size: int) -> None:
-    """Raise ValueError if every observation adds more numbers than a policy computes: many come at a time."""
+    """Raise ValueError if each observation adds more numbers than a policy computes, because batches are large."""
     totals = []
     for rows in (2, 4):
         shapes = _Shapes()
@@ -211,10 +211,10 @@ def _check_growth(program: Program, size: int) -> None:
 
 
 def _by_rows(run: Function, size: int, actions: int, path: Path) -> Function:
-    """The program itself if its rows are independent, else applied to one row after the other.
+    """The program itself if its rows are independent, else a function that applies it row by row.
 
     Raises:
-        Strange: the same row gives another action when it is asked again.
+        Strange: the same row has another action in a second call.
     """
 
     def alone(seen: Tensor) -> Tensor:
@@ -239,7 +239,7 @@ def _by_rows(run: Function, size: int, actions: int, path: Path) -> Function:
 
 
 def _guarded(run: Function, path: Path) -> Function:
-    """The program, whose failures for some observations are told as the file's."""
+    """The program with exceptions for some observations turned into a UserError that names the file."""
 
     def guarded(obs: Tensor) -> Tensor:
         with telling(path, "a policy for all observations"):
@@ -249,15 +249,15 @@ def _guarded(run: Function, path: Path) -> Function:
 
 
 def _normalisation(choices: Choices) -> tuple[Norm | None, tuple[bytes, ...]]:
-    """Nothing before the program, unless --obs-stats says with "policy": true that there was."""
-    said = choices.overrides.obs_stats
+    """The normalisation before the program from --obs-stats if that has "policy": true, else none."""
+    file = choices.overrides.obs_stats
     choices.inferred["observations"] = "as the program takes them: it may normalise them itself"
-    if said is None or str(said) == UNNORMALISED:
+    if file is None or str(file) == UNNORMALISED:
         return None, ()
-    stats = read_statistics(said)
+    stats = read_statistics(file)
     if not stats.policy:
         return None, ()
-    choices.inferred["observations"] = f"normalised with the statistics of {said.name}, then given to the program"
+    choices.inferred["observations"] = f"normalised with the statistics of {file.name}, then given to the program"
     return stats.norm, (stats.raw,)
 
 

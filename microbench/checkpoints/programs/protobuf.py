@@ -1,8 +1,8 @@
-"""Protocol buffers, as far as policies need them: messages as dicts of lists, by a table of the fields that are wanted.
+"""Protocol buffers, as far as policies need them: messages as dicts of lists, by a table of the wanted fields.
 
-The format is https://protobuf.dev/programming-guides/encoding: fields of a number, a wire type and a value. What is not
-in the table is skipped, and the fields are counted, so that a file cannot grow in memory: the library makes a hundred
-times its size of a file of empty messages.
+The format is https://protobuf.dev/programming-guides/encoding: fields with a number, a wire type and a value. Fields
+outside the table are skipped, and all fields are counted, so that a file cannot grow in memory. The protobuf library
+needs a hundred times the size of a file of empty messages.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,17 +26,17 @@ class Reader:
         self._count = self._integers = 0
 
     def message(self, content: memoryview, table: Table) -> dict[str, list[Any]]:
-        """The wanted fields by name, each with all its values in order; floats are arrays of one or many.
+        """The wanted fields by name, each with all its values in order; floats are arrays of one or more numbers.
 
         Raises:
-            ValueError: it ends too early, has other wire types than it should, or more fields than a policy.
+            ValueError: the message ends too early, has wrong wire types, or has more fields than a policy.
         """
-        made: dict[str, list[Any]] = {name: [] for name, _ in table.values()}
+        fields: dict[str, list[Any]] = {name: [] for name, _ in table.values()}
         for number, wire, value in self._fields(content):
             if number in table:
                 name, kind = table[number]
-                made[name] += self._values(wire, value, kind)
-        return made
+                fields[name] += self._values(wire, value, kind)
+        return fields
 
     def _fields(self, content: memoryview) -> Iterator[tuple[int, int, Any]]:
         place = 0
@@ -96,5 +96,5 @@ def varint(content: memoryview, place: int) -> tuple[int, int]:
 
 
 def signed(number: int) -> int:
-    """Of 64 bits."""
+    """The signed value of an unsigned number of 64 bits."""
     return number - 2**64 if number >= 2**63 else number

@@ -1,6 +1,6 @@
-"""TorchScript files (`torch.jit.save`), d3rlpy's `save_policy` among them: interpreted, never given to torch.
+"""TorchScript files (`torch.jit.save`, d3rlpy's `save_policy`), interpreted here and never executed by torch.
 
-The parameters lie in pickles, read like all others; the program is source text, interpreted by `torchscript_code`.
+The parameters are in pickles, read like all others. The program is source text, interpreted by `torchscript_code`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,22 +14,21 @@ from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.damage import Strange
 from microbench.checkpoints.containers.pickles import Stub
 from microbench.checkpoints.containers.torch_files import read_zip
-from microbench.checkpoints.found import Choices, Found
-from microbench.checkpoints.programs.program import Program, Settle
-from microbench.checkpoints.programs.program import found as program_found
+from microbench.checkpoints.programs.program import Program, Settle, policy_of
 from microbench.checkpoints.programs.torchscript_code import Machine
 from microbench.checkpoints.programs.torchscript_text import Texts
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 MOST_PARTS = 10_000
 
 
 def detect(content: Content) -> bool:
-    """A torch archive with constants beside its data."""
+    """Whether the file is a torch archive with constants beside its data."""
     return content.kind == "torchscript"
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The module's `forward`; its parameters become float32, as those of other families do."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy of the module's `forward`; its parameters become float32, as in other families."""
     assert content.archive is not None
     module, constants = stored(content.archive)
     if not isinstance(module, Stub):
@@ -42,19 +41,19 @@ def read(content: Content, choices: Choices) -> Found:
     machine = Machine(texts, constants, tensors)
 
     def run(obs: Tensor, settle: Settle | None) -> list[Any]:
-        made = machine.run(module, obs, settle)
-        return list(made) if isinstance(made, (list, tuple)) else [made]
+        outputs = machine.run(module, obs, settle)
+        return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
     name = module.origin.rpartition(".")[2]
     sizes = {size for tensor in tensors for size in tensor.shape}
-    return program_found("torchscript", Program(run=run, sizes=sizes, about={"module": name[:60]}), choices)
+    return policy_of("torchscript", Program(run=run, sizes=sizes, about={"module": name[:60]}), choices)
 
 
 def stored(archive: Archive) -> tuple[Any, list[Any]]:
-    """The pickled module and the constants of the program, all floats as float32.
+    """The pickled module and the constants of the program, with all floats as float32.
 
     Raises:
-        ValueError: parameters that are not finite, or more parts than a policy has.
+        ValueError: a parameter is not finite, or there are more parts than a policy has.
     """
     module = read_zip(archive, names=NAMES)
     constants = list(read_zip(archive, "constants", NAMES))
@@ -79,7 +78,7 @@ def _float(value: Any) -> Any:
 
 
 def _parts(module: Any) -> list[Any]:
-    """All modules and containers that are reached from one, each once."""
+    """All modules and containers reachable from one, each once."""
     seen: dict[int, Any] = {}
     waiting = [module]
     while waiting:
@@ -95,12 +94,12 @@ def _parts(module: Any) -> list[Any]:
 
 
 def _tensors(thing: Any) -> list[Tensor]:
-    found = []
+    tensors = []
     for part in _parts(thing):
         inner = part.state if isinstance(part, Stub) else part
         values = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, (list, tuple)) else ()
-        found += [value for value in values if isinstance(value, Tensor)]
-    return found
+        tensors += [value for value in values if isinstance(value, Tensor)]
+    return tensors
 
 
 def _list(values: Any = ()) -> list[Any]:
@@ -117,4 +116,4 @@ NAMES: Mapping[str, Callable[..., Any]] = {
     **{f"torch.jit._pickle.build_{kind}list": _list for kind in ("int", "double", "bool", "tensor")},
     "torch.jit._pickle.restore_type_tag": _first,
 }
-"""What TorchScript's pickles name beside tensors and modules."""
+"""Names in TorchScript's pickles other than tensors and modules."""

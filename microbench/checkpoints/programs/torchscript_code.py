@@ -1,8 +1,8 @@
-"""TorchScript's source texts, interpreted: a few kinds of statements, whitelisted operators, and nothing else.
+"""An interpreter of TorchScript's source texts: a few kinds of statements, whitelisted operators, and nothing else.
 
-What `torch.jit.save` writes is text of a small language with Python's grammar. It is parsed, never compiled by Python
-or torch: every expression becomes a closure of ours that looks names up in tables of ours. There are no loops, and
-nothing may be decided by the numbers in a tensor, so that all observations go the same way.
+`torch.jit.save` writes text of a small language with Python's grammar. The text is parsed but never compiled by Python
+or torch: every expression becomes a closure of ours that looks names up in our tables. There are no loops, and no
+branch may depend on the numbers in a tensor, so that all observations take the same path.
 """
 
 import ast
@@ -29,11 +29,11 @@ from microbench.checkpoints.programs.torchscript_operators import ELEMENTWISE, O
 from microbench.checkpoints.programs.torchscript_text import Texts
 
 MOST_DEPTH, MOST_STATEMENTS, MOST_NESTED = 60, 4000, 6
-GOES_ON = object()  # what a statement gives that returns nothing
+GOES_ON = object()  # the value of a statement that does not return
 
 
 class Machine:
-    """The program of one file: its texts, the constants that they call CONSTANTS.c0, …, and the tensors it stores."""
+    """The program of one file: its texts, their constants (CONSTANTS.c0, …), and its stored tensors."""
 
     def __init__(self, texts: Texts, constants: Sequence[Any], stored: Sequence[Tensor]) -> None:
         self._texts, self._constants = texts, constants
@@ -43,7 +43,7 @@ class Machine:
         self._depth = self._count = 0
 
     def run(self, module: Stub, obs: Tensor, settle: Settle | None) -> Any:
-        """What `module.forward(obs)` returns; the program may write into its own copy of obs."""
+        """The result of `module.forward(obs)`; the program may write into its own copy of obs."""
         self._settle, self._depth, self._count = settle, 0, 0
         return self._function(f"{module.origin}.forward")(module, obs.clone())
 
@@ -59,14 +59,14 @@ class Machine:
         body, parts = self._block(node.body), list(ast.walk(node))
         size = sum(isinstance(part, ast.stmt) for part in parts)
 
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             self._depth, self._count = self._depth + 1, self._count + size
             if self._depth > MOST_DEPTH or self._count > MOST_STATEMENTS:
                 raise ValueError("a program that runs for longer than a policy")
             pay(steps=len(parts))
-            frame = defaults | dict(zip(names, given, strict=False)) | named
-            if len(given) > len(names) or len(frame) != len(names):
-                raise TypeError(f"a call of {node.name:.40} with {len(given)} of {len(names)} arguments")
+            frame = defaults | dict(zip(names, arguments, strict=False)) | named
+            if len(arguments) > len(names) or len(frame) != len(names):
+                raise TypeError(f"a call of {node.name:.40} with {len(arguments)} of {len(names)} arguments")
             value = body(frame)
             self._depth -= 1
             return None if value is GOES_ON else value
@@ -164,18 +164,18 @@ class Machine:
         if isinstance(node.func, ast.Name) and node.func.id in ("annotate", "unchecked_cast", "uninitialized"):
             return self._expression(node.args[-1] if len(node.args) > 1 else ast.Constant(None))  # the first is a type
         function = self._callee(node.func)
-        given = [self._expression(part) for part in node.args]
+        arguments = [self._expression(part) for part in node.args]
         named = {part.arg: self._expression(part.value) for part in node.keywords if part.arg}
         if len(named) != len(node.keywords):
             return never("a call with unpacked arguments")
         if not named:
-            return lambda frame: function(frame)(*[part(frame) for part in given])
+            return lambda frame: function(frame)(*[part(frame) for part in arguments])
         return lambda frame: function(frame)(
-            *[part(frame) for part in given], **{name: part(frame) for name, part in named.items()}
+            *[part(frame) for part in arguments], **{name: part(frame) for name, part in named.items()}
         )
 
     def _callee(self, node: ast.expr) -> Expression:
-        """What a call calls: an operator, a function of the texts, a method, or one of four built-in names."""
+        """The function of a call: an operator, a function of the texts, a method, or one of four built-in names."""
         root, path = dotted(node)
         if root in ("torch", "ops"):
             operator = self._operator(path.rpartition(".")[2])
@@ -187,24 +187,24 @@ class Machine:
             return lambda frame: self._method(whole(frame), name)
         if isinstance(node, ast.Name) and node.id in BUILT_IN:
             built_in = BUILT_IN[node.id]
-            return lambda frame: lambda *given: self._settled(built_in(*given))
+            return lambda frame: lambda *arguments: self._settled(built_in(*arguments))
         return self._expression(node)
 
     def _method(self, module: Any, name: str) -> Operator:
         if not isinstance(module, Stub):
             raise Strange(f"the method {name:.40} of something that is no module")
         function = self._function(f"{module.origin}.{name}")
-        return lambda *given, **named: function(module, *given, **named)
+        return lambda *arguments, **named: function(module, *arguments, **named)
 
     def _operator(self, name: str) -> Operator:
         plain = OPERATORS.get(name) or ELEMENTWISE.get(name.removesuffix("_"))
 
-        def apply(*given: Any, **named: Any) -> Any:
+        def apply(*arguments: Any, **named: Any) -> Any:
             if plain is None:
                 raise Strange(f"the operator {name:.60}")
             if name in OPERATORS:
-                return self._settled(called(plain, *given, **named))
-            into, *others = given
+                return self._settled(called(plain, *arguments, **named))
+            into, *others = arguments
             if not isinstance(into, Tensor) or into.untyped_storage().data_ptr() in self._stored:
                 raise Strange(f"the operator {name:.60} into what the file stores")
             return into.copy_(called(plain, into.clone(), *others, **named))
@@ -223,7 +223,7 @@ class Machine:
 
 
 def _default(node: ast.expr) -> Any:
-    """The value of an argument that is left out: a number, a text, or a list of them."""
+    """The default value of an argument: a number, a text, or a list of them."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):

@@ -1,4 +1,4 @@
-"""What the interpreter of TorchScript's texts makes of names, attributes and numbers."""
+"""Names, attributes, indices and built-in conversions in the interpreter of TorchScript's texts."""
 
 import ast
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NUMBERS = {"inf": float("inf"), "nan": float("nan")}
 
 
 def dotted(node: ast.expr) -> tuple[str, str]:
-    """The first word of `a.b.c` and all of it; empty if it is no such chain."""
+    """The first word of a chain `a.b.c`, and the whole chain; empty texts if the node is no such chain."""
     words: list[str] = []
     while isinstance(node, ast.Attribute):
         words.append(node.attr)
@@ -25,7 +25,7 @@ def dotted(node: ast.expr) -> tuple[str, str]:
 
 
 def never(what: str) -> Expression:
-    """Refused when it is reached: torch's own functions have loops in branches that no policy takes."""
+    """An expression that raises Strange only when reached: torch's functions have loops in branches no policy takes."""
 
     def reached(frame: Frame) -> Any:
         raise Strange(what)
@@ -47,21 +47,21 @@ def variable(name: str) -> Expression:
 
 
 def stored(module: Any, name: str) -> Any:
-    """An attribute that the module was stored with; Strange for any other, and for what is no module."""
+    """A stored attribute of a module; Strange if there is no such attribute or no module."""
     if not isinstance(module, Stub) or not isinstance(module.state, dict) or name not in module.state:
         raise Strange(f"the attribute {name:.60}")
     return module.state[name]
 
 
 def item(whole: Any, index: Any) -> Any:
-    """One of a list."""
+    """The item of a list at an index; Strange for other types."""
     if not isinstance(whole, (list, tuple)) or not isinstance(index, int):
         raise Strange("an index into something that is no list")
     return whole[index]
 
 
 def _number(of: Callable[[Any], Any]) -> Operator:
-    """A conversion of numbers; of a tensor's only where it is an integer, which no observation is."""
+    """A conversion of numbers, and of tensors only if they hold one integer, because observations are floats."""
 
     def convert(value: Any) -> Any:
         if isinstance(value, Tensor) and (value.is_floating_point() or value.is_meta or value.numel() != 1):

@@ -1,7 +1,7 @@
-"""TorchScript's operators that policies are made of, under the names and in the order of arguments of its texts.
+"""TorchScript operators that occur in policies, with the names and argument orders of its texts.
 
-Every entry is differentiable, or works with numbers; there is none that reads, writes, draws or calls. What depends on
-a mode of training is taken in the mode of evaluation or refused.
+Every entry is differentiable or works on numbers; none reads, writes, draws random numbers or calls. An operator that
+depends on a training mode runs in evaluation mode or is refused.
 """
 
 import math
@@ -23,14 +23,14 @@ MOST_INT, MOST_MADE, MOST_DIMENSIONS = 2**63, 2**20, 8
 
 
 def _number(value: Any) -> Any:
-    """The value itself if it is a number or a tensor: texts and lists would be repeated, not multiplied."""
+    """The value itself if it is a number or a tensor; Strange for texts and lists, which Python would repeat."""
     if not isinstance(value, (int, float, Tensor)):
         raise Strange("arithmetic with something that is no number")
     return value
 
 
 def _sizes(sizes: Any) -> list[int]:
-    """A shape; ValueError if it is none, or larger than anything a policy makes."""
+    """A shape as a list; ValueError if it is no shape, or larger than a policy's."""
     if not isinstance(sizes, (list, tuple)) or not all(type(size) is int and size >= 0 for size in sizes):
         raise ValueError("a shape that is none")
     if len(sizes) > MOST_DIMENSIONS or math.prod(sizes) > MOST_MADE:
@@ -39,19 +39,19 @@ def _sizes(sizes: Any) -> list[int]:
 
 
 def _arithmetic(of: Callable[[Any, Any], Any]) -> Operator:
-    """Of tensors and numbers; `alpha` is a factor of the second."""
+    """The arithmetic operator of tensors and numbers; `alpha` is a factor of the second."""
 
     def apply(x: Any, y: Any, alpha: float = 1) -> Any:
-        made = of(_number(x), _number(y) if alpha == 1 else _number(y) * _number(alpha))
-        if isinstance(made, int) and abs(made) >= MOST_INT:
+        result = of(_number(x), _number(y) if alpha == 1 else _number(y) * _number(alpha))
+        if isinstance(result, int) and abs(result) >= MOST_INT:
             raise ValueError("a number beyond 64 bits")
-        return made
+        return result
 
     return apply
 
 
 def _compared(of: Callable[[Any, Any], Any]) -> Operator:
-    """Of tensors, numbers, texts and flat lists of them: lists of lists may hold one another."""
+    """The comparison of tensors, numbers, texts and flat lists of them; lists of lists could contain themselves."""
 
     def apply(x: Any, y: Any) -> Any:
         for value in (x, y):
@@ -107,9 +107,9 @@ def _power(x: Any, y: Any) -> Any:
     return torch.pow(x, y)
 
 
-def _to(x: Tensor, *given: Any, **named: Any) -> Tensor:
-    """A change of number type or place: floats are float32 here, wherever they are."""
-    asked = [value for value in (*given, named.get("dtype")) if type(value) is int]
+def _to(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+    """A change of type or device: floats become float32, and the device stays."""
+    asked = [value for value in (*arguments, named.get("dtype")) if type(value) is int]
     if asked and asked[0] not in FLOATS:
         raise Strange("the operator to for a type that is no float")
     return x.float() if asked else x
@@ -166,7 +166,7 @@ def _softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 
 def _filled(value: float) -> Operator:
-    """A tensor of a size, all floats, whatever type and place are named."""
+    """An operator that fills a float32 tensor of a size with a value, whatever type and device it names."""
 
     def make(sizes: Any, *_: Any, **__: Any) -> Tensor:
         return torch.full(_sizes(sizes), value)
@@ -175,7 +175,7 @@ def _filled(value: float) -> Operator:
 
 
 def _same(x: Any, *_: Any, **__: Any) -> Any:
-    """Also `detach`: an attacker who has the file is not stopped by a gradient that was cut off."""
+    """Return x itself, also for `detach`: an attacker who has the file is not stopped by a removed gradient."""
     return x
 
 
@@ -213,7 +213,7 @@ ELEMENTWISE: Mapping[str, Operator] = {
     "sin": torch.sin,
     "cos": torch.cos,
 }
-"""These have a twin with a trailing underscore that writes into its first argument."""
+"""Operators that also exist with a trailing underscore, which writes the result into the first argument."""
 
 OPERATORS: Mapping[str, Operator] = {
     **ELEMENTWISE,

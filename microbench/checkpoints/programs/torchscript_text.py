@@ -11,22 +11,22 @@ MOST_TEXT = 2**18
 
 
 class Texts:
-    """Parsed when they are asked for, never compiled or run."""
+    """The source texts of an archive, parsed on first use and never compiled or run."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._parsed: dict[str, Mapping[str, Any]] = {}
 
     def function(self, name: str) -> ast.FunctionDef:
-        """The function of a qualified name; KeyError if there is none, ValueError if its text is no program."""
+        """The function with a qualified name; KeyError if there is none, ValueError if its text is no program."""
         place, _, last = name.rpartition(".")
         outer, _, kind = place.rpartition(".")
-        found = self._file(place).get(last)
-        if found is None:
-            found = _named(getattr(self._file(outer).get(kind), "body", ())).get(last)
-        if not isinstance(found, ast.FunctionDef):
+        function = self._file(place).get(last)
+        if function is None:
+            function = _named(getattr(self._file(outer).get(kind), "body", ())).get(last)
+        if not isinstance(function, ast.FunctionDef):
             raise KeyError(f"function {name:.80}")
-        return found
+        return function
 
     def _file(self, name: str) -> Mapping[str, Any]:
         if name not in self._parsed:
@@ -36,7 +36,7 @@ class Texts:
 
 
 def _tree(text: bytes) -> Sequence[ast.stmt]:
-    """The statements of a text. Python's parser bounds the depth itself; a text that it cannot hold is refused."""
+    """The statements of a text; ValueError for a text that Python's parser refuses, for example as too deep."""
     if len(text) > MOST_TEXT:
         raise ValueError("a program longer than a policy's")
     pay(size=400 * len(text), steps=4 * len(text))  # the parser makes so much of it

@@ -1,1 +1,1 @@
-"""One reader per family turns a policy file into layers, normalisation and task."""
+"""One reader per family of policy files: it returns the stored policy with its normalisation and task."""

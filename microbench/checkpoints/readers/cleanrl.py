@@ -9,16 +9,16 @@ from typing import Any
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
-from microbench.checkpoints.actors import Actor, found, required_norm
+from microbench.checkpoints.actors import Actor, policy_of, required_norm
 from microbench.checkpoints.containers.content import Content, state_dict
-from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
-EPS, CLIP = 1e-8, 10.0  # of Gymnasium's NormalizeObservation and of the clipping after it
+EPS, CLIP = 1e-8, 10.0  # epsilon of Gymnasium's NormalizeObservation, and the clipping after it
 BOX = ("action_scale", "action_bias")
 
 
 def detect(content: Content) -> bool:
-    """actor_mean layers, or an actor with fc_mu or fc_mean and its action box."""
+    """Whether the file has actor_mean layers, or an actor with fc_mu or fc_mean and its action box."""
     actor = _parts(content)[0]
     if "actor_mean.0.weight" in actor:
         return set(actor) <= _ppo_names(actor)
@@ -27,13 +27,13 @@ def detect(content: Content) -> bool:
     return bool(heads) and set(actor) <= known | set(BOX) and "action_scale" in actor
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The actor; critics where the file has them."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy, with critics if the file has them."""
     actor, *others = _parts(content)
     if "actor_mean.0.weight" in actor:
         why = "is a PPO agent of CleanRL, trained on normalised observations whose statistics it does not store"
         norm, beside = required_norm(choices, why, EPS, CLIP)
-        made = Actor(
+        policy = Actor(
             algorithm="ppo",
             chain=nets.numbered(actor, "actor_mean."),
             spread=actor.get("actor_logstd"),
@@ -43,12 +43,12 @@ def read(content: Content, choices: Choices) -> Found:
             norm=norm,
             beside=beside,
         )
-        return found(made, choices)
+        return policy_of(policy, choices)
     gaussian = "fc_mean.weight" in actor
     layers = [nets.layer(actor, name) for name in ("fc1", "fc2", "fc_mean" if gaussian else "fc_mu")]
     half, center = (actor[name].float().reshape(-1) for name in BOX)
     critics = [[nets.layer(critic, f"fc{number}") for number in (1, 2, 3)] for critic in others]
-    made = Actor(
+    policy = Actor(
         algorithm="sac" if gaussian else "td3",
         chain=layers,
         spread=nets.layer(actor, "fc_logstd") if gaussian else None,
@@ -58,7 +58,7 @@ def read(content: Content, choices: Choices) -> Found:
         box=(center - half, center + half),
     )
     choices.inferred["observations"] = "as they are: this family's TD3, DDPG and SAC do not normalise"
-    return found(made, choices)
+    return policy_of(policy, choices)
 
 
 def _parts(content: Content) -> list[Mapping[str, Tensor]]:

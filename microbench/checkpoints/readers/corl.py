@@ -1,7 +1,7 @@
 """CORL's .pt files: a dict with the state dict of the actor under `actor`, critics beside it.
 
-Tarasov et al. 2022 (arXiv:2210.07105). TD3+BC, BC, CQL, IQL and AWAC train on normalised observations whose statistics
-are not stored; SAC-N, EDAC and LB-SAC on observations as they are.
+Tarasov et al. 2022 (arXiv:2210.07105). TD3+BC, BC, CQL, IQL and AWAC train on normalised observations and do not store
+the statistics. SAC-N, EDAC and LB-SAC do not normalise observations.
 """
 
 import re
@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
-from microbench.checkpoints.actors import Actor, found, members, only, required_norm
+from microbench.checkpoints.actors import Actor, members, only, policy_of, required_norm
 from microbench.checkpoints.containers.content import Content, state_dict
-from microbench.checkpoints.found import Choices, Found
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 EPS = 1e-3  # added to the standard deviation by compute_mean_std
 STARTS = ("net.0.", "net.net.0.", "base_network.0.", "trunk.0.", "_mlp.0.")
@@ -24,21 +24,21 @@ PARTS = re.compile(
 
 
 def detect(content: Content) -> bool:
-    """A dict with such an actor."""
+    """Whether the file is a dict whose `actor` has layers named as CORL names them."""
     tensors = state_dict(content.entry("actor"))
     return any(name.startswith(STARTS) for name in tensors)
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The actor by the names of its layers."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy; the names of its layers decide the algorithm."""
     tensors = state_dict(content.entry("actor"))
     only(tensors, lambda name: PARTS.fullmatch(name) is not None, "the actor")
     actor = _actor(tensors, content.tree)
     if "mu.weight" in tensors:
-        return found(actor, choices)
+        return policy_of(actor, choices)
     why = "was trained on normalised observations, as CORL does, and their statistics are not in the file"
     norm, beside = required_norm(choices, why, EPS)
-    return found(Actor(**(vars(actor) | {"norm": norm, "beside": beside})), choices)
+    return policy_of(Actor(**(vars(actor) | {"norm": norm, "beside": beside})), choices)
 
 
 def _actor(tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) -> Actor:
@@ -57,7 +57,7 @@ def _actor(tensors: Mapping[str, Tensor], tree: Mapping[str, Any]) -> Actor:
         critics = [nets.numbered(state_dict(tree.get(f"critic{number}")), "network.") for number in (1, 2)]
         chain = nets.numbered(tensors, "base_network.")
         return Actor(algorithm="cql", chain=chain, doubled=True, affine=affine, critics=critics, about=about)
-    if "_mlp.0.weight" in tensors:  # AWAC: the mean is cut, not squashed
+    if "_mlp.0.weight" in tensors:  # AWAC: the mean is clipped, not squashed
         critics = [nets.numbered(state_dict(tree.get(f"critic_{number}")), "_mlp.") for number in (1, 2)]
         chain, spread_row = nets.numbered(tensors, "_mlp."), tensors.get("_log_std")
         return Actor(algorithm="awac", chain=chain, spread=spread_row, squash="none", critics=critics, about=about)

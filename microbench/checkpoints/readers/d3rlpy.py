@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
-from microbench.checkpoints.actors import Actor, found, members, only
+from microbench.checkpoints.actors import Actor, members, only, policy_of
 from microbench.checkpoints.containers.archives import Archive
 from microbench.checkpoints.containers.arrays import numbers
 from microbench.checkpoints.containers.content import Content, read_json, state_dict
 from microbench.checkpoints.containers.torch_files import read_zip
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.errors import UserError
 
 PARTS = re.compile(r"(_encoder\._layers\.\d+|_fc|_mu|_logstd)\.(weight|bias)|_logstd")
 MOST_CRITICS = 100
-EPS = 1e-3  # of the standard scaler, where the description does not say
-BOUNDS = {"iql": (-5.0, 2.0), "awac": (-6.0, 0.0), "bc": (-4.0, 15.0)}  # of the log standard deviation
+EPS = 1e-3  # of the standard scaler, unless the description says it
+BOUNDS = {"iql": (-5.0, 2.0), "awac": (-6.0, 0.0), "bc": (-4.0, 15.0)}  # range of the log std
 USUAL = (-20.0, 2.0)
 REFUSED = {
     **{kind: "chooses among sampled actions" for kind in ("bear", "bcq", "crr")},
@@ -31,18 +31,18 @@ REFUSED = {
     **{kind: "chooses among discrete actions" for kind in ("dqn", "double_dqn", "nfq", "qr_dqn", "iqn")},
     "decision_transformer": "is a Decision Transformer and acts on a history of returns, observations and actions",
 }
-"""Algorithms whose action is not what their policy network gives."""
+"""Algorithms whose action is not the output of their policy network, with the reason."""
 
 
 def detect(content: Content) -> bool:
-    """A dict with torch bytes and a config."""
+    """Whether the file is a dict with torch bytes and a config."""
     return isinstance(content.entry("torch"), bytes) and isinstance(content.entry("config"), str)
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The policy and its Q functions."""
-    told = read_json(content.tree["config"])
-    config = told.get("config", told)
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy and its Q functions."""
+    description = read_json(content.tree["config"])
+    config = description.get("config", description)
     kind, params = str(config.get("type", "d3rlpy")), config.get("params", {})
     refused = "chooses among discrete actions" if kind.startswith("discrete_") else REFUSED.get(kind)
     if refused is not None:
@@ -69,7 +69,7 @@ def read(content: Content, choices: Choices) -> Found:
         box=_box(params.get("action_scaler")),
         about={"version": str(content.entry("version"))[:20]},
     )
-    return found(actor, choices)
+    return policy_of(actor, choices)
 
 
 def _critics(stored: Mapping[str, Any]) -> list[list[Layer]]:
@@ -87,13 +87,13 @@ def _critics(stored: Mapping[str, Any]) -> list[list[Layer]]:
 
 def _activation(params: Mapping[str, Any]) -> str | None:
     encoder = params.get("actor_encoder_factory") or params.get("encoder_factory") or {}
-    told = encoder.get("params", {}).get("activation")
-    told = told.get("type") if isinstance(told, dict) else told
-    return {"swish": "silu"}.get(told, told) if isinstance(told, str) else None
+    name = encoder.get("params", {}).get("activation")
+    name = name.get("type") if isinstance(name, dict) else name
+    return {"swish": "silu"}.get(name, name) if isinstance(name, str) else None
 
 
 def _norm(content: Content, scaler: Any) -> Norm | None:
-    """(obs − mean)/(std + eps) for the standard scaler; others are refused."""
+    """The normalisation of a standard or min-max scaler; other scalers are refused."""
     if not scaler or scaler.get("type") == "none":
         return None
     params = scaler.get("params", {})

@@ -1,6 +1,7 @@
 """The behaviour policy inside some of D4RL's hdf5 files, under metadata/policy.
 
-Fu et al. 2020 (arXiv:2004.07219). Weights are stored (out, in) for locomotion and (in, out) for Adroit: biases tell.
+Fu et al. 2020 (arXiv:2004.07219). Weights are stored (out, in) for locomotion and (in, out) for Adroit; the sizes of
+the biases tell which.
 """
 
 from typing import Any
@@ -8,23 +9,23 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from microbench.checkpoints.actors import Actor, found
+from microbench.checkpoints.actors import Actor, policy_of
 from microbench.checkpoints.containers.arrays import numbers
 from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.hdf5_files import read_hdf5
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, transposed
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 ROOT = "metadata/policy/"
 
 
 def detect(content: Content) -> bool:
-    """An hdf5 file with metadata/policy/fc0/weight."""
+    """Whether the file is an hdf5 file with metadata/policy/fc0/weight."""
     return content.kind == "hdf5" and bool(read_hdf5(content.raw, _first))
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The tanh-Gaussian actor; nothing is normalised."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored tanh-Gaussian policy, without normalisation."""
     stored = read_hdf5(content.raw, lambda paths: [path for path in paths if path.startswith(ROOT)])
     entries = {path.removeprefix(ROOT): value for path, value in stored.items()}
     hidden = sorted(
@@ -40,7 +41,7 @@ def read(content: Content, choices: Choices) -> Found:
         spread=spread,
         stored_activation=_text(entries.get("nonlinearity")),
     )
-    return found(actor, choices)
+    return policy_of(actor, choices)
 
 
 def _first(paths: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Expert policies of openai/imitation: hdf5 snapshots of training, and the same networks as a pickle of arrays.
 
-Ho and Ermon 2016 (arXiv:1606.03476): observations through a Standardizer, tanh layers, the mean cut to the box.
+Ho and Ermon 2016 (arXiv:1606.03476). A Standardizer normalises observations, layers are tanh, and the mean is clipped
+to the action box.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from microbench.checkpoints import layers as nets
 from microbench.checkpoints.containers.arrays import numbers
 from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.hdf5_files import read_hdf5
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.written_out import written_out
 
 STD_EPS = 1e-6  # the Standardizer divides by std + 1e-6
@@ -27,14 +28,14 @@ STATISTICS = f"{ROOT}obsnorm/Standardizer/"
 
 
 def detect(content: Content) -> bool:
-    """A pickled dict with GaussianPolicy, or an hdf5 file with snapshots."""
+    """Whether the file is a pickled dict with GaussianPolicy, or an hdf5 file with snapshots."""
     if content.kind == "hdf5":
         return bool(read_hdf5(content.raw, lambda paths: [path for path in paths if path.startswith(SNAPSHOTS)][:1]))
     return content.entry("GaussianPolicy") is not None
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The last snapshot, or the only one."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy, of the last snapshot if there are several."""
     entries, about = _snapshot(content) if content.kind == "hdf5" else (_flat(content.tree), {})
     mean, square = (numbers(entries[f"{STATISTICS}{name}"]).reshape(-1) for name in ("mean_1_D", "meansq_1_D"))
     std = np.sqrt(np.maximum(0.0, square - mean**2)) + STD_EPS
@@ -45,7 +46,7 @@ def read(content: Content, choices: Choices) -> Found:
     chain = [*(_affine(entries, f"{LAYERS}{number}") for number in hidden), _affine(entries, f"{ROOT}out")]
     log_std = _tensor(entries[f"{ROOT}logstdevs_1_Da"]).reshape(-1)
     sizes = nets.sizes(chain)
-    return Found(
+    return StoredPolicy(
         algorithm="trpo",
         obs_size=sizes[0],
         action_size=sizes[-1],
@@ -59,11 +60,11 @@ def read(content: Content, choices: Choices) -> Found:
 
 
 def _snapshot(content: Content) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every array of the last snapshot by its path."""
-    found = read_hdf5(content.raw, _last_snapshot)
-    start = next(iter(found)).index(ROOT)
-    return {path[start:]: value for path, value in found.items()}, {
-        "snapshot": next(iter(found))[len(SNAPSHOTS) : start - 1]
+    """Every array of the last snapshot by its path, and the snapshot's name."""
+    arrays = read_hdf5(content.raw, _last_snapshot)
+    start = next(iter(arrays)).index(ROOT)
+    return {path[start:]: value for path, value in arrays.items()}, {
+        "snapshot": next(iter(arrays))[len(SNAPSHOTS) : start - 1]
     }
 
 
@@ -77,17 +78,17 @@ def _last_snapshot(paths: list[str]) -> list[str]:
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Every array of nested dicts by its path; ValueError for more than such a file has (a dict within itself)."""
-    found: dict[str, Any] = {}
+    """Every array of nested dicts by its path; ValueError for too many entries, as of a dict within itself."""
+    arrays: dict[str, Any] = {}
     waiting: list[tuple[str, Any]] = [("", tree)]
     for _ in range(MOST_ENTRIES):
         if not waiting:
-            return found
+            return arrays
         path, value = waiting.pop()
         if isinstance(value, dict):
             waiting += [(f"{path}/{name}".lstrip("/")[:200], entry) for name, entry in value.items()]
         else:
-            found[path] = value
+            arrays[path] = value
     raise ValueError("more entries than an expert policy has")
 
 

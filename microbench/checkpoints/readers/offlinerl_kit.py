@@ -1,7 +1,7 @@
-"""policy.pth of OfflineRL-Kit and of what descends from it: MICRO's and MOBILE's reference code.
+"""policy.pth of OfflineRL-Kit and of its descendants, MICRO's and MOBILE's reference code.
 
-A state dict of the whole policy. The SAC family (MOPO, COMBO, RAMBO, MOBILE, MICRO), IQL and BC take observations as
-they are; TD3+BC normalises them and does not store the statistics.
+The file is a state dict of the whole policy. The SAC family (MOPO, COMBO, RAMBO, MOBILE, MICRO), IQL and BC do not
+normalise observations. TD3+BC normalises them and does not store the statistics.
 """
 
 import re
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
-from microbench.checkpoints.actors import Actor, found, only, required_norm
+from microbench.checkpoints.actors import Actor, only, policy_of, required_norm
 from microbench.checkpoints.containers.content import Content
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 MOST_CRITICS = 100
 EPS = 1e-3
@@ -25,12 +25,12 @@ CRITIC = re.compile(r"(critic[12]|critic_q[12]|critics\.\d+)\.backbone\.model\.0
 
 
 def detect(content: Content) -> bool:
-    """A state dict with actor.backbone.model."""
+    """Whether the file is a state dict with actor.backbone.model."""
     return "actor.backbone.model.0.weight" in content.tensors
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The actor and the critics that are trained, not their slow copies."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy and the trained critics, not their target copies."""
     tensors = content.tensors
     only(
         {name: value for name, value in tensors.items() if name.startswith("actor.")},
@@ -41,20 +41,20 @@ def read(content: Content, choices: Choices) -> Found:
     if "actor.last.weight" in tensors and not critics:
         choices.inferred["observations"] = "as they are: this family's BC does not normalise"
         chain = [*hidden, nets.layer(tensors, "actor.last")]
-        return found(Actor(algorithm="bc", chain=chain), choices)
+        return policy_of(Actor(algorithm="bc", chain=chain), choices)
     if "actor.last.weight" in tensors:
         why = "is a deterministic policy of OfflineRL-Kit, whose TD3+BC normalises observations and does not store how"
         norm, beside = required_norm(choices, why, EPS)
         chain = [*hidden, nets.layer(tensors, "actor.last")]
-        return found(Actor(algorithm="td3-bc", chain=chain, critics=critics, norm=norm, beside=beside), choices)
+        return policy_of(Actor(algorithm="td3-bc", chain=chain, critics=critics, norm=norm, beside=beside), choices)
     spread: Layer | Tensor | None = tensors.get("actor.dist_net.sigma_param")
-    outer = spread is not None  # IQL's, a spread of its own: around the squashed mean, and not cut
+    outer = spread is not None  # IQL's log std is a parameter of its own: around the squashed mean, and not clipped
     bounds = FREE if outer else (-5.0, 2.0)
     if "actor.dist_net.sigma.weight" in tensors:
         spread = nets.layer(tensors, "actor.dist_net.sigma")
     chain = [*hidden, nets.layer(tensors, "actor.dist_net.mu")]
     choices.inferred["observations"] = "as they are: this family's SAC does not normalise"
-    return found(
+    return policy_of(
         Actor(algorithm="sac", chain=chain, spread=spread, bounds=bounds, outer=outer, critics=critics), choices
     )
 

@@ -1,7 +1,8 @@
 """The .model files of SA-PPO, ATLA, PA-AD and WocaR: a dict of state dicts with pickled environments around it.
 
 Zhang et al. 2020 (arXiv:2003.08938) and 2021 (arXiv:2101.08452), Sun et al. 2022 (arXiv:2106.05087), Liang et al. 2022
-(arXiv:2210.05927). tanh layers, the mean cut to the box; observations through a ZFilter that lies in the environments.
+(arXiv:2210.05927). Layers are tanh and the mean is clipped to the action box. A ZFilter inside the pickled environments
+normalises observations.
 """
 
 import re
@@ -17,8 +18,8 @@ from microbench.checkpoints import layers as nets
 from microbench.checkpoints.containers.arrays import numbers
 from microbench.checkpoints.containers.content import Content, state_dict
 from microbench.checkpoints.containers.pickles import Stub
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer, Norm
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
@@ -27,12 +28,12 @@ STD_EPS = 1e-8  # ZFilter divides by std + 1e-8
 
 
 def detect(content: Content) -> bool:
-    """A dict with policy_model and val_model."""
+    """Whether the file is a dict with policy_model and val_model."""
     return isinstance(content.entry("policy_model"), dict) and isinstance(content.entry("val_model"), dict)
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The policy; an LSTM's memory travels with the observation."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy; an LSTM's memory is appended to the observation."""
     tensors = state_dict(content.entry("policy_model"))
     environment = first_environment(content)
     norm = z_filter(content, environment)
@@ -43,7 +44,7 @@ def read(content: Content, choices: Choices) -> Found:
     values = state_dict(content.entry("val_model"))
     forward = not any(name.startswith("lstm.") for name in values) and "final.weight" in values
     layers = [*nets.numbered(values, "affine_layers."), nets.layer(values, "final")] if forward else []
-    return Found(
+    return StoredPolicy(
         algorithm="sa-ppo" if "adversary_policy_model" not in content.tree else "atla",
         obs_size=sizes[0],
         action_size=sizes[-1],
@@ -63,9 +64,9 @@ def read(content: Content, choices: Choices) -> Found:
 def worst_case_critic(
     content: Content, choices: Choices, norm: Norm, sizes: tuple[int, int]
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """WocaR's q_model: the value of an action if the observations after it are perturbed in the worst way.
+    """WocaR's q_model: the value of an action if an adversary perturbs all later observations in the worst way.
 
-    A network like the value network, over the normalised observation and the action (Liang et al. 2022, section 4).
+    The network resembles the value network and takes normalised observation and action (Liang et al. 2022, section 4).
     """
     tensors = state_dict(content.entry("q_model"))
     if not tensors:
@@ -81,7 +82,7 @@ def worst_case_critic(
 
 
 def network(tensors: Mapping[str, Tensor], norm: Norm, activation: str) -> tuple[Function, Memory | None, list[int]]:
-    """Obs → mean action (or, for an adversary, direction), its memory, and the sizes of its layers."""
+    """The function obs → mean action (or an adversary's direction), its memory, and the sizes of its layers."""
     if any(name.startswith("lstm.") for name in tensors):
         return _lstm(tensors, norm)
     chain = chain_of(tensors)
@@ -94,7 +95,7 @@ def chain_of(tensors: Mapping[str, Tensor]) -> list[Layer]:
 
 
 def _lstm(tensors: Mapping[str, Tensor], norm: Norm) -> tuple[Function, Memory, list[int]]:
-    """Embedding → one LSTM layer → output; the memory is (h, c), zero at the start of an episode."""
+    """A network of embedding, one LSTM layer and output; the memory (h, c) is zero at the start of an episode."""
     embed, out = nets.layer(tensors, "embedding_layer"), nets.layer(tensors, "output_layer")
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     w_x, w_h, b_x, b_h = (tensors[f"lstm.{name}"].float() for name in names)
@@ -119,7 +120,7 @@ def _lstm(tensors: Mapping[str, Tensor], norm: Norm) -> tuple[Function, Memory, 
 
 
 def first_environment(content: Content) -> Stub:
-    """The first pickled environment, as a stub; UserError if the file has none, and so no statistics."""
+    """The first pickled environment, as a stub; UserError if the file has none and so no statistics."""
     environments = content.entry("envs")
     if not isinstance(environments, list) or not environments or not isinstance(environments[0], Stub):
         raise UserError(
@@ -130,7 +131,7 @@ def first_environment(content: Content) -> Stub:
 
 
 def z_filter(content: Content, environment: Stub) -> Norm:
-    """The running normalisation, frozen: mean rs._M, std √(rs._S/(rs._n − 1)), cut to ±clip."""
+    """The frozen running normalisation: mean rs._M, std √(rs._S/(rs._n − 1)), clipped to ±clip."""
     stored = environment.get("state_filter")
     running = stored.get("rs") if isinstance(stored, Stub) else None
     if not isinstance(stored, Stub) or not isinstance(running, Stub):
@@ -147,7 +148,7 @@ def z_filter(content: Content, environment: Stub) -> Norm:
 
 
 def robots_of(environment: Stub) -> tuple[str, ...]:
-    """The robot whose class the wrapped environment has: gym.envs.mujoco.walker2d.Walker2dEnv → Walker2d."""
+    """The robot by the class of the wrapped environment: gym.envs.mujoco.walker2d.Walker2dEnv → Walker2d."""
     inner: Any = environment
     for _ in range(10):
         if not isinstance(inner, Stub):

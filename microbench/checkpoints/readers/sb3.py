@@ -1,7 +1,7 @@
 """Stable-Baselines3 and sb3-contrib zips: weights from policy.pth, settings from the readable part of `data`.
 
-Everything pickled in `data` (under `:serialized:`) is ignored. SAC, TQC, CrossQ, TD3 and DDPG squash their output; that
-of PPO, A2C, TRPO and linear ARS is cut to the box.
+Pickled entries of `data` (under `:serialized:`) are never executed. SAC, TQC, CrossQ, TD3 and DDPG squash their output;
+actions of PPO, A2C, TRPO and linear ARS are clipped to the box.
 """
 
 import re
@@ -16,7 +16,6 @@ from microbench.checkpoints import layers as nets
 from microbench.checkpoints.activations import of_class
 from microbench.checkpoints.actors import only
 from microbench.checkpoints.containers.content import Content
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Function, Layer
 from microbench.checkpoints.readers.sb3_clock import clock_of
 from microbench.checkpoints.readers.sb3_inputs import prepared
@@ -24,27 +23,28 @@ from microbench.checkpoints.readers.sb3_norm import folded
 from microbench.checkpoints.readers.sb3_parts import are_weights, is_zip, parts_of, version
 from microbench.checkpoints.readers.sb3_spaces import check_inputs, check_spaces, check_stack
 from microbench.checkpoints.readers.sb3_statistics import config_beside, statistics_of
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.written_out import written_out
 from microbench.errors import UserError
 
 DROPPED_QUANTILES = 2  # TQC's top_quantiles_to_drop_per_net
 RENORM_EPS = 1e-3  # CrossQ's batch_norm_eps
-CLIP_MEAN = 2.0  # of SAC's and TQC's actors with state-dependent exploration
+CLIP_MEAN = 2.0  # clip_mean of SAC's and TQC's actors with state-dependent exploration
 PARTS = re.compile(
     r"(actor|actor_target)\.(latent_pi|mu)\.\d+\.(weight|bias)|(actor|actor_target)\.(mu|log_std)\.(weight|bias)"
     r"|actor\.log_std|critic(_target)?\.qf\d+\.\d+\.(weight|bias)|log_std"
     r"|mlp_extractor\.(shared|policy|value)_net\.\d+\.(weight|bias)|(action|value)_net(\.\d+)?\.(weight|bias)"
 )
-LOG_STD_BOUNDS = (-20.0, 2.0)  # SB3's actors with a state-dependent spread
+LOG_STD_BOUNDS = (-20.0, 2.0)  # of SB3's actors with a state-dependent log std
 
 
 def detect(content: Content) -> bool:
-    """A zip with policy.pth and data, or the weights of such a policy alone."""
+    """Whether the file is a zip with policy.pth and data, or the weights of such a policy alone."""
     return is_zip(content) or are_weights(content)
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The actor, the critics if there are any, and the normalisation beside the file."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy, its critics if there are any, and the normalisation from beside the file."""
     data, tensors = parts_of(content)
     check_spaces(content.path, data)
     kwargs = data.get("policy_kwargs")
@@ -66,7 +66,7 @@ def read(content: Content, choices: Choices) -> Found:
     trunk = nets.after(prepare, nets.mlp(chain[:-1], activation, last=True)) if len(chain) > 1 else prepare
     norm, cut = None if stats is None else stats.norm, _cut(tensors, kwargs)
     network = written_out(chain, activation, norm)
-    return Found(
+    return StoredPolicy(
         algorithm="crossq" if crossq else _algorithm(data, tensors),
         obs_size=obs_size,
         action_size=sizes[-1],
@@ -90,7 +90,7 @@ def read(content: Content, choices: Choices) -> Found:
 def _actor(
     content: Content, tensors: Mapping[str, Tensor]
 ) -> tuple[list[Layer], Layer | Tensor | None, tuple[str, str]]:
-    """Layers up to the action, the log standard deviation, and the usual (activation, squash)."""
+    """Layers up to the action, the log std, and the default (activation, squash) of the algorithm."""
     if "actor.mu.weight" in tensors:  # SAC, TQC
         chain = [*nets.numbered(tensors, "actor.latent_pi."), nets.layer(tensors, "actor.mu")]
         return chain, nets.layer(tensors, "actor.log_std"), ("relu", "tanh")
@@ -110,16 +110,16 @@ def _actor(
 
 
 def default_activation(default: str, kwargs: Mapping[str, Any]) -> tuple[str, str | None]:
-    """(default, what `data` says): the default counts only where there is no activation_fn at all."""
+    """The default and the stored activation; the latter is None if `data` has no activation_fn."""
     return default, of_class(str(kwargs["activation_fn"])) if "activation_fn" in kwargs else None
 
 
 def _stored_squash(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> str | None:
-    """What `data` says for policies that can be either way: with an action_net."""
-    told = kwargs.get("squash_output")
-    if not isinstance(told, bool) or not any(name.startswith("action_net") for name in tensors):
+    """The stored squash of policies with an action_net, which allow both; None if `data` does not say it."""
+    squashes = kwargs.get("squash_output")
+    if not isinstance(squashes, bool) or not any(name.startswith("action_net") for name in tensors):
         return None
-    return "tanh" if told else "none"
+    return "tanh" if squashes else "none"
 
 
 def _cut(tensors: Mapping[str, Tensor], kwargs: Mapping[str, Any]) -> float:
@@ -150,7 +150,7 @@ def _log_std(trunk: Function, spread: Layer | Tensor | None) -> Function | None:
 def _critic(
     tensors: Mapping[str, Tensor], data: Mapping[str, Any], activation: str, prepare: Function
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Min of the critics; for TQC the mean of the quantiles that its own target keeps."""
+    """The minimum over critics; for TQC the mean of the quantiles that its own target keeps."""
     chains = _critic_chains(tensors)
     networks = [nets.mlp(chain, activation) for chain in chains]
     if not networks:
@@ -163,7 +163,7 @@ def _critic(
 def _critics(
     tensors: Mapping[str, Tensor], activation: str, prepare: Function
 ) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Every critic by itself, where there are several; for TQC the mean of all its quantiles."""
+    """The values of every critic, if there are several; for TQC the mean of each critic's quantiles."""
     networks = [nets.after(nets.mlp(chain, activation), _mean_output) for chain in _critic_chains(tensors)]
     return nets.side_by_side(networks, prepare) if len(networks) > 1 else None
 
@@ -178,7 +178,7 @@ def _critic_chains(tensors: Mapping[str, Tensor]) -> list[list[Layer]]:
 
 
 def _value(tensors: Mapping[str, Tensor], activation: str, prepare: Function) -> Function | None:
-    """V(s) of PPO, A2C and TRPO."""
+    """The value network V(s) of PPO, A2C and TRPO."""
     if "value_net.weight" not in tensors:
         return None
     parts = ("mlp_extractor.shared_net.", "mlp_extractor.value_net.")
@@ -187,7 +187,7 @@ def _value(tensors: Mapping[str, Tensor], activation: str, prepare: Function) ->
 
 
 def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean of all critics' quantiles without the `dropped` largest per critic (Kuznetsov et al. 2020, eq. 12)."""
+    """The mean of all critics' quantiles without the `dropped` largest per critic (Kuznetsov et al. 2020, eq. 12)."""
 
     def critic(obs: Tensor, action: Tensor) -> Tensor:
         x = torch.cat([prepare(obs), action], -1)
@@ -198,7 +198,7 @@ def _truncated(networks: Sequence[Function], prepare: Function, dropped: int) ->
 
 
 def _algorithm(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """The algorithm, as far as settings that only it has tell; of weights alone, the usual one of their names."""
+    """The algorithm by settings that only it has; for weights alone, the usual algorithm with such names."""
     if not data:
         return "ppo" if "action_net.weight" in tensors else "sac" if "actor.log_std.weight" in tensors else "td3"
     telling = {"sac": "target_entropy", "td3": "policy_delay", "ppo": "clip_range", "trpo": "cg_max_steps"}
@@ -208,17 +208,17 @@ def _algorithm(data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
         return "ars"
     if data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0:  # TD3 without its three changes
         return "ddpg"
-    found = [name for name, setting in telling.items() if setting in data]
-    return found[0] if found else "a2c" if "gae_lambda" in data else "ddpg"
+    names = [name for name, setting in telling.items() if setting in data]
+    return names[0] if names else "a2c" if "gae_lambda" in data else "ddpg"
 
 
 def _box(data: Mapping[str, Any], size: int) -> tuple[Tensor, Tensor] | None:
     """Lowest and highest action, from the readable form of the space."""
     space = data.get("action_space") or {}
-    told = [re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", str(space.get(end, ""))) for end in ("low", "high")]
-    if any(len(values) != size for values in told):
+    texts = [re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", str(space.get(end, ""))) for end in ("low", "high")]
+    if any(len(values) != size for values in texts):
         return None
-    low, high = (torch.tensor([float(value) for value in values]) for values in told)
+    low, high = (torch.tensor([float(value) for value in values]) for values in texts)
     return low, high
 
 

@@ -1,4 +1,4 @@
-"""A clock as the last input of a Stable-Baselines3 policy: which wrapper put it there decides what it shows."""
+"""A clock as the last input of a Stable-Baselines3 policy; its value depends on the wrapper that added it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from microbench.checkpoints.found import Choices
 from microbench.checkpoints.readers.sb3_spaces import Data, last_bounds, stored_array, stored_dtype
+from microbench.checkpoints.stored_policy import Choices
 from microbench.checkpoints.task_of import tasks_of
 from microbench.errors import UserError
 from microbench.tasks import TASKS
 
 STEPS = 1000  # the length of a MuJoCo episode, and TimeFeatureWrapper's own default
-EXACT, ROUNDED = 1e-9, 1e-3  # of 1000 · the clock: how far double and single precision are from a whole number
+EXACT, ROUNDED = 1e-9, 1e-3  # distance of 1000 · clock from a whole number in double and in single precision
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """What the last input shows after `step` steps, (B, 1) → (B, 1)."""
+    """A clock: `show` maps the number of steps (B, 1) to the value of the last input (B, 1)."""
 
     show: Callable[[Tensor], Tensor]
     about: str
@@ -30,12 +30,12 @@ SHARE = Clock(show=lambda step: step / STEPS, about=f"step/{STEPS}, as TimeAware
 
 
 def clock_of(sizes: Sequence[int], data: Data, config: str, choices: Choices) -> Clock | None:
-    """The clock of a policy that has one input more than its task has sensors; None for the others.
+    """The clock of a policy that has one input more than its task has sensors; None for other policies.
 
     `config` is the text of an rl_zoo3 config.yml beside the file, or empty.
 
     Raises:
-        UserError: nothing says which clock it is.
+        UserError: the file does not show which clock it is.
     """
     if not _one_more(sizes, choices.overrides.env_id):
         return None
@@ -57,7 +57,10 @@ def _one_more(sizes: Sequence[int], env_id: str | None) -> bool:
 
 
 def _by_bounds(data: Data) -> tuple[Clock | None, str]:
-    """TimeFeatureWrapper's space ends in [0, 1], TimeAwareObservation's in [0, longest episode] or [0, ∞)."""
+    """The clock by the bounds of the last input, with the reason.
+
+    TimeFeatureWrapper's bounds are [0, 1], TimeAwareObservation's [0, longest episode] or [0, ∞).
+    """
     bounds = last_bounds(data)
     if bounds is None or bounds[0] != 0 or bounds[1] < 1:
         return None, "the bounds of its space do not say that the last is a clock"
@@ -73,7 +76,10 @@ OBSERVED = ("_last_original_obs", "_last_obs")
 
 
 def _by_rounding(seen: np.ndarray | None) -> tuple[Clock | None, str]:
-    """1 − step/1000 is stored in double precision; TimeAwareObservation rounds step/1000 to single precision first."""
+    """The clock by the rounding of the last observation, with the reason.
+
+    1 − step/1000 is stored in double precision; TimeAwareObservation rounds step/1000 to single precision first.
+    """
     if seen is not None and seen.dtype == np.float64 and seen.size:
         for clock, start in ((REMAINING, 1.0), (SHARE, 0.0)):  # the end of an episode is never the last observation
             if np.all(seen[..., -1] == start):

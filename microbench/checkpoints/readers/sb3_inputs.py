@@ -1,4 +1,4 @@
-"""What stands between the sensors and a Stable-Baselines3 policy: VecNormalize, and a clock as the last input."""
+"""The inputs of a Stable-Baselines3 policy: sensors normalised by VecNormalize, and a clock as the last input."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from microbench.errors import UserError
 def prepared(
     content: Content, inputs: int, stats: Statistics | None, clock: Clock | None
 ) -> tuple[Function, int, Memory | None]:
-    """Obs (B, S + H) → what the first layer takes; the clock is a memory of one number, the step."""
+    """The function from obs (B, S + H) to the first layer's input, the number of sensors, and the clock's memory.
+
+    A clock is a memory of one number, the step.
+    """
     norm = nets.unchanged if stats is None else stats.norm
     if stats is not None and len(stats.mean) != inputs:
         raise UserError(

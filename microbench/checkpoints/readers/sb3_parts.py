@@ -1,7 +1,7 @@
 """Settings and weights of a Stable-Baselines3 policy, from a model's zip or from the weights alone.
 
-A zip is what `model.save` writes. Alone are `policy.state_dict()`, `actor.state_dict()`, the entry of
-`get_parameters()`, and what `policy.save` writes, which has some settings beside them.
+`model.save` writes a zip. Weights alone come from `policy.state_dict()`, `actor.state_dict()`, an entry of
+`get_parameters()`, or `policy.save`, which stores some settings beside them.
 """
 
 from collections.abc import Mapping
@@ -17,24 +17,24 @@ from microbench.checkpoints.containers.torch_files import LEGACY_START, read_leg
 
 VERSION = "_stable_baselines3_version"
 OUTPUTS = ("actor.mu.weight", "actor.mu.0.weight", "action_net.weight")
-ALONE = ("latent_pi.0.weight", "latent_pi.1.weight", "mu.0.weight")  # of an actor by itself
+ALONE = ("latent_pi.0.weight", "latent_pi.1.weight", "mu.0.weight")  # names in an actor's own state dict
 OF_AN_ACTOR = ("latent_pi.", "mu.", "log_std")
 
 
 def is_zip(content: Content) -> bool:
-    """A zip with policy.pth and data."""
+    """Whether the file is a zip with policy.pth and data."""
     return content.archive is not None and "policy.pth" in content.archive and "data" in content.archive
 
 
 def are_weights(content: Content) -> bool:
-    """Named tensors as Stable-Baselines3 names those of a policy or of an actor."""
+    """Whether the file has tensors named as Stable-Baselines3 names a policy's or an actor's."""
     tensors = _alone(content)
     named = any(name in tensors for name in OUTPUTS)
     return named and any(name.startswith(("actor.", "mlp_extractor.")) for name in tensors)
 
 
 def parts_of(content: Content) -> tuple[dict[str, Any], Mapping[str, Tensor]]:
-    """The readable settings, empty if there are none, and the weights."""
+    """The readable settings (empty if there are none) and the weights of a policy."""
     if content.archive is None:
         return _settings(content.entry("data")), _alone(content)
     data = read_json(content.archive.read("data"))
@@ -53,7 +53,7 @@ def version(content: Content) -> str:
 
 
 def _alone(content: Content) -> dict[str, Tensor]:
-    """The tensors, those of an actor by itself under the names that they have in a policy."""
+    """The tensors under their names in a policy, also for an actor's own state dict."""
     tensors = content.tensors or state_dict(content.entry("state_dict"))
     if any(name in tensors for name in ALONE) and all(name.startswith(OF_AN_ACTOR) for name in tensors):
         return {f"actor.{name}": value for name, value in tensors.items()}
@@ -61,7 +61,7 @@ def _alone(content: Content) -> dict[str, Tensor]:
 
 
 def _settings(data: Any) -> dict[str, Any]:
-    """What `policy.save` keeps of the constructor's arguments, as `data` of a zip would say it."""
+    """The constructor's arguments that `policy.save` stores, in the form of a zip's `data`."""
     if not isinstance(data, dict):
         return {}
     spaces = {
@@ -87,7 +87,7 @@ def _space(space: Stub) -> dict[str, Any]:
 
 
 def _readable(value: Any) -> str:
-    """A class or a partial of one in the form that a zip's `data` has."""
+    """The printed form of a class or its partial, as in a zip's `data`."""
     if isinstance(value, type) and issubclass(value, Stub):
         return f"<class '{value.origin}'>"
     return str(value)[:100]

@@ -1,4 +1,4 @@
-"""What a Stable-Baselines3 zip says of its spaces and classes: only vectors of real numbers can be evaluated."""
+"""Spaces and classes in a Stable-Baselines3 zip; only vectors of real numbers can be evaluated."""
 
 import base64
 import re
@@ -17,18 +17,22 @@ from microbench.tasks import TASKS
 
 Data = Mapping[str, Any]
 
-FRAMES = range(2, 9)  # as many frames as are stacked in practice
+FRAMES = range(2, 9)  # usual numbers of stacked frames
 MOST_ENCODED = 2**20  # characters of an encoded array of observations
-OWN_MODULES = ("stable_baselines3.", "sb3_contrib.", "imitation.policies.base")  # the last only sets the layers' sizes
+OWN_MODULES = (
+    "stable_baselines3.",
+    "sb3_contrib.",
+    "imitation.policies.base",
+)  # the last one only sets the layers' sizes
 EXTRACTORS = ("FlattenExtractor",)
 ACTION_WAY_OUT = "only vectors of real numbers (Box) can be evaluated, so give a policy of a continuous-control task"
 
 
 def check_spaces(path: Path, data: Data) -> None:
-    """Refuse by its name what the rest of the reader would take for a vector, or for Stable-Baselines3's own.
+    """Raise UserError for spaces and classes that this reader cannot evaluate, with their names.
 
     Raises:
-        UserError: actions or observations that are no vector, a custom policy class or features extractor.
+        UserError: actions or observations are no vectors, or the policy class or features extractor is custom.
     """
     actions, observations = (_space(data, name) for name in ("action_space", "observation_space"))
     if actions is not None and (kind_of(actions) != "Box" or len(shape_of(actions) or [0]) != 1):
@@ -52,7 +56,7 @@ def check_spaces(path: Path, data: Data) -> None:
 
 
 def check_inputs(path: Path, data: Data, inputs: int) -> None:
-    """Raise UserError if the first layer does not take what the environment gives: something stands between them."""
+    """Raise UserError if the first layer has another size than the observation: a features extractor is between."""
     shape = shape_of(_space(data, "observation_space") or {})
     if shape and shape != [inputs]:
         raise UserError(
@@ -62,18 +66,18 @@ def check_inputs(path: Path, data: Data, inputs: int) -> None:
 
 
 def kind_of(space: Data) -> str:
-    """The class of a space: `<class 'gymnasium.spaces.box.Box'>` is Box."""
+    """The name of a space's class: `<class 'gymnasium.spaces.box.Box'>` → Box."""
     return str(space.get(":type:", "")).rpartition(".")[2].strip("'> ")[:40]
 
 
 def shape_of(space: Data) -> list[int] | None:
-    """The stored shape; None where the file does not say it."""
+    """The stored shape; None if the file does not say it."""
     shape = space.get("_shape", space.get("shape"))
     return shape if isinstance(shape, list) and all(type(size) is int for size in shape) else None
 
 
 def described(space: Data) -> str:
-    """The space for a sentence: Discrete(3), Dict(achieved, observation)."""
+    """The space in words for a message, as Discrete(3) or Dict(achieved, observation)."""
     inner: Any = space.get("n", space.get("nvec", ""))
     if kind_of(space) == "Dict":
         inner = ", ".join(re.findall(r"'(\w+)': ", str(space.get("spaces", ""))))
@@ -83,7 +87,7 @@ def described(space: Data) -> str:
 
 
 def last_bounds(data: Data) -> tuple[float, float] | None:
-    """Lowest and highest value of the last observed number, from the readable form of the space."""
+    """Lowest and highest value of the last sensor, from the readable form of the space."""
     space = _space(data, "observation_space") or {}
     ends = [str(space.get(name, "")).strip("[] \n").split() for name in ("low", "high")]
     try:
@@ -93,12 +97,12 @@ def last_bounds(data: Data) -> tuple[float, float] | None:
 
 
 def stored_dtype(data: Data) -> str:
-    """The number type of the observation space; empty where the file does not say it."""
+    """The number type of the observation space; empty if the file does not say it."""
     return str((_space(data, "observation_space") or {}).get("dtype", ""))
 
 
 def stored_array(data: Data, name: str) -> NDArray[Any] | None:
-    """An array that `data` keeps pickled, read without running anything; None if there is none, or another object."""
+    """A pickled array of `data`, read without running anything; None if the entry is missing or no array."""
     entry = data.get(name)
     encoded = entry.get(":serialized:") if isinstance(entry, dict) else None
     if not isinstance(encoded, str) or len(encoded) > MOST_ENCODED:
@@ -129,7 +133,7 @@ def _check_classes(path: Path, data: Data) -> None:
 
 
 def check_stack(path: Path, sizes: Sequence[int], config: str, env_id: str | None) -> None:
-    """Raise UserError for stacked frames, which the file does not name: the zoo's config does, or the sizes say it."""
+    """Raise UserError for stacked frames, which show in rl_zoo3's config or in the sizes, not in the file."""
     named = re.search(r"frame_stack['\"]?\s*(?::|\n\s*-)\s*(\d+)", config)
     count = int(named[1]) if named is not None else next(_stacks(sizes, env_id), 1)
     if count > 1:
@@ -140,7 +144,7 @@ def check_stack(path: Path, sizes: Sequence[int], config: str, env_id: str | Non
 
 
 def _stacks(sizes: Sequence[int], env_id: str | None) -> Iterator[int]:
-    """How many frames of a known task the inputs could be, if no task has so many sensors."""
+    """Numbers of stacked frames that would explain the inputs, if no known task has as many sensors."""
     inputs, actions = sizes[0], sizes[-1]
     if env_id is not None:
         size = TASKS[env_id].obs_size if env_id in TASKS else inputs

@@ -1,7 +1,7 @@
-"""The statistics of a VecNormalize: whether a Stable-Baselines3 policy was trained with one, and where they lie.
+"""VecNormalize beside a Stable-Baselines3 policy: whether training used it, and the file of its statistics.
 
-SB3's zip does not hold them. What it does hold are the last observations, as they were sensed and as the policy got
-them; and rl_zoo3 writes a config.yml that says so, too.
+SB3's zip does not hold the statistics. It holds the last observations, as sensed and as the policy got them, which
+show a normalisation. rl_zoo3's config.yml says it as well.
 """
 
 import os
@@ -13,25 +13,28 @@ import numpy as np
 
 from microbench.checkpoints.actors import UNNORMALISED
 from microbench.checkpoints.containers.content import Content, read_content
-from microbench.checkpoints.found import Choices
 from microbench.checkpoints.readers.sb3_spaces import Data, stored_array
 from microbench.checkpoints.statistics import Statistics, read_statistics, rewards_alone
+from microbench.checkpoints.stored_policy import Choices
 from microbench.errors import UserError
 
 NAME = r"vec[-_]?norm(?:ali[sz]ed?)?(?:[-_](?:stats|statistics|env))?\.(?:pkl|pickle)"
-STEPS = re.compile(r"(.+)_(\d+_steps)")  # of CheckpointCallback: PREFIX_1000_steps.zip
+STEPS = re.compile(r"(.+)_(\d+_steps)")  # names of CheckpointCallback: PREFIX_1000_steps.zip
 CONFIG = "config.yml"
 MOST_CONFIG = 2**16  # characters; rl_zoo3's are a few hundred
-ON_POLICY = ("gae_lambda", "delta_std_schedule")  # PPO's kind, and ARS: they store the sensed row for VecNormalize only
+ON_POLICY = (
+    "gae_lambda",
+    "delta_std_schedule",
+)  # settings of on-policy algorithms and of ARS; these store the sensed row only with VecNormalize
 NORMALIZES = re.compile(r"(?m)^[-\s'\"]*normalize['\"]?\s*(?::|\n\s*-)\s*(.+)$")
 
 
 def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics | None:
-    """Of a VecNormalize that was given or lies beside the file; None where the policy was trained without.
+    """Statistics of the VecNormalize from --obs-stats or beside the file; None if the policy was trained without.
 
     Raises:
-        UserError: the file says that it was trained with one, and there is none or more than one beside it; or that it
-            was trained without one, and there is one.
+        UserError: the policy was trained with a VecNormalize, and not exactly one is beside the file. Or it was
+            trained without one, and there is one.
     """
     file = choices.overrides.obs_stats
     if file is not None and str(file) == UNNORMALISED:
@@ -70,10 +73,10 @@ def statistics_of(content: Content, data: Data, choices: Choices) -> Statistics 
 
 
 def was_normalised(data: Data, config: str = "") -> bool | None:
-    """Whether the policy was trained on observations that VecNormalize had normalised; None if nothing says.
+    """Whether VecNormalize normalised the policy's observations in training; None if that is unknown.
 
-    VecNormalize gives single precision, MuJoCo's sensors double. Algorithms like PPO keep the sensed observation only
-    if there is a VecNormalize, be it of rewards alone; algorithms like SAC always do.
+    VecNormalize returns single precision, MuJoCo's sensors double. On-policy algorithms store the sensed observation
+    only with a VecNormalize, even one of rewards alone; algorithms like SAC always store it.
     """
     seen, sensed = (stored_array(data, name) for name in ("_last_obs", "_last_original_obs"))
     if seen is not None and sensed is not None and sensed.dtype == np.float64:
@@ -86,7 +89,7 @@ def was_normalised(data: Data, config: str = "") -> bool | None:
 
 
 def _by_config(config: str) -> bool | None:
-    """rl_zoo3's `normalize`: true, or a dictionary that may say that observations are left out."""
+    """Whether rl_zoo3's `normalize` includes observations; None if the config has no such entry."""
     line = NORMALIZES.search(config)
     if line is None:
         return None
@@ -101,21 +104,21 @@ def config_beside(path: Path) -> str:
 
 
 def configs(path: Path) -> list[Path]:
-    """rl_zoo3's config.yml for this file, the nearest first."""
+    """The nearest config.yml of rl_zoo3 for this file, as a list of at most one."""
     return next((tier for tier in _tiers(path, re.escape(CONFIG)) if tier), [])[:1]
 
 
 def companions(path: Path) -> list[Path]:
-    """Every file beside this one, or one folder below, that may decide how it is read."""
+    """Every file beside this one, or one folder below, that may change how it is read."""
     return [*configs(path), *beside(path, further=True)]
 
 
 def beside(path: Path, *, further: bool = False) -> list[Path]:
-    """Files of VecNormalize for this one by their names, all of the nearest kind.
+    """Files of VecNormalize for this policy by their names, all of the nearest kind.
 
-    Nearest are those with its own name (STEM_vecnormalize.pkl, STEM/vecnormalize.pkl, PREFIX_vecnormalize_N_steps.pkl),
-    then ALGORITHM-vecnormalize.pkl, then vecnormalize.pkl or vec_normalize.pkl in its folder; with `further` also those
-    one folder below, where rl_zoo3 keeps them for every model of a folder.
+    The nearest kind has the policy's own name: STEM_vecnormalize.pkl, STEM/vecnormalize.pkl,
+    PREFIX_vecnormalize_N_steps.pkl. Next is ALGORITHM-vecnormalize.pkl, then vecnormalize.pkl or vec_normalize.pkl in
+    the same folder. With `further` the last kind are files one folder below, where rl_zoo3 stores them.
     """
     steps = STEPS.fullmatch(path.stem)
     checkpoint = [path.parent / f"{steps[1]}_vecnormalize_{steps[2]}.pkl"] if steps else []
@@ -126,7 +129,7 @@ def beside(path: Path, *, further: bool = False) -> list[Path]:
 
 
 def _tiers(path: Path, name: str) -> list[list[Path]]:
-    """Files whose name is `name` after the stem, in the folder STEM, after the algorithm of ALGO-Task, alone."""
+    """Files called `name` in three tiers: with the policy's stem, with its algorithm (of ALGO-Task), alone."""
     stem = path.stem
     algorithm = re.escape(stem.partition("-")[0])
 
@@ -144,7 +147,7 @@ def _files(paths: Iterable[Path], fits: Callable[[str], bool]) -> list[Path]:
 
 
 def _fits(name: str) -> bool:
-    """Whether a file is called like the statistics of a VecNormalize, or like those of some checkpoint."""
+    """Whether a file's name is that of VecNormalize statistics, with or without a prefix."""
     return re.fullmatch(rf"(?:.+[-_.])?{NAME}", name, re.IGNORECASE) is not None
 
 

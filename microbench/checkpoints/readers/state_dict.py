@@ -1,7 +1,7 @@
-"""Single-file implementations of TD3 and SAC: a state dict of one actor, known by its layers' names.
+"""Single-file implementations of TD3 and SAC: a state dict of one actor, recognised by its layers' names.
 
-Fujimoto's l1/l2/l3, torch.nn.Sequential's net.0/net.2/net.4, fc1/fc2/…; neither the hidden activation nor the size of
-the action box is stored, and twice as many outputs as actions are a Gaussian's mean and log standard deviation.
+Names are Fujimoto's l1/l2/l3, torch.nn.Sequential's net.0/net.2/net.4, or fc1/fc2/…. The file stores neither the hidden
+activation nor the action box. Twice as many outputs as actions are a Gaussian's mean and log std.
 """
 
 import re
@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from microbench.checkpoints import layers as nets
-from microbench.checkpoints.actors import UNNORMALISED, Actor
-from microbench.checkpoints.actors import found as actor_found
+from microbench.checkpoints.actors import UNNORMALISED, Actor, policy_of
 from microbench.checkpoints.containers.content import Content
-from microbench.checkpoints.found import Choices, Found
 from microbench.checkpoints.layers import Layer, Norm
 from microbench.checkpoints.statistics import read_statistics
+from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 from microbench.checkpoints.task_of import others_of, sizes_of, tasks_of
 from microbench.errors import UserError
 
@@ -28,18 +27,18 @@ RESCALING = frozenset({"action_scale", "action_bias"})
 
 
 def detect(content: Content) -> bool:
-    """A flat dict of tensors with such names and no others."""
+    """Whether the file is a flat dict of tensors with such names and no others."""
     return bool(content.tensors) and not unknown(content.tensors) and bool(_numbered(content.tensors))
 
 
 def unknown(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names that belong to no such network, for which a plain reading would be wrong."""
+    """Names of tensors that no such network has, so that a plain reading would be wrong."""
     heads = {f"{name}.{part}" for name in (*HEADS, *SPREADS) for part in ("weight", "bias")}
     return [name for name in tensors if not NAMES.fullmatch(name) and name not in heads | RESCALING]
 
 
-def read(content: Content, choices: Choices) -> Found:
-    """The actor; which half of a Gaussian's output is the mean is an assumption: the first."""
+def read(content: Content, choices: Choices) -> StoredPolicy:
+    """The stored policy; of a Gaussian's output the first half is assumed to be the mean."""
     tensors = content.tensors
     chain, spread = _numbered(tensors), None
     mean, log_std = (_named(tensors, names) for names in (HEADS, SPREADS))
@@ -66,11 +65,11 @@ def read(content: Content, choices: Choices) -> Found:
         box=box,
         beside=beside,
     )
-    return actor_found(actor, choices)
+    return policy_of(actor, choices)
 
 
 def _is_doubled(inputs: int, outputs: int, env_id: str | None) -> bool:
-    """Whether the outputs are twice the actions of the task that was said, else of one with so many sensors."""
+    """Whether the outputs are twice the actions of the user's task, else of a task with as many sensors."""
     task = sizes_of(env_id) if env_id is not None else None
     if task is not None:
         return outputs == 2 * task[1]
@@ -79,26 +78,26 @@ def _is_doubled(inputs: int, outputs: int, env_id: str | None) -> bool:
 
 
 def normalisation(choices: Choices) -> tuple[Norm | None, tuple[bytes, ...]]:
-    """What to do with observations first: only what --obs-stats says with "policy": true."""
-    said = choices.overrides.obs_stats
-    if said is None or str(said) == UNNORMALISED:
+    """The normalisation from --obs-stats, or none unless that has `"policy": true`, and the file's bytes."""
+    file = choices.overrides.obs_stats
+    if file is None or str(file) == UNNORMALISED:
         choices.inferred["observations"] = "as they are: the file has no statistics; give --obs-stats if it needs some"
         return None, ()
-    stats = read_statistics(said)
+    stats = read_statistics(file)
     if not stats.policy:
-        choices.inferred["observations"] = f'as they are: {said.name} does not say "policy": true'
+        choices.inferred["observations"] = f'as they are: {file.name} does not say "policy": true'
         return None, ()
-    choices.inferred["observations"] = f"normalised with the statistics of {said.name}"
+    choices.inferred["observations"] = f"normalised with the statistics of {file.name}"
     return stats.norm, (stats.raw,)
 
 
 def _numbered(tensors: Mapping[str, Tensor]) -> list[Layer]:
-    """The layers by their numbers; UserError if two families of names are mixed."""
-    found = {int(match[1]): name.rpartition(".")[0] for name in tensors if (match := NAMES.fullmatch(name))}
+    """The layers in the order of their numbers; UserError if two layers have one number."""
+    names = {int(match[1]): name.rpartition(".")[0] for name in tensors if (match := NAMES.fullmatch(name))}
     weights = [name for name in tensors if NAMES.fullmatch(name) and name.endswith("weight")]
-    if len(found) != len(weights):
+    if len(names) != len(weights):
         raise UserError(f"there are two layers of one number among {', '.join(weights)[:200]}; expected one network.")
-    return [nets.layer(tensors, found[number]) for number in sorted(found)]
+    return [nets.layer(tensors, names[number]) for number in sorted(names)]
 
 
 def _named(tensors: Mapping[str, Tensor], names: tuple[str, ...]) -> Layer | None:

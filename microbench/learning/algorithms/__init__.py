@@ -1,4 +1,4 @@
-"""Algorithms by name; each is one record over the shared loop of microbench.learning.train."""
+"""Algorithms by name: each is one record that the loop of microbench.learning.train uses."""
 
 from microbench.learning.algorithms.base import Algorithm
 from microbench.learning.algorithms.micro import MICRO

@@ -1,4 +1,4 @@
-"""What an algorithm is: the one place where it departs from soft actor-critic on imagined data.
+"""The record of an algorithm: its differences from soft actor-critic on imagined data.
 
 Shapes: B batch, E elite members of the dynamics ensemble, N samples, S obs, A action.
 """
@@ -18,7 +18,7 @@ MemberValues = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A batch of transitions whose first `real` rows are logged ones; the others were imagined by the model."""
+    """A batch of transitions: the first `real` rows are logged, the others were imagined by the dynamics model."""
 
     rows: Transitions
     real: int
@@ -26,7 +26,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """What a Bellman target may use: discount γ, β, V(s') and the ensemble's opinions V_i(s, a)."""
+    """The ingredients of a Bellman target: discount γ, weight β, V(s') and the members' values V_i(s, a)."""
 
     gamma: float
     beta: float
@@ -48,6 +48,6 @@ def soft_bellman_target(batch: Batch, backup: Backup) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
-    """What a paper changes in model-based offline actor-critic; every default is plain SAC on imagined data."""
+    """The parts that a paper changes in model-based offline actor-critic; the defaults are SAC on imagined data."""
 
     bellman_target: BellmanTarget = soft_bellman_target

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from microbench.learning.dynamics import Elites
 
-# min_j Q̄_j(s, a) with a made from the given standard normal noise: (R, S), (R, A) → (R,)
+# min_j Q̄_j(s, a) with a sampled from standard normal noise: (R, S), (R, A) → (R,)
 PessimisticValue = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -27,9 +27,8 @@ def member_values(
 ) -> Tensor:
     """V_i = mean_n min_j Q̄_j(s'_{i,n}, a'_{i,n}), s'_{i,n} ~ N(μ_i(s, a), Σ_i(s, a)), a' ~ π; shape (E, B).
 
-    MICRO, arXiv:2312.03991. Independent noise per member is the paper's estimator; `paired` gives every member the
-    same state noise and the same action noise (common random numbers), so that differences between members are
-    differences between their models and not between their draws.
+    MICRO, arXiv:2312.03991. Independent noise per member is the paper's estimator. With `paired`, all members share
+    state noise and action noise (common random numbers), so that their values differ by their models alone.
     """
     mean, std = elites.next_obs(obs, action)  # (E, B, S)
     members, rows = mean.shape[:2]

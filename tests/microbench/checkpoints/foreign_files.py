@@ -25,11 +25,11 @@ SEEN = 3 * waves(5, OBS)
 def weights(*sizes: int, names: list[str], seed: int = 0) -> dict[str, Tensor]:
     """Layers of the given sizes under these names."""
     generator = torch.Generator().manual_seed(seed)
-    made: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, inputs, outputs in zip(names, sizes, sizes[1:], strict=False):
-        made[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
-        made[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 4
-    return made
+        tensors[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
+        tensors[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 4
+    return tensors
 
 
 def torch_bytes(thing: object, *, legacy: bool = False) -> bytes:
@@ -55,13 +55,13 @@ def mlp(*, actions: int = ACTIONS, obs: int = OBS, names: tuple[str, str, str], 
 
 def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
     if algorithm in ("sac", "tqc"):
-        made = mlp(obs=obs, names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu"))
-        made |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
+        tensors = mlp(obs=obs, names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu"))
+        tensors |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
         outputs = 1 if algorithm == "sac" else 5
         for number in range(2):
             names = [f"critic.qf{number}.{layer}" for layer in (0, 2, 4)]
-            made |= weights(obs + ACTIONS, WIDTH, WIDTH, outputs, names=names, seed=2 + number)
-        return made
+            tensors |= weights(obs + ACTIONS, WIDTH, WIDTH, outputs, names=names, seed=2 + number)
+        return tensors
     if algorithm == "crossq":
         return crossq_tensors()
     if algorithm == "sde":
@@ -74,35 +74,35 @@ def sb3_tensors(algorithm: str, obs: int = OBS) -> dict[str, Tensor]:
         return mlp(obs=obs, names=("action_net.0", "action_net.2", "action_net.4"))
     if algorithm == "ars":
         return {"action_net.weight": weights(obs, ACTIONS, names=["a"])["a.weight"]}
-    made = mlp(obs=obs, names=("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"))
+    tensors = mlp(obs=obs, names=("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"))
     value = ("mlp_extractor.value_net.0", "mlp_extractor.value_net.2", "value_net")
-    return made | mlp(actions=1, obs=obs, names=value, seed=5) | {"log_std": torch.full((ACTIONS,), -1.0)}
+    return tensors | mlp(actions=1, obs=obs, names=value, seed=5) | {"log_std": torch.full((ACTIONS,), -1.0)}
 
 
 def renormalised(tensors: dict[str, Tensor], prefix: str, widths: dict[int, int]) -> dict[str, Tensor]:
     """Batch renormalisations at these places of a sequence, with so many numbers each."""
     generator = torch.Generator().manual_seed(9)
-    made = dict(tensors)
+    folded = dict(tensors)
     for number, width in widths.items():
         for part, low in (("ra_mean", -1.0), ("ra_var", 0.5), ("scale", 0.5), ("bias", -0.5)):
-            made[f"{prefix}{number}.{part}"] = low + torch.rand(width, generator=generator)
-        made[f"{prefix}{number}.steps"] = torch.tensor(5)
-    return made
+            folded[f"{prefix}{number}.{part}"] = low + torch.rand(width, generator=generator)
+        folded[f"{prefix}{number}.steps"] = torch.tensor(5)
+    return folded
 
 
 def crossq_tensors() -> dict[str, Tensor]:
-    made = mlp(names=("actor.latent_pi.1", "actor.latent_pi.4", "actor.mu"))
-    made |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
-    made = renormalised(made, "actor.latent_pi.", {0: OBS, 3: WIDTH, 6: WIDTH})
+    tensors = mlp(names=("actor.latent_pi.1", "actor.latent_pi.4", "actor.mu"))
+    tensors |= weights(WIDTH, ACTIONS, names=["actor.log_std"], seed=1)
+    tensors = renormalised(tensors, "actor.latent_pi.", {0: OBS, 3: WIDTH, 6: WIDTH})
     for number in range(2):
-        made |= critic(numbered(f"critic.qf{number}.", 1, 4, 7), 2 + number)
-        made = renormalised(made, f"critic.qf{number}.", {0: OBS + ACTIONS, 3: WIDTH, 6: WIDTH})
-    return made
+        tensors |= critic(numbered(f"critic.qf{number}.", 1, 4, 7), 2 + number)
+        tensors = renormalised(tensors, f"critic.qf{number}.", {0: OBS + ACTIONS, 3: WIDTH, 6: WIDTH})
+    return tensors
 
 
 def sde_tensors() -> dict[str, Tensor]:
-    made = mlp(names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu.0"))
-    return made | {"actor.log_std": torch.zeros(WIDTH, ACTIONS)}
+    tensors = mlp(names=("actor.latent_pi.0", "actor.latent_pi.2", "actor.mu.0"))
+    return tensors | {"actor.log_std": torch.zeros(WIDTH, ACTIONS)}
 
 
 def readable_space(kind: str, **state: Any) -> dict[str, Any]:
@@ -191,8 +191,8 @@ def pickled(thing: object) -> bytes:
 
 def vec_normalize(mean: Any, var: Any, **state: Any) -> bytes:
     running = Foreign("stable_baselines3.common.running_mean_std.RunningMeanStd", mean=mean, var=var, count=9.0)
-    told = {"obs_rms": running, "clip_obs": 10.0, "epsilon": 1e-8, "norm_obs": True} | state
-    return pickled(Foreign("stable_baselines3.common.vec_env.vec_normalize.VecNormalize", **told))
+    attributes = {"obs_rms": running, "clip_obs": 10.0, "epsilon": 1e-8, "norm_obs": True} | state
+    return pickled(Foreign("stable_baselines3.common.vec_env.vec_normalize.VecNormalize", **attributes))
 
 
 # ---- SA-PPO and its successors
@@ -210,18 +210,18 @@ def environment(obs: int = OBS, robot: str = "hopper.Hopper") -> Foreign:
 
 
 def sa_ppo_tensors(outputs: int = ACTIONS, *, seed: int = 0) -> dict[str, Tensor]:
-    made = mlp(actions=outputs, names=("affine_layers.0", "affine_layers.1", "final_mean"), seed=seed)
-    return {"log_stdev": torch.full((outputs,), -0.5)} | made
+    tensors = mlp(actions=outputs, names=("affine_layers.0", "affine_layers.1", "final_mean"), seed=seed)
+    return {"log_stdev": torch.full((outputs,), -0.5)} | tensors
 
 
 def lstm_tensors(outputs: int = ACTIONS) -> dict[str, Tensor]:
-    made = sa_ppo_tensors()  # unused, as in the real files
-    made |= weights(OBS, WIDTH, names=["embedding_layer"], seed=1) | weights(
+    tensors = sa_ppo_tensors()  # unused, as in the real files
+    tensors |= weights(OBS, WIDTH, names=["embedding_layer"], seed=1) | weights(
         WIDTH, outputs, names=["output_layer"], seed=2
     )
     lstm = torch.nn.LSTM(WIDTH, WIDTH)
     generator = torch.Generator().manual_seed(3)
-    return made | {
+    return tensors | {
         f"lstm.{name}": torch.randn(value.shape, generator=generator) / 3 for name, value in lstm.state_dict().items()
     }
 
@@ -293,10 +293,10 @@ def hdf5(entries: Mapping[str, Any]) -> bytes:
 
 def expert_hdf5() -> bytes:
     def flat(tree: Mapping[str, Any], path: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
         for name, value in tree.items():
-            found |= flat(value, f"{path}/{name}") if isinstance(value, dict) else {f"{path}/{name}": value}
-        return found
+            arrays |= flat(value, f"{path}/{name}") if isinstance(value, dict) else {f"{path}/{name}": value}
+        return arrays
 
     tree = {"GaussianPolicy": expert_tree()["GaussianPolicy"]}
     return hdf5(flat(tree, "snapshots/iter0000020") | {"snapshots/iter0000000/empty": 0.0})
@@ -317,18 +317,18 @@ def corl(algorithm: str) -> dict[str, Any]:
     """The tree of a CORL checkpoint."""
     net = numbered("net.", 0, 2, 4)
     if algorithm == "sac-n":
-        made = mlp(names=("trunk.0", "trunk.2", "mu")) | weights(WIDTH, ACTIONS, names=["log_sigma"], seed=1)
+        tensors = mlp(names=("trunk.0", "trunk.2", "mu")) | weights(WIDTH, ACTIONS, names=["log_sigma"], seed=1)
         members = [critic(numbered("critic.", 0, 2, 4), seed) for seed in (2, 3, 4)]
         stacked = {}
         for name in members[0]:
             parts = [member[name].T if name.endswith("weight") else member[name][None] for member in members]
             stacked[name] = torch.stack(parts)
-        return {"actor": made, "critic": stacked}
+        return {"actor": tensors, "critic": stacked}
     if algorithm == "cql":
-        made = mlp(actions=2 * ACTIONS, names=numbered("base_network.", 0, 2, 4))
-        made |= {"log_std_multiplier.constant": torch.tensor(0.5), "log_std_offset.constant": torch.tensor(-1.0)}
+        tensors = mlp(actions=2 * ACTIONS, names=numbered("base_network.", 0, 2, 4))
+        tensors |= {"log_std_multiplier.constant": torch.tensor(0.5), "log_std_offset.constant": torch.tensor(-1.0)}
         critics = {f"critic{i}": critic(numbered("network.", 0, 2, 4), i) for i in (1, 2)}
-        return {"actor": made, **critics, "sac_log_alpha": Foreign("__main__.Scalar", _parameters={})}
+        return {"actor": tensors, **critics, "sac_log_alpha": Foreign("__main__.Scalar", _parameters={})}
     if algorithm == "iql":
         values: dict[str, Tensor] = {}
         for i in (1, 2):
@@ -338,22 +338,22 @@ def corl(algorithm: str) -> dict[str, Any]:
             "qf": values,
         }
     if algorithm == "awac":
-        made = mlp(names=numbered("_mlp.", 0, 2, 4)) | {"_log_std": torch.full((ACTIONS,), -1.0)}
-        return {"actor": made} | {f"critic_{i}": critic(numbered("_mlp.", 0, 2, 4), i) for i in (1, 2)}
+        tensors = mlp(names=numbered("_mlp.", 0, 2, 4)) | {"_log_std": torch.full((ACTIONS,), -1.0)}
+        return {"actor": tensors} | {f"critic_{i}": critic(numbered("_mlp.", 0, 2, 4), i) for i in (1, 2)}
     critics = {f"critic_{i}": critic(net, i) for i in (1, 2)} if algorithm == "td3-bc" else {}
     return {"actor": mlp(names=net), "total_it": 7, **critics}
 
 
 def offlinerl_kit(*, deterministic: bool = False) -> dict[str, Tensor]:
     head = "actor.last" if deterministic else "actor.dist_net.mu"
-    made = mlp(names=("actor.backbone.model.0", "actor.backbone.model.2", head))
+    tensors = mlp(names=("actor.backbone.model.0", "actor.backbone.model.2", head))
     if not deterministic:
-        made |= weights(WIDTH, ACTIONS, names=["actor.dist_net.sigma"], seed=1)
+        tensors |= weights(WIDTH, ACTIONS, names=["actor.dist_net.sigma"], seed=1)
     for i in (1, 2):
         layers = (f"critic{i}.backbone.model.0", f"critic{i}.backbone.model.2", f"critic{i}.last")
-        made |= critic(layers, i)
-        made |= {name.replace("critic", "critic_old", 1): 0 * value for name, value in critic(layers, i).items()}
-    return made
+        tensors |= critic(layers, i)
+        tensors |= {name.replace("critic", "critic_old", 1): 0 * value for name, value in critic(layers, i).items()}
+    return tensors
 
 
 def module(tensors: Mapping[str, Tensor], origin: str, **state: Any) -> Foreign:
@@ -391,8 +391,8 @@ def d3rlpy_parts() -> tuple[dict[str, Any], dict[str, Any]]:
     policy |= weights(WIDTH, ACTIONS, names=["_logstd"], seed=1)
     values: dict[str, Tensor] = {}
     for i in (0, 1):
-        made = critic((f"{i}._encoder._layers.0", f"{i}._encoder._layers.2", f"{i}._fc"), i)
-        values |= made
+        tensors = critic((f"{i}._encoder._layers.0", f"{i}._encoder._layers.2", f"{i}._fc"), i)
+        values |= tensors
     scaler = {"type": "standard", "params": {"mean": [0.1 * i for i in range(OBS)], "std": [1.5] * OBS, "eps": 0.5}}
     params = {
         "observation_scaler": scaler,
@@ -403,8 +403,8 @@ def d3rlpy_parts() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def d3rlpy(kind: str = "cql") -> bytes:
     """With a Gaussian of its own spread for IQL and AWAC, with an imitator for BC, with scaled actions for TD3."""
-    networks, told = d3rlpy_parts()
-    told["config"]["type"] = kind
+    networks, description = d3rlpy_parts()
+    description["config"]["type"] = kind
     policy = networks["policy"]
     if kind in ("iql", "awac"):
         networks["policy"] = {name: value for name, value in policy.items() if not name.startswith("_logstd")}
@@ -414,14 +414,14 @@ def d3rlpy(kind: str = "cql") -> bytes:
     if kind == "td3":
         networks["policy"] = mlp(names=("_encoder._layers.0", "_encoder._layers.2", "_fc"))
         scaler = {"type": "min_max", "params": {"minimum": [-1.0, -2.0, 0.0], "maximum": [1.0, 4.0, 1.0]}}
-        told["config"]["params"]["action_scaler"] = scaler
-    return pickle.dumps({"torch": torch_bytes(networks), "config": json.dumps(told), "version": "2.8.1"})
+        description["config"]["params"]["action_scaler"] = scaler
+    return pickle.dumps({"torch": torch_bytes(networks), "config": json.dumps(description), "version": "2.8.1"})
 
 
 def cleanrl(algorithm: str) -> Any:
     if algorithm == "ppo":
-        made = mlp(names=numbered("actor_mean.", 0, 2, 4)) | {"actor_logstd": torch.full((1, ACTIONS), -1.0)}
-        return made | weights(OBS, WIDTH, WIDTH, 1, names=list(numbered("critic.", 0, 2, 4)), seed=2)
+        tensors = mlp(names=numbered("actor_mean.", 0, 2, 4)) | {"actor_logstd": torch.full((1, ACTIONS), -1.0)}
+        return tensors | weights(OBS, WIDTH, WIDTH, 1, names=list(numbered("critic.", 0, 2, 4)), seed=2)
     box = {"action_scale": torch.full((ACTIONS,), 2.0), "action_bias": torch.full((ACTIONS,), 0.5)}
     if algorithm == "sac":
         return mlp(names=("fc1", "fc2", "fc_mean")) | weights(WIDTH, ACTIONS, names=["fc_logstd"], seed=1) | box
@@ -430,9 +430,9 @@ def cleanrl(algorithm: str) -> Any:
 
 
 def d4rl_policy(*, inward: bool = False) -> bytes:
-    made = mlp(names=("fc0", "fc1", "last_fc")) | weights(WIDTH, ACTIONS, names=["last_fc_log_std"], seed=1)
+    tensors = mlp(names=("fc0", "fc1", "last_fc")) | weights(WIDTH, ACTIONS, names=["last_fc_log_std"], seed=1)
     entries: dict[str, Any] = {"observations": np.zeros((2, OBS), np.float32)}
-    for name, value in made.items():
+    for name, value in tensors.items():
         stored = value.T if inward and name.endswith("weight") else value
         entries[f"metadata/policy/{name.replace('.', '/')}"] = stored.numpy()
     return hdf5(entries | {"metadata/policy/nonlinearity": np.bytes_(b"relu")})
@@ -448,9 +448,9 @@ def sequential(tensors: dict[str, Tensor], names: list[str], activation: type[nn
     modules: list[nn.Module] = []
     for name in names:
         weight = tensors[f"{name}.weight"]
-        made = nn.Linear(weight.shape[1], weight.shape[0], bias=f"{name}.bias" in tensors)
-        made.load_state_dict(
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=f"{name}.bias" in tensors)
+        linear.load_state_dict(
             {part: tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
         )
-        modules += [made, activation()]
+        modules += [linear, activation()]
     return nn.Sequential(*modules[:-1])

@@ -41,8 +41,8 @@ def torchscript(kind: str = "traced", program: Callable[[], torch.nn.Module] = P
     module, buffer = program().eval(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch would like to see another exporter used
-        made = JIT.trace(module, torch.zeros(1, OBS)) if kind == "traced" else JIT.script(module)
-        JIT.save(JIT.freeze(made) if kind == "frozen" else made, buffer)
+        script = JIT.trace(module, torch.zeros(1, OBS)) if kind == "traced" else JIT.script(module)
+        JIT.save(JIT.freeze(script) if kind == "frozen" else script, buffer)
     return buffer.getvalue()
 
 
@@ -73,8 +73,8 @@ def onnx(nodes: list[Any], stored: Mapping[str, Any], *, output: str = "action",
         [info(output, TensorProto.FLOAT, ["batch", ACTIONS])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    return bytes(made.SerializeToString())
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def onnx_actor() -> bytes:

@@ -20,8 +20,8 @@ from tests.microbench.checkpoints.foreign_table import FILES
 from tests.microbench.toys import one_line, waves
 
 
-def loaded(tmp_path: Path, name: str, **said: Any) -> Checkpoint:
-    return load(write(tmp_path / name, FILES[name]()), Overrides(**said))
+def loaded(tmp_path: Path, name: str, **overrides: Any) -> Checkpoint:
+    return load(write(tmp_path / name, FILES[name]()), Overrides(**overrides))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -40,12 +40,12 @@ PPO = ["mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"]
 
 
 def test_sb3_ppo_is_tanh_layers_without_a_squash(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "sb3-ppo.zip")
+    checkpoint = loaded(tmp_path, "sb3-ppo.zip")
     net = sequential(files.sb3_tensors("ppo"), PPO, nn.Tanh)
-    torch.testing.assert_close(found.target.policy(SEEN), net(SEEN))
-    spread = found.target.require_distribution()(SEEN).stddev
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(SEEN))
+    spread = checkpoint.target.require_distribution()(SEEN).stddev
     torch.testing.assert_close(spread, torch.full((5, ACTIONS), np.exp(-1.0), dtype=torch.float32))
-    assert (found.algorithm, found.train_seed, found.target.critic) == ("ppo", 4, None)
+    assert (checkpoint.algorithm, checkpoint.train_seed, checkpoint.target.critic) == ("ppo", 4, None)
 
 
 def test_sb3_reads_the_activation_that_the_file_names(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_sb3_normalises_with_the_statistics_beside_the_file(tmp_path: Path) -> N
     plain = loaded(tmp_path, "sb3-ppo.zip")
     assert "no vecnormalize.pkl" in plain.inferred["observations"]
     write(tmp_path / "vecnormalize.pkl", files.vec_normalize(mean, var, clip_obs=2.0))
-    found = load(tmp_path / "sb3-ppo.zip")
+    checkpoint = load(tmp_path / "sb3-ppo.zip")
     z = ((SEEN - torch.tensor(mean).float()) / torch.tensor(np.sqrt(var + 1e-8)).float()).clamp(-2, 2)
-    torch.testing.assert_close(found.target.policy(SEEN), plain.target.policy(z))
-    torch.testing.assert_close(found.target.scale("policy-norm"), torch.tensor(np.sqrt(var)).float())
-    assert found.sha256 != plain.sha256 == found.source.sha256  # other statistics are another policy
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), plain.target.policy(z))
+    torch.testing.assert_close(checkpoint.target.scale("policy-norm"), torch.tensor(np.sqrt(var)).float())
+    assert checkpoint.sha256 != plain.sha256 == checkpoint.source.file_sha256  # other statistics are another policy
     write(tmp_path / "vecnormalize.pkl", files.vec_normalize(mean, var, norm_obs=False))
     assert load(tmp_path / "sb3-ppo.zip").target.policy(SEEN).equal(plain.target.policy(SEEN))
 
@@ -107,10 +107,10 @@ def test_sb3_ars_is_linear_and_td3_is_squashed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "squashed"), [("ars-linear", False), ("ars-deep", True)])
 def test_sb3_squashes_ars_only_if_it_has_hidden_layers(tmp_path: Path, name: str, squashed: bool) -> None:
-    found = load(write(tmp_path / "p.zip", files.sb3(name))).target.policy(SEEN)
+    checkpoint = load(write(tmp_path / "p.zip", files.sb3(name))).target.policy(SEEN)
     tensors = files.sb3_tensors(name)
     net = sequential(tensors, [layer.removesuffix(".weight") for layer in tensors if "weight" in layer], nn.ReLU)
-    torch.testing.assert_close(found, net(SEEN).tanh() if squashed else net(SEEN))
+    torch.testing.assert_close(checkpoint, net(SEEN).tanh() if squashed else net(SEEN))
 
 
 def test_sb3_squashes_ppo_where_the_file_says_so(tmp_path: Path) -> None:
@@ -153,12 +153,12 @@ def test_crossq_renormalises_before_every_layer(tmp_path: Path) -> None:
 
 
 def test_state_dependent_exploration_cuts_the_mean(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "sb3-sde.zip").target
+    checkpoint = loaded(tmp_path, "sb3-sde.zip").target
     net = sequential(files.sde_tensors(), ["actor.latent_pi.0", "actor.latent_pi.2", "actor.mu.0"], nn.ReLU)
     far = 20 * SEEN
     assert (net(far).abs() > 2).any()
-    torch.testing.assert_close(found.policy(far), net(far).clamp(-2, 2).tanh())
-    assert found.distribution is None
+    torch.testing.assert_close(checkpoint.policy(far), net(far).clamp(-2, 2).tanh())
+    assert checkpoint.distribution is None
 
 
 def test_a_part_that_sb3_policies_do_not_have_is_not_left_out(tmp_path: Path) -> None:
@@ -171,17 +171,17 @@ def test_a_part_that_sb3_policies_do_not_have_is_not_left_out(tmp_path: Path) ->
 
 
 def test_a_time_feature_is_a_clock_that_travels_with_the_row(tmp_path: Path) -> None:
-    found = load(write(tmp_path / "p.zip", files.sb3("ppo", obs=OBS + 1, observation_space=files.time_feature())))
-    memory = found.target.memory
+    checkpoint = load(write(tmp_path / "p.zip", files.sb3("ppo", obs=OBS + 1, observation_space=files.time_feature())))
+    memory = checkpoint.target.memory
     assert memory is not None
     assert memory.start.tolist() == [0.0]
     net = sequential(files.sb3_tensors("ppo", OBS + 1), PPO, nn.Tanh)
     for step in (0.0, 250.0):
         seen = torch.cat([SEEN, torch.full((5, 1), step)], 1)
         expected = net(torch.cat([SEEN, torch.full((5, 1), 1 - step / 1000)], 1))
-        torch.testing.assert_close(found.target.policy(seen), expected)
+        torch.testing.assert_close(checkpoint.target.policy(seen), expected)
         assert memory.advance(seen, seen).flatten().tolist() == [step + 1] * 5
-    assert "1 − step/1000" in found.inferred["clock"]
+    assert "1 − step/1000" in checkpoint.inferred["clock"]
 
 
 def z_filtered(obs: Tensor) -> Tensor:
@@ -192,21 +192,21 @@ def z_filtered(obs: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", ["sa-ppo.model", "sa-ppo-legacy.model"])
 def test_sa_ppo_filters_observations_and_does_not_squash(tmp_path: Path, name: str) -> None:
-    found = loaded(tmp_path, name)
+    checkpoint = loaded(tmp_path, name)
     net = sequential(files.sa_ppo_tensors(), ["affine_layers.0", "affine_layers.1", "final_mean"], nn.Tanh)
-    torch.testing.assert_close(found.target.policy(SEEN), net(z_filtered(SEEN)))
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(z_filtered(SEEN)))
     running = files.environment().state["state_filter"].state["rs"].state
-    np.testing.assert_allclose(found.target.scale("policy-norm").numpy(), np.sqrt(running["_S"] / 100), rtol=1e-5)
-    assert found.inferred["task"] == "Hopper-v4: the file names Hopper"
+    np.testing.assert_allclose(checkpoint.target.scale("policy-norm").numpy(), np.sqrt(running["_S"] / 100), rtol=1e-5)
+    assert checkpoint.inferred["task"] == "Hopper-v4: the file names Hopper"
 
 
 def test_wocar_has_a_critic_of_normalised_observations(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "wocar.model")
+    checkpoint = loaded(tmp_path, "wocar.model")
     action = waves(5, ACTIONS)
     net = sequential(files.worst_case_critic(), ["affine_layers.0", "affine_layers.1", "final"], nn.Tanh)
     expected = net(torch.cat([z_filtered(SEEN), action], 1))[:, 0]
-    torch.testing.assert_close(found.target.require_critic()(SEEN, action), expected)
-    assert "WocaR" in found.inferred["critic"]
+    torch.testing.assert_close(checkpoint.target.require_critic()(SEEN, action), expected)
+    assert "WocaR" in checkpoint.inferred["critic"]
     other = files.sa_ppo(q_model=files.weights(OBS, WIDTH, 1, names=["affine_layers.0", "final"]))
     odd = load(write(tmp_path / "o.model", other))
     assert odd.target.critic is None
@@ -233,14 +233,14 @@ def test_an_lstm_is_torchs_lstm_over_a_whole_episode(tmp_path: Path) -> None:
 def test_a_single_file_actor_needs_what_it_does_not_say(tmp_path: Path) -> None:
     tensors = files.mlp(names=("l1", "l2", "l3"))
     relu, tanh = (sequential(tensors, ["l1", "l2", "l3"], kind) for kind in (nn.ReLU, nn.Tanh))
-    found = loaded(tmp_path, "td3.pth")
-    torch.testing.assert_close(found.target.policy(SEEN), relu(SEEN).tanh())
-    assert "the file does not say" in found.inferred["activation"]
+    checkpoint = loaded(tmp_path, "td3.pth")
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), relu(SEEN).tanh())
+    assert "the file does not say" in checkpoint.inferred["activation"]
     other = loaded(tmp_path, "td3.pth", activation="tanh", max_action=0.4)
     torch.testing.assert_close(other.target.policy(SEEN), 0.4 * tanh(SEEN).tanh())
     plain = loaded(tmp_path, "td3.pth", squash="none")
     torch.testing.assert_close(plain.target.policy(SEEN), relu(SEEN))
-    assert len({found.sha256, other.sha256, plain.sha256}) == 3
+    assert len({checkpoint.sha256, other.sha256, plain.sha256}) == 3
 
 
 def test_twice_as_many_outputs_as_actions_are_mean_and_spread(tmp_path: Path) -> None:
@@ -324,9 +324,9 @@ def test_no_adversary_is_told(tmp_path: Path, content: Any, words: str) -> None:
     assert one_line(caught.value)
 
 
-def refusal(path: Path, **said: Any) -> str:
+def refusal(path: Path, **overrides: Any) -> str:
     with pytest.raises(UserError) as caught:
-        load(path, Overrides(**said))
+        load(path, Overrides(**overrides))
     assert one_line(caught.value)
     return str(caught.value)
 
@@ -348,7 +348,7 @@ def test_sizes_of_two_tasks_ask_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("overrides", "words"),
     [
         ({"activation": "rellu"}, "did you mean 'relu'"),
         ({"squash": "tan"}, "did you mean 'tanh'"),
@@ -359,7 +359,7 @@ def test_sizes_of_two_tasks_ask_for_one(tmp_path: Path) -> None:
         ({"obs_stats": Path("nowhere.json")}, "No such file"),
     ],
 )
-def test_wrong_overrides_are_told(tmp_path: Path, said: Any, words: str) -> None:
+def test_wrong_overrides_are_told(tmp_path: Path, overrides: Any, words: str) -> None:
     path = write(tmp_path / "p", FILES["td3.pth"]())
     with pytest.raises((UserError, OSError), match=words):
-        load(path, Overrides(**said))
+        load(path, Overrides(**overrides))

@@ -33,9 +33,9 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{name}": value for name, value in tensors.items()}
 
 
-def refusal(path: Path, **said: Any) -> str:
+def refusal(path: Path, **overrides: Any) -> str:
     with pytest.raises(UserError) as caught:
-        load(path, Overrides(**said))
+        load(path, Overrides(**overrides))
     assert one_line(caught.value)
     return str(caught.value)
 

@@ -63,18 +63,18 @@ def test_corl_normalises_with_statistics_that_must_be_given(
     assert "--obs-stats none" in str(caught.value)
     net = sequential(tree["actor"], layers(actor), nn.ReLU)
     plain = loaded(tmp_path, tree, NONE)
-    given = loaded(tmp_path, tree, write(tmp_path / "s.json", STATS.encode()))
+    normalised = loaded(tmp_path, tree, write(tmp_path / "s.json", STATS.encode()))
     z = (SEEN - 0.25) / (2 + 1e-3)
-    for found, obs in ((plain, SEEN), (given, z)):
+    for checkpoint, obs in ((plain, SEEN), (normalised, z)):
         expected = net(obs).tanh() if squash == "tanh" else net(obs)
-        torch.testing.assert_close(found.target.policy(SEEN), expected)
-    assert given.target.scale("policy-norm").tolist() == pytest.approx([2.001] * OBS)
+        torch.testing.assert_close(checkpoint.target.policy(SEEN), expected)
+    assert normalised.target.scale("policy-norm").tolist() == pytest.approx([2.001] * OBS)
     assert plain.algorithm == algorithm
-    assert plain.sha256 != given.sha256
+    assert plain.sha256 != normalised.sha256
     if critics is not None:
-        action = given.target.policy(SEEN)
+        action = normalised.target.policy(SEEN)
         both = [values(tree[name], layers(critics[0]), z, action) for name in critics[1:]]
-        torch.testing.assert_close(given.target.require_critic()(SEEN, action), torch.minimum(*both))
+        torch.testing.assert_close(normalised.target.require_critic()(SEEN, action), torch.minimum(*both))
 
 
 def test_corl_iql_has_twin_values_in_one_network(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_corl_iql_has_twin_values_in_one_network(tmp_path: Path) -> None:
 
 def test_corl_iql_is_a_gaussian_around_the_squashed_mean(tmp_path: Path) -> None:
     tree = files.corl("iql")
-    found = loaded(tmp_path, tree, NONE).target
-    around = found.require_distribution()(SEEN)
+    checkpoint = loaded(tmp_path, tree, NONE).target
+    around = checkpoint.require_distribution()(SEEN)
     torch.testing.assert_close(around.mean, sequential(tree["actor"], layers("net.net."), nn.ReLU)(SEEN).tanh())
     torch.testing.assert_close(around.stddev, torch.full((5, ACTIONS), np.exp(-1.0), dtype=torch.float32))
 
@@ -118,10 +118,10 @@ def test_offlinerl_kit_reads_live_critics_and_not_their_slow_copies(tmp_path: Pa
 
 def test_offlinerl_kits_bc_does_not_normalise(tmp_path: Path) -> None:
     tree = {name: value for name, value in files.offlinerl_kit(deterministic=True).items() if name.startswith("actor.")}
-    found = loaded(tmp_path, tree)
+    checkpoint = loaded(tmp_path, tree)
     names = ["actor.backbone.model.0", "actor.backbone.model.2", "actor.last"]
-    torch.testing.assert_close(found.target.policy(SEEN), sequential(tree, names, nn.ReLU)(SEEN).tanh())
-    assert (found.algorithm, found.inferred["observations"][:11]) == ("bc", "as they are")
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), sequential(tree, names, nn.ReLU)(SEEN).tanh())
+    assert (checkpoint.algorithm, checkpoint.inferred["observations"][:11]) == ("bc", "as they are")
 
 
 def test_offlinerl_kit_reads_edacs_stack_of_critics(tmp_path: Path) -> None:
@@ -135,51 +135,51 @@ def test_offlinerl_kit_reads_edacs_stack_of_critics(tmp_path: Path) -> None:
 
 
 def test_rorl_is_read_out_of_whole_modules(tmp_path: Path) -> None:
-    found, z = loaded(tmp_path, files.rorl()), (SEEN - 0.5) / 2
+    checkpoint, z = loaded(tmp_path, files.rorl()), (SEEN - 0.5) / 2
     net = sequential(files.mlp(names=("fc0", "fc1", "last_fc")), ["fc0", "fc1", "last_fc"], nn.ELU)
-    torch.testing.assert_close(found.target.policy(SEEN), net(z).tanh())
-    assert found.inferred["activation"] == "elu: the file says so"
-    action = found.target.policy(SEEN)
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(z).tanh())
+    assert checkpoint.inferred["activation"] == "elu: the file says so"
+    action = checkpoint.target.policy(SEEN)
     members = [files.critic(("fc0", "fc1", "last_fc"), seed) for seed in (2, 3)]
     both = [
         sequential(member, ["fc0", "fc1", "last_fc"], nn.ELU)(torch.cat([z, action], 1))[:, 0] for member in members
     ]
-    torch.testing.assert_close(found.target.require_critic()(SEEN, action), torch.minimum(*both))
-    assert found.target.scale("policy-norm").tolist() == [2.0] * OBS
+    torch.testing.assert_close(checkpoint.target.require_critic()(SEEN, action), torch.minimum(*both))
+    assert checkpoint.target.scale("policy-norm").tolist() == [2.0] * OBS
 
 
 def test_d3rlpy_says_its_activation_and_its_scaler(tmp_path: Path) -> None:
     networks, _ = files.d3rlpy_parts()
-    found = loaded(tmp_path, files.d3rlpy())
+    checkpoint = loaded(tmp_path, files.d3rlpy())
     z = (SEEN - 0.1 * torch.arange(OBS)) / 2.0  # std 1.5 + eps 0.5
     names = ["_encoder._layers.0", "_encoder._layers.2", "_mu"]
-    torch.testing.assert_close(found.target.policy(SEEN), sequential(networks["policy"], names, nn.Tanh)(z).tanh())
-    assert found.inferred["activation"] == "tanh: the file says so"
-    action = found.target.policy(SEEN)
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), sequential(networks["policy"], names, nn.Tanh)(z).tanh())
+    assert checkpoint.inferred["activation"] == "tanh: the file says so"
+    action = checkpoint.target.policy(SEEN)
     both = [
         sequential(networks["q_funcs"], [f"{i}._encoder._layers.0", f"{i}._encoder._layers.2", f"{i}._fc"], nn.Tanh)(
             torch.cat([z, action], 1)
         )[:, 0]
         for i in (0, 1)
     ]
-    torch.testing.assert_close(found.target.require_critic()(SEEN, action), torch.minimum(*both))
-    assert (found.algorithm, found.target.scale("policy-norm").tolist()) == ("cql", [2.0] * OBS)
+    torch.testing.assert_close(checkpoint.target.require_critic()(SEEN, action), torch.minimum(*both))
+    assert (checkpoint.algorithm, checkpoint.target.scale("policy-norm").tolist()) == ("cql", [2.0] * OBS)
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("iql", -5, 2), ("awac", -6, 0)])
 def test_d3rlpys_own_spread_lies_within_its_bounds(tmp_path: Path, kind: str, low: float, high: float) -> None:
-    found = loaded(tmp_path, files.d3rlpy(kind)).target
-    around = found.require_distribution()(SEEN)
+    checkpoint = loaded(tmp_path, files.d3rlpy(kind)).target
+    around = checkpoint.require_distribution()(SEEN)
     row = low + (high - low) * torch.sigmoid(torch.linspace(-1, 1, ACTIONS))
     torch.testing.assert_close(around.stddev, row.exp().expand(5, -1))
-    torch.testing.assert_close(around.mean, found.policy(SEEN))
+    torch.testing.assert_close(around.mean, checkpoint.policy(SEEN))
 
 
 def test_d3rlpys_bc_has_an_imitator(tmp_path: Path) -> None:
-    found, z = loaded(tmp_path, files.d3rlpy("bc")), (SEEN - 0.1 * torch.arange(OBS)) / 2.0
+    checkpoint, z = loaded(tmp_path, files.d3rlpy("bc")), (SEEN - 0.1 * torch.arange(OBS)) / 2.0
     names = ("_encoder._layers.0", "_encoder._layers.2", "_fc")
     net = sequential(files.mlp(names=names), list(names), nn.Tanh)
-    torch.testing.assert_close(found.target.policy(SEEN), net(z).tanh())
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(z).tanh())
 
 
 def test_d3rlpys_critics_take_scaled_actions(tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_cleanrl_sac_bends_its_log_std(tmp_path: Path) -> None:
     tensors = files.cleanrl("sac")
     hidden = sequential(tensors, ["fc1", "fc2", "fc_mean"], nn.ReLU)[:-1](SEEN)
     raw = hidden @ tensors["fc_logstd.weight"].T + tensors["fc_logstd.bias"]
-    found = loaded(tmp_path, tensors).target.require_distribution()(SEEN).stddev
-    torch.testing.assert_close(found, (-5 + 3.5 * (raw.tanh() + 1)).exp())
+    checkpoint = loaded(tmp_path, tensors).target.require_distribution()(SEEN).stddev
+    torch.testing.assert_close(checkpoint, (-5 + 3.5 * (raw.tanh() + 1)).exp())
 
 
 def test_cleanrl_ppo_needs_the_statistics_of_its_wrapper(tmp_path: Path) -> None:
@@ -235,10 +235,10 @@ def test_cleanrl_ppo_needs_the_statistics_of_its_wrapper(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("inward", [False, True])
 def test_policies_inside_datasets_are_read_whichever_way_they_are_stored(tmp_path: Path, inward: bool) -> None:
-    found = loaded(tmp_path, files.d4rl_policy(inward=inward))
+    checkpoint = loaded(tmp_path, files.d4rl_policy(inward=inward))
     net = sequential(files.mlp(names=("fc0", "fc1", "last_fc")), ["fc0", "fc1", "last_fc"], nn.ReLU)
-    torch.testing.assert_close(found.target.policy(SEEN), net(SEEN).tanh())
-    assert found.inferred["activation"] == "relu: the file says so"
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(SEEN).tanh())
+    assert checkpoint.inferred["activation"] == "relu: the file says so"
 
 
 def test_statistics_can_be_a_datasets_own(tmp_path: Path) -> None:

@@ -123,11 +123,11 @@ def test_every_need_has_a_way_out() -> None:
 
 
 def test_the_needs_of_all_attacks_in_words() -> None:
-    told = needing()
-    assert told["a value V(s)"] == ["v-min", "compat:sa-ppo-critic"]
-    assert told["the range of actions"] == ["targeted"]
-    assert {"fgsm", "pgd", "action-diff", "targeted"} <= set(told["gradients"])
-    assert not {"fgsm", "pgd"} & set(told["a critic Q(s, a)"])  # they change the action where there is none
+    names = needing()
+    assert names["a value V(s)"] == ["v-min", "compat:sa-ppo-critic"]
+    assert names["the range of actions"] == ["targeted"]
+    assert {"fgsm", "pgd", "action-diff", "targeted"} <= set(names["gradients"])
+    assert not {"fgsm", "pgd"} & set(names["a critic Q(s, a)"])  # they change the action where there is none
 
 
 def full(**without: Any) -> Target:

@@ -15,14 +15,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from microbench.checkpoints import load_own, save_own
-from microbench.checkpoints.own import Origin
+from microbench.checkpoints.own import PolicyOrigin
 from microbench.errors import UserError
 from microbench.learning.agent import Agent, AgentConfig, make_agent
 from microbench.learning.algorithms import ALGORITHMS
 from tests.microbench import toys
 from tests.microbench.small_run import policy_bytes
 
-ORIGIN = Origin(env_id="Hopper-v4", algorithm="micro", train_seed=3, updates=7, score=12.5)
+ORIGIN = PolicyOrigin(env_id="Hopper-v4", algorithm="micro", train_seed=3, updates=7, score=12.5)
 
 
 def agent(**box: Any) -> Agent:
@@ -33,14 +33,14 @@ def agent(**box: Any) -> Agent:
 
 def about(content: bytes) -> dict[str, Any]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    told: dict[str, Any] = json.loads(header["__metadata__"]["microbench"])
-    return told
+    description: dict[str, Any] = json.loads(header["__metadata__"]["microbench"])
+    return description
 
 
-def rewritten(content: bytes, tensors: dict[str, Tensor] | None = None, **told: Any) -> bytes:
+def rewritten(content: bytes, tensors: dict[str, Tensor] | None = None, **description: Any) -> bytes:
     """The file with tensors replaced (a missing entry stays as it is) or other words in its description."""
     changed = {name: value for name, value in (load(content) | (tensors or {})).items() if value is not None}
-    return save(changed, {"microbench": json.dumps(about(content) | told)})
+    return save(changed, {"microbench": json.dumps(about(content) | description)})
 
 
 def refusal(path: Path, content: bytes) -> str:
@@ -52,38 +52,45 @@ def refusal(path: Path, content: bytes) -> str:
 
 
 def test_actions_values_and_distributions_are_the_agents_bit_for_bit(tmp_path: Path) -> None:
-    made = agent(action_low=[-2.0, -1.0], action_high=[1.0, 3.0])
+    trained = agent(action_low=[-2.0, -1.0], action_high=[1.0, 3.0])
     path = tmp_path / "policy.safetensors"
-    path.write_bytes(save_own(made, toys.dataset(), ORIGIN))
+    path.write_bytes(save_own(trained, toys.dataset(), ORIGIN))
     target = load_own(path).target
     obs, action = toys.transitions().obs, toys.transitions().action
-    assert target.policy(obs).equal(made.actor(obs))
-    assert target.require_critic()(obs, action).equal(made.critics(obs, action).amin(0))
-    found, expected = target.require_distribution()(obs), made.actor.head(obs)
-    assert found.mean.equal(expected.mean)
-    assert found.stddev.equal(expected.log_std.exp())
+    assert target.policy(obs).equal(trained.actor(obs))
+    assert target.require_critic()(obs, action).equal(trained.critics(obs, action).amin(0))
+    distribution, expected = target.require_distribution()(obs), trained.actor.head(obs)
+    assert distribution.mean.equal(expected.mean)
+    assert distribution.stddev.equal(expected.log_std.exp())
 
 
 def test_a_file_says_where_it_comes_from_and_what_a_unit_of_eps_is(tmp_path: Path) -> None:
     path, data = tmp_path / "policy.safetensors", toys.dataset()
     path.write_bytes(save_own(agent(), data, ORIGIN))
-    found = load_own(path)
-    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (found.env_id, found.algorithm, found.dataset, found.train_seed) == ("Hopper-v4", "micro", "toy", 3)
-    assert (found.claim, found.family, found.path) == (12.5, "microbench", path)
-    assert found.target.scale("dataset-std").tolist() == data.obs.std(0, dtype=np.float64).astype(np.float32).tolist()
-    assert found.target.scale("range").tolist() == np.ptp(data.obs, axis=0).tolist()
-    assert found.target.scale("raw").tolist() == [1, 1, 1]
-    assert sorted(found.target.obs_scale) == ["dataset-std", "range", "raw"]
+    checkpoint = load_own(path)
+    assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (checkpoint.env_id, checkpoint.algorithm, checkpoint.dataset, checkpoint.train_seed) == (
+        "Hopper-v4",
+        "micro",
+        "toy",
+        3,
+    )
+    assert (checkpoint.stored_score, checkpoint.family, checkpoint.path) == (12.5, "microbench", path)
+    assert (
+        checkpoint.target.scale("dataset-std").tolist() == data.obs.std(0, dtype=np.float64).astype(np.float32).tolist()
+    )
+    assert checkpoint.target.scale("range").tolist() == np.ptp(data.obs, axis=0).tolist()
+    assert checkpoint.target.scale("raw").tolist() == [1, 1, 1]
+    assert sorted(checkpoint.target.obs_scale) == ["dataset-std", "range", "raw"]
 
 
 def test_a_recipe_is_stored_and_a_file_of_before_has_none(tmp_path: Path) -> None:
     path = tmp_path / "policy.safetensors"
     path.write_bytes(save_own(agent(), toys.dataset(), replace(ORIGIN, recipe="00ff12ab34cd")))
     assert load_own(path).recipe == "00ff12ab34cd"
-    told = about(path.read_bytes())
-    del told["recipe"]
-    path.write_bytes(save(load(path.read_bytes()), {"microbench": json.dumps(told)}))
+    description = about(path.read_bytes())
+    del description["recipe"]
+    path.write_bytes(save(load(path.read_bytes()), {"microbench": json.dumps(description)}))
     assert load_own(path).recipe == ""
 
 
@@ -137,8 +144,8 @@ def test_other_families_and_newer_formats_are_refused(tmp_path: Path) -> None:
 def test_missing_and_misshapen_tensors_are_refused(tmp_path: Path, name: str) -> None:
     content = policy_bytes()
     without: dict[str, Any] = {name: None}
-    told = refusal(tmp_path / "p", rewritten(content, without))
-    assert name in told
+    message = refusal(tmp_path / "p", rewritten(content, without))
+    assert name in message
     assert "' has (" in refusal(tmp_path / "p", rewritten(content, {name: torch.zeros(2, 2)}))
 
 
@@ -156,8 +163,8 @@ def test_missing_and_misshapen_tensors_are_refused(tmp_path: Path, name: str) ->
     ],
 )
 def test_numbers_that_no_policy_has_are_refused(tmp_path: Path, name: str, value: Tensor) -> None:
-    told = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: value}))
-    assert name in told or "a spread of observations is below 0" in told
+    message = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: value}))
+    assert name in message or "a standard deviation or range of observations is below 0" in message
 
 
 def test_a_sensor_that_never_moved_has_no_spread_and_is_read(tmp_path: Path) -> None:
@@ -180,8 +187,8 @@ def test_a_file_of_before_has_no_bounds_and_is_read(tmp_path: Path) -> None:
 
 def test_unknown_tensors_are_refused(tmp_path: Path) -> None:
     for name in ("extra", "actor.extra", "critics.layers.9.bias"):
-        told = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: torch.zeros(3)}))
-        assert f"'{name}' has (3,), expected no such tensor" in told
+        message = refusal(tmp_path / "p", rewritten(policy_bytes(), {name: torch.zeros(3)}))
+        assert f"'{name}' has (3,), expected no such tensor" in message
 
 
 @pytest.mark.parametrize("hidden", [None, [8, 8], "abc", [16], [16, -1], [16, 16.5], {}])

@@ -30,12 +30,12 @@ def here(known: Known) -> Path:
 @pytest.mark.parametrize("known", FILES, ids=lambda known: known.path)
 def test_every_file_is_read_or_refused_with_the_reason(known: Known) -> None:
     path = here(known)
-    said = Overrides(env_id=known.env_id, activation=known.activation)
+    overrides = Overrides(env_id=known.env_id, activation=known.activation)
     if known.path.startswith("serl"):
         with pytest.raises(UserError, match="layer normalisation"):
-            load(path, said)
+            load(path, overrides)
         return
-    checkpoint = load(path, said)
+    checkpoint = load(path, overrides)
     assert checkpoint.env_id.startswith(known.path.split("/")[-2])
     if known.env_id is not None:
         with pytest.raises(UserError, match="HalfCheetah-v4, Walker2d-v4 have; say with --env"):
@@ -50,9 +50,9 @@ STEADY = [known for known in FILES if known.spread is not None and known.mean an
 def test_steady_policies_earn_what_they_are_known_to_earn(known: Known) -> None:
     checkpoint = load(here(known), Overrides(env_id=known.env_id, activation=known.activation))
     conditions = Conditions(env_id=checkpoint.env_id, unit="raw")
-    found = evaluate_chunk(checkpoint, conditions, tuple(plan_episodes([CLEAN], 3, 0)))["return"].mean()
+    mean = evaluate_chunk(checkpoint, conditions, tuple(plan_episodes([CLEAN], 3, 0)))["return"].mean()
     assert known.mean is not None
-    assert found == pytest.approx(known.mean, rel=0.03)
+    assert mean == pytest.approx(known.mean, rel=0.03)
 
 
 @pytest.mark.parametrize(

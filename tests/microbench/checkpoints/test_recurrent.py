@@ -48,9 +48,11 @@ def by_hand(seed: int) -> tuple[float, int]:
 
 def test_every_row_has_the_memory_of_its_own_episode() -> None:
     seeds = [3, 4, 5, 6, 7]
-    found = run_episodes(clockwork(), GymnasiumSimulator(find_task("Hopper-v4"), n=5), seeds)
-    assert list(zip(found.returns.tolist(), found.lengths.tolist(), strict=True)) == [by_hand(seed) for seed in seeds]
-    assert len(set(found.returns.tolist())) == 5
+    checkpoint = run_episodes(clockwork(), GymnasiumSimulator(find_task("Hopper-v4"), n=5), seeds)
+    assert list(zip(checkpoint.returns.tolist(), checkpoint.lengths.tolist(), strict=True)) == [
+        by_hand(seed) for seed in seeds
+    ]
+    assert len(set(checkpoint.returns.tolist())) == 5
 
 
 def test_no_attack_reaches_the_memory() -> None:
@@ -63,15 +65,15 @@ def test_no_attack_reaches_the_memory() -> None:
     scale = torch.cat([torch.ones(11), torch.zeros(1)])
     threat = Threat(eps=torch.full((2, 1), 0.5), scale=scale, unit="raw")
     simulator = GymnasiumSimulator(find_task("Hopper-v4"), n=2)
-    found = run_episodes(clockwork(), simulator, [3, 4], forger, threat)
-    assert found.returns.tolist() == [by_hand(seed)[0] for seed in (3, 4)]
+    checkpoint = run_episodes(clockwork(), simulator, [3, 4], forger, threat)
+    assert checkpoint.returns.tolist() == [by_hand(seed)[0] for seed in (3, 4)]
     assert [row[0] for row in clocks] == list(range(len(clocks)))
 
 
 def test_a_memory_that_is_no_number_ends_the_row() -> None:
-    found = run_episodes(clockwork(float("nan")), GymnasiumSimulator(find_task("Hopper-v4"), n=2), [0, 1])
-    assert found.flags == (("nan-action",), ("nan-action",))
-    assert found.lengths.tolist() == [0, 0]
+    checkpoint = run_episodes(clockwork(float("nan")), GymnasiumSimulator(find_task("Hopper-v4"), n=2), [0, 1])
+    assert checkpoint.flags == (("nan-action",), ("nan-action",))
+    assert checkpoint.lengths.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("attack", ["random", "action-diff", "pgd"])

@@ -41,8 +41,8 @@ def test_a_run_and_its_policy_stand_for_their_dataset(tmp_path: Path) -> None:
     path = tmp_path / "policy.safetensors"
     path.write_bytes(content)
     obs = np.random.default_rng(0).normal(size=(50, 11)).astype(np.float32)
-    for given in (tmp_path, path):
-        stats = read_statistics(given)
+    for place in (tmp_path, path):
+        stats = read_statistics(place)
         assert stats.mean.tolist() == pytest.approx(obs.mean(0).tolist(), abs=1e-6)
         assert stats.std.tolist() == pytest.approx(obs.std(0).tolist(), abs=1e-6)
         assert stats.bounds is not None
@@ -80,5 +80,5 @@ def test_a_run_goes_along_to_workers_that_share_no_disk(tmp_path: Path) -> None:
     (run / "policy.safetensors").write_bytes(policy_bytes())
     policy = tmp_path / "foreign.pth"
     policy.write_bytes(b"weights")
-    source = Source(path=str(policy), sha256="", identity="", overrides=Overrides(obs_stats=run))
+    source = Source(path=str(policy), file_sha256="", identity="", overrides=Overrides(obs_stats=run))
     assert dict(policy_files(source))[STATS] == (run / "policy.safetensors").read_bytes()

@@ -59,9 +59,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), WRONG.values(), ids=WRONG.keys())
-def test_damaged_files_are_told_in_one_sentence(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=told) as caught:
+@pytest.mark.parametrize(("changes", "words"), WRONG.values(), ids=WRONG.keys())
+def test_damaged_files_are_told_in_one_sentence(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words) as caught:
         read_d4rl(stored(tmp_path, **changes), env_id="Hopper-v4")
     assert one_line(caught.value)
 

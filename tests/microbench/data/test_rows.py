@@ -155,7 +155,7 @@ def test_without_recorded_successors_no_row_leads_into_another_episode(rows: str
     data = read_d4rl(stored(tmp_path, next_observations=None), env_id="Hopper-v4", rows=rows)
     assert data.obs.tolist() == [OBS[row] for row in (0, 2, 3, 6)]
     assert data.next_obs.tolist() == [OBS[row] for row in (1, 3, 4, 7)]
-    assert "its falls (2) are not among the transitions" in data.remarks[0]
+    assert "its 2 terminations are not among the transitions" in data.remarks[0]
 
 
 def test_strict_rows_are_all_that_have_a_successor(tmp_path: Path) -> None:

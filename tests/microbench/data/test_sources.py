@@ -52,10 +52,10 @@ def test_the_task_follows_from_the_files_name(file: str, env_id: str, tmp_path: 
     assert load_dataset(str(tmp_path / file), env_id="Ant-v4").env_id == "Ant-v4"
 
 
-def test_a_task_that_cannot_be_told(tmp_path: Path) -> None:
+def test_a_task_that_follows_from_no_name_must_be_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.hdf5"
     shutil.copy(str(FILES / BUNDLED[DEFAULT_DATASET].file), path)
-    with pytest.raises(UserError, match="give it with --env") as caught:
+    with pytest.raises(UserError, match="give the task with --env") as caught:
         load_dataset(str(path))
     assert one_line(caught.value)
     assert load_dataset(str(path), env_id="Hopper-v4").name == "mine"

@@ -29,18 +29,18 @@ def no_gap(obs: Tensor, action: Tensor) -> Tensor:
 
 
 def test_target_critics_start_as_copies_that_cannot_be_trained() -> None:
-    made = make_agent(OBS, ACTIONS, TINY, ALGORITHMS["sac"], seed=0, device=CPU)
-    pairs = list(zip(made.critics.parameters(), made.target_critics.parameters(), strict=True))
+    learner = make_agent(OBS, ACTIONS, TINY, ALGORITHMS["sac"], seed=0, device=CPU)
+    pairs = list(zip(learner.critics.parameters(), learner.target_critics.parameters(), strict=True))
     assert all(one.equal(other) and one is not other for one, other in pairs)
-    assert not any(parameter.requires_grad for parameter in made.target_critics.parameters())
+    assert not any(parameter.requires_grad for parameter in learner.target_critics.parameters())
 
 
 def test_update_order_is_critic_actor_temperature_polyak(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, seen = agent(TINY), []
+    learner, seen = agent(TINY), []
     names = {
-        id(made.critic_optimiser): "critics",
-        id(made.actor_optimiser): "actor",
-        id(made.alpha_optimiser): "temperature",
+        id(learner.critic_optimiser): "critics",
+        id(learner.actor_optimiser): "actor",
+        id(learner.alpha_optimiser): "temperature",
     }
     step, polyak = agent_module._step, sac.polyak_update_
 
@@ -55,16 +55,16 @@ def test_update_order_is_critic_actor_temperature_polyak(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(agent_module, "_step", spy_step)
     monkeypatch.setattr(sac, "polyak_update_", spy_polyak)
-    made.update(batch(), no_gap)
+    learner.update(batch(), no_gap)
     assert seen == ["critics", "actor", "temperature", "polyak"]
 
 
 def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same update with plain modules, autograd on everything, and torch's Adam, step by step."""
     monkeypatch.setattr(Agent, "noise", lambda self, rows: waves(rows, ACTIONS, start=5))
-    made = agent(TINY)
-    actor, critics, targets = copy.deepcopy((made.actor, made.critics, made.target_critics))
-    metrics = dict(zip(METRICS, made.update(batch(), no_gap).tolist(), strict=True))
+    learner = agent(TINY)
+    actor, critics, targets = copy.deepcopy((learner.actor, learner.critics, learner.target_critics))
+    metrics = dict(zip(METRICS, learner.update(batch(), no_gap).tolist(), strict=True))
 
     rows, noise, alpha = batch().rows, waves(16, ACTIONS, start=5), 1.0
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
         for slow, fast in zip(targets.parameters(), critics.parameters(), strict=True):
             slow.copy_(0.995 * slow + 0.005 * fast)
 
-    for ours, theirs in ((made.actor, actor), (made.critics, critics), (made.target_critics, targets)):
+    for ours, theirs in ((learner.actor, actor), (learner.critics, critics), (learner.target_critics, targets)):
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     expected = {
@@ -96,7 +96,7 @@ def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gradients_do_not_flow_into_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, seen = agent(TINY), []
+    learner, seen = agent(TINY), []
     loss = sac.critic_loss
 
     def spy(q: Tensor, target: Tensor) -> Tensor:
@@ -104,33 +104,33 @@ def test_gradients_do_not_flow_into_targets(monkeypatch: pytest.MonkeyPatch) -> 
         return loss(q, target)
 
     monkeypatch.setattr(sac, "critic_loss", spy)
-    made.update(batch(), no_gap)
+    learner.update(batch(), no_gap)
     assert seen == [(True, False)]
-    assert all(parameter.grad is None for parameter in made.target_critics.parameters())
+    assert all(parameter.grad is None for parameter in learner.target_critics.parameters())
 
 
 def test_critics_get_no_gradient_from_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = agent(TINY)
+    learner = agent(TINY)
     seen: list[bool] = []
     step = agent_module._step
 
     def spy(optimiser: Any, loss: Tensor) -> None:
-        before = [None if p.grad is None else p.grad.clone() for p in made.critics.parameters()]
+        before = [None if p.grad is None else p.grad.clone() for p in learner.critics.parameters()]
         step(optimiser, loss)
-        if optimiser is made.actor_optimiser:
-            after = [parameter.grad for parameter in made.critics.parameters()]
+        if optimiser is learner.actor_optimiser:
+            after = [parameter.grad for parameter in learner.critics.parameters()]
             seen.extend(a is not None and b is not None and a.equal(b) for a, b in zip(after, before, strict=True))
 
     monkeypatch.setattr(agent_module, "_step", spy)
-    made.update(batch(), no_gap)
+    learner.update(batch(), no_gap)
     assert len(seen) == 6
     assert all(seen)
 
 
 def test_a_fixed_temperature_stays() -> None:
-    made = agent(AgentConfig(hidden=(7, 5), alpha=0.1))
+    learner = agent(AgentConfig(hidden=(7, 5), alpha=0.1))
     for _ in range(3):
-        metrics = dict(zip(METRICS, made.update(batch(), no_gap).tolist(), strict=True))
+        metrics = dict(zip(METRICS, learner.update(batch(), no_gap).tolist(), strict=True))
         assert metrics["alpha"] == pytest.approx(0.1)
 
 
@@ -144,38 +144,38 @@ def test_a_fixed_temperature_stays() -> None:
     ],
 )
 def test_temperature_step_and_clamp(log_prob: float, max_alpha: float | None, log_alpha: float) -> None:
-    made = agent(AgentConfig(hidden=(7, 5), max_alpha=max_alpha))
-    made._update_temperature(torch.full((4,), log_prob))
-    assert made.log_alpha.item() == pytest.approx(log_alpha, abs=1e-7)
+    learner = agent(AgentConfig(hidden=(7, 5), max_alpha=max_alpha))
+    learner._update_temperature(torch.full((4,), log_prob))
+    assert learner.log_alpha.item() == pytest.approx(log_alpha, abs=1e-7)
 
 
 def test_target_entropy_is_minus_the_number_of_actions() -> None:
     """At log π = |A| the gradient vanishes and log α stays."""
-    made = agent(TINY)
-    made._update_temperature(torch.full((4,), float(ACTIONS)))
-    assert made.log_alpha.item() == 0.0
+    learner = agent(TINY)
+    learner._update_temperature(torch.full((4,), float(ACTIONS)))
+    assert learner.log_alpha.item() == 0.0
 
 
 def test_entropy_belongs_to_the_next_value_only() -> None:
     """The pessimistic value that f is made of has no entropy term; a deterministic backup has none either."""
     obs, noise = waves(6, OBS), waves(6, ACTIONS)
-    made = agent(AgentConfig(hidden=(7, 5), alpha=0.7))
-    action, log_prob = made.actor.sample(obs, noise)
-    least = made.target_critics(obs, action).amin(0)
-    assert made.pessimistic_value(obs, noise).equal(least)
+    learner = agent(AgentConfig(hidden=(7, 5), alpha=0.7))
+    action, log_prob = learner.actor.sample(obs, noise)
+    least = learner.target_critics(obs, action).amin(0)
+    assert learner.pessimistic_value(obs, noise).equal(least)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Agent, "noise", lambda self, rows: noise)
-        torch.testing.assert_close(made.next_value(obs), least - 0.7 * log_prob)
+        torch.testing.assert_close(learner.next_value(obs), least - 0.7 * log_prob)
         dry = agent(AgentConfig(hidden=(7, 5), alpha=0.7, deterministic_backup=True))
         assert dry.next_value(obs).equal(least)
 
 
 def test_pessimistic_value_in_chunks_equals_one_pass() -> None:
-    made, rows = agent(TINY), CHUNK_ROWS + 7
+    learner, rows = agent(TINY), CHUNK_ROWS + 7
     obs, noise = waves(rows, OBS), waves(rows, ACTIONS)
-    whole = made.target_critics(obs, made.actor.act(obs, noise)).amin(0)
-    torch.testing.assert_close(made.pessimistic_value(obs, noise), whole)
-    assert made.pessimistic_value(obs[:0], noise[:0]).shape == (0,)
+    whole = learner.target_critics(obs, learner.actor.act(obs, noise)).amin(0)
+    torch.testing.assert_close(learner.pessimistic_value(obs, noise), whole)
+    assert learner.pessimistic_value(obs[:0], noise[:0]).shape == (0,)
 
 
 def test_clamped_targets_are_not_negative() -> None:
@@ -187,21 +187,21 @@ def test_clamped_targets_are_not_negative() -> None:
 
 def test_updates_learn_a_constant_reward() -> None:
     """Reward 1, always terminal: Q must go to 1."""
-    made = agent(AgentConfig(hidden=(7, 5), critic_lr=1e-2))
+    learner = agent(AgentConfig(hidden=(7, 5), critic_lr=1e-2))
     rows = transitions(64)
     rows.reward[:], rows.terminal[:] = 1.0, 1.0
     for _ in range(300):
-        metrics = dict(zip(METRICS, made.update(Batch(rows=rows, real=64), no_gap).tolist(), strict=True))
+        metrics = dict(zip(METRICS, learner.update(Batch(rows=rows, real=64), no_gap).tolist(), strict=True))
     assert metrics["target"] == 1.0
     assert metrics["q"] == pytest.approx(1.0, abs=0.05)
 
 
 def test_equal_seeds_give_equal_numbers() -> None:
     def run(seed: int) -> dict[str, Tensor]:
-        made = make_agent(OBS, ACTIONS, TINY, ALGORITHMS["micro"], seed=seed, device=CPU)
+        learner = make_agent(OBS, ACTIONS, TINY, ALGORITHMS["micro"], seed=seed, device=CPU)
         for _ in range(3):
-            made.update(batch(), no_gap)
-        return weights(made)
+            learner.update(batch(), no_gap)
+        return weights(learner)
 
     first, again, other = run(0), run(0), run(1)
     assert all(first[key].equal(again[key]) for key in first)
@@ -217,9 +217,9 @@ def test_state_dict_continues_bit_for_bit() -> None:
     torch.save(straight.state_dict(), buffer)
     resumed = make_agent(OBS, ACTIONS, TINY, ALGORITHMS["micro"], seed=7, device=CPU)
     resumed.load_state_dict(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
-    for made in (straight, resumed):
+    for learner in (straight, resumed):
         for _ in range(5):
-            made.update(batch(), no_gap)
+            learner.update(batch(), no_gap)
     assert all(one.equal(weights(resumed)[key]) for key, one in weights(straight).items())
     assert straight.log_alpha.equal(resumed.log_alpha)
     assert straight.log_alpha.item() < 0
@@ -227,8 +227,8 @@ def test_state_dict_continues_bit_for_bit() -> None:
 
 def test_max_q_backup_takes_the_least_critic_of_the_best_actions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Critic 1 sees 0 … 9 and critic 2 sees 9 … 0: min_j max_k is 9, the other way round it would be 4."""
-    made = agent(AgentConfig(hidden=(7, 5), max_q_backup=True))
+    learner = agent(AgentConfig(hidden=(7, 5), max_q_backup=True))
     rising = torch.arange(10.0)
     values = torch.stack([torch.cat([rising, rising + 100]), torch.cat([rising.flip(0), rising.flip(0) - 100])])
-    monkeypatch.setattr(made.target_critics, "forward", lambda obs, action: values)
-    assert made.next_value(waves(2, OBS)).tolist() == [9.0, -91.0]
+    monkeypatch.setattr(learner.target_critics, "forward", lambda obs, action: values)
+    assert learner.next_value(waves(2, OBS)).tolist() == [9.0, -91.0]

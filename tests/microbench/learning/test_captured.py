@@ -78,11 +78,13 @@ def _repeat(log: _Log, out: Tensor) -> Tensor:
     return out
 
 
-def recorded(learner: Agent | Cohort, made: list[Recordings]) -> Callable[[Sequence[torch.Generator]], Recordings]:
+def recorded(
+    learner: Agent | Cohort, recordings: list[Recordings]
+) -> Callable[[Sequence[torch.Generator]], Recordings]:
     def graphs(generators: Sequence[torch.Generator]) -> Recordings:
-        made.append(Recordings(learner))
+        recordings.append(Recordings(learner))
         assert list(generators) == list(learner.generators)
-        return made[-1]
+        return recordings[-1]
 
     return graphs
 
@@ -99,24 +101,24 @@ def test_a_run_of_repeated_captures_is_the_run_itself_to_the_bit(option: str) ->
     """Across rollouts, which replace what is drawn from, and across epochs, which change the learning rate."""
     plain, repeated = (counting_on_the_device(make(**OPTIONS[option])) for _ in range(2))
     finish(plain)
-    made: list[Recordings] = []
-    for _ in repeated.run(score, ignore, recorded(repeated.agent, made)):
+    recordings: list[Recordings] = []
+    for _ in repeated.run(score, ignore, recorded(repeated.agent, recordings)):
         pass
     assert same(plain, repeated)
-    assert [graphs.captured for graphs in made] == [6]  # three epochs with a rollout at their start and half way
+    assert [graphs.captured for graphs in recordings] == [6]  # three epochs with a rollout at their start and half way
 
 
 def test_seeds_together_are_repeated_to_the_bit() -> None:
     plain, repeated = ([counting_on_the_device(make(seed=seed)) for seed in (0, 1)] for _ in range(2))
     for _ in train_together(plain, score, [ignore] * 2):
         pass
-    made: list[Recordings] = []
+    recordings: list[Recordings] = []
     agents = [run.agent for run in repeated]
 
     def graphs(generators: Sequence[torch.Generator]) -> Recordings:
-        made.append(Recordings(cohorts[-1]))
+        recordings.append(Recordings(cohorts[-1]))
         assert list(generators) == [agent.generator for agent in agents]
-        return made[-1]
+        return recordings[-1]
 
     cohorts: list[Cohort] = []
     start = Cohort.__init__
@@ -129,7 +131,7 @@ def test_seeds_together_are_repeated_to_the_bit() -> None:
         patch.setattr(Cohort, "__init__", noted)
         for _ in train_together(repeated, score, [ignore] * 2, graphs):
             pass
-    assert made[0].captured == 6
+    assert recordings[0].captured == 6
     assert all(same(one, other) for one, other in zip(plain, repeated, strict=True))
 
 
@@ -232,8 +234,8 @@ def test_the_check_leaves_the_learner_where_it_was() -> None:
         launched()
     before = {key: value.clone() for key, value in numbers(training).items()}
     captured._check(training.update, training.update)
-    found = numbers(training)
-    assert all(found[key].equal(value) for key, value in before.items())
+    state = numbers(training)
+    assert all(state[key].equal(value) for key, value in before.items())
 
 
 def test_what_has_diverged_is_left_to_the_loop() -> None:
@@ -273,7 +275,7 @@ def test_all_that_changes_is_put_back() -> None:
     """Whatever an update changes of networks and temperature is on the memory that `changing` lists."""
     training = ready(alpha=None)
     listed = {tensor.data_ptr() for tensor in training.agent.changing()}
-    found = numbers(training)
+    state = numbers(training)
     changed = changed_by_an_update(training) - {"generator"}
     assert changed >= {"log_alpha", "actor.mean.weight", "critics.layers.0.weight", "targets.layers.0.weight"}
-    assert {found[name].data_ptr() for name in changed} <= listed
+    assert {state[name].data_ptr() for name in changed} <= listed

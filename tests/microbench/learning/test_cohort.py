@@ -44,33 +44,36 @@ def opinions(obs: Tensor, action: Tensor) -> Tensor:
     return torch.stack([obs[:, 0], 2 * obs[:, 0]])
 
 
-def learn_alone(made: list[Agent], updates: int) -> Tensor:
-    rows = [[agent.update(batch(10 * s + k), opinions) for k in range(updates)] for s, agent in enumerate(made)]
+def learn_alone(learners: list[Agent], updates: int) -> Tensor:
+    rows = [[agent.update(batch(10 * s + k), opinions) for k in range(updates)] for s, agent in enumerate(learners)]
     return torch.stack([torch.stack(of) for of in rows], 1)
 
 
-def learn_together(made: list[Agent], updates: int) -> Tensor:
-    cohort = Cohort(made)
+def learn_together(learners: list[Agent], updates: int) -> Tensor:
+    cohort = Cohort(learners)
     return torch.stack(
-        [cohort.update([batch(10 * s + k) for s in range(len(made))], [opinions] * len(made)) for k in range(updates)]
+        [
+            cohort.update([batch(10 * s + k) for s in range(len(learners))], [opinions] * len(learners))
+            for k in range(updates)
+        ]
     )
 
 
 def moments(agent: Agent) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    moments_of: dict[str, Tensor] = {}
     for name in ("actor_optimiser", "critic_optimiser", "alpha_optimiser"):
         for number, state in getattr(agent, name).state_dict()["state"].items():
-            found |= {f"{name}.{number}.{kind}": state[kind] for kind in MOMENTS}
-    return found
+            moments_of |= {f"{name}.{number}.{kind}": state[kind] for kind in MOMENTS}
+    return moments_of
 
 
 def assert_same(one: Agent, other: Agent) -> None:
     """Networks, temperature and optimisers agree to rounding, generators to the bit."""
-    for found, wanted in ((weights(one), weights(other)), (moments(one), moments(other))):
-        moved = {key: value for key, value in wanted.items() if key in found}
+    for ours, wanted in ((weights(one), weights(other)), (moments(one), moments(other))):
+        moved = {key: value for key, value in wanted.items() if key in ours}
         assert len(moved) == len(wanted)
         for key, value in wanted.items():
-            torch.testing.assert_close(found[key], value, rtol=1e-4, atol=2e-6, msg=key)
+            torch.testing.assert_close(ours[key], value, rtol=1e-4, atol=2e-6, msg=key)
     torch.testing.assert_close(one.log_alpha, other.log_alpha, rtol=1e-5, atol=1e-6)
     assert one.generator.get_state().equal(other.generator.get_state())
 
@@ -80,9 +83,9 @@ def assert_same(one: Agent, other: Agent) -> None:
 def test_each_learns_what_it_learns_alone(option: str, algorithm: str) -> None:
     alone, together = (agents(algorithm=algorithm, **OPTIONS[option]) for _ in range(2))
     before = [weights(agent) for agent in together]
-    told, found = learn_alone(alone, 5), learn_together(together, 5)
-    assert found.shape == (5, 3, len(METRICS))
-    torch.testing.assert_close(found, told, rtol=1e-4, atol=1e-5)
+    separate, common = learn_alone(alone, 5), learn_together(together, 5)
+    assert common.shape == (5, 3, len(METRICS))
+    torch.testing.assert_close(common, separate, rtol=1e-4, atol=1e-5)
     for one, other, start in zip(together, alone, before, strict=True):
         if OPTIONS[option].get("alpha") is not None:  # alone, an optimiser that never steps has no state
             other.alpha_optimiser.load_state_dict(one.alpha_optimiser.state_dict())
@@ -93,13 +96,13 @@ def test_each_learns_what_it_learns_alone(option: str, algorithm: str) -> None:
 
 def test_agents_do_not_see_each_other() -> None:
     """Another neighbour, and even one whose numbers are lost, changes nothing."""
-    made, others = agents(3), agents(3)
+    learners, others = agents(3), agents(3)
     with torch.no_grad():
         stacked(others[1].critics.layers)[0].weight.fill_(torch.nan)
-    learn_together(made, 3)
+    learn_together(learners, 3)
     learn_together(others, 3)
-    assert_same(others[0], made[0])
-    assert_same(others[2], made[2])
+    assert_same(others[0], learners[0])
+    assert_same(others[2], learners[2])
     assert weights(others[1])["critics.layers.0.weight"].isnan().any()
 
 
@@ -122,21 +125,21 @@ def test_going_on_alone_or_together_after_a_stop() -> None:
 
 
 def test_a_cohort_uses_the_actors_present_learning_rate() -> None:
-    made = agents(2)
-    cohort = Cohort(made)
-    for agent in made:
+    learners = agents(2)
+    cohort = Cohort(learners)
+    for agent in learners:
         agent.actor_optimiser.param_groups[0]["lr"] = 0.0
-    before = [copy.deepcopy(agent.actor) for agent in made]
+    before = [copy.deepcopy(agent.actor) for agent in learners]
     cohort.update([batch(0), batch(1)], [opinions] * 2)
-    for agent, old in zip(made, before, strict=True):
+    for agent, old in zip(learners, before, strict=True):
         pairs = zip(agent.actor.parameters(), old.parameters(), strict=True)
         assert all(one.equal(other) for one, other in pairs)
 
 
 def test_critics_are_not_trained_by_the_actors() -> None:
     """With a critic rate of 0 they stay, whatever the actor's loss asks for."""
-    made = agents(2, critic_lr=0.0)
-    before = [weights(agent) for agent in made]
-    learn_together(made, 2)
-    for agent, old in zip(made, before, strict=True):
+    learners = agents(2, critic_lr=0.0)
+    before = [weights(agent) for agent in learners]
+    learn_together(learners, 2)
+    for agent, old in zip(learners, before, strict=True):
         assert all(old[key].equal(value) for key, value in weights(agent).items() if key.startswith("critics"))

@@ -32,14 +32,14 @@ def config(**changes: Any) -> CollectConfig:
 
 
 def run(**changes: Any) -> tuple[list[Arrays], list[Progress]]:
-    told: list[Progress] = []
+    reports: list[Progress] = []
     scores = changes.pop("scores", {})
 
     def score(agent: Agent, episodes: int) -> float:
         assert episodes == 10
-        return float(scores.get(len(told), 0.0))
+        return float(scores.get(len(reports), 0.0))
 
-    return collect(config(**changes), score, told.append), told
+    return collect(config(**changes), score, reports.append), reports
 
 
 def test_the_default_is_plain_sac() -> None:
@@ -113,14 +113,14 @@ def test_learning_starts_after_the_random_steps(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_evaluations() -> None:
-    _, told = run(steps=150)
-    assert [progress.step for progress in told] == [100, 120, 140]
+    _, reports = run(steps=150)
+    assert [progress.step for progress in reports] == [100, 120, 140]
 
 
 def test_a_run_ends_when_the_score_is_reached() -> None:
     """Second evaluation: 41 ≥ 40. The episode that runs then is cut."""
-    episodes, told = run(steps=1000, until_score=40.0, scores={0: 39.9, 1: 41.0})
-    assert told == [Progress(step=100, score=39.9), Progress(step=120, score=41.0)]
+    episodes, reports = run(steps=1000, until_score=40.0, scores={0: 39.9, 1: 41.0})
+    assert reports == [Progress(step=100, score=39.9), Progress(step=120, score=41.0)]
     assert sum(len(episode["rewards"]) for episode in episodes) == 120
     assert bool(episodes[-1]["terminal"]) != bool(episodes[-1]["timeout"])
 

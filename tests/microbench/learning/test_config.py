@@ -78,15 +78,15 @@ def test_quick_preset_is_valid_and_shorter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "overrides", "told"),
+    ("preset", "overrides", "words"),
     [
         ("papr", {}, "no preset 'papr': did you mean 'paper'"),
         ("paper", {"betta": 1}, "no setting 'betta': did you mean 'beta'"),
         ("paper", {"rollout_len": 1}, "no setting 'rollout_len': did you mean 'rollout_length'"),
     ],
 )
-def test_unknown_names_suggest_the_nearest(preset: str, overrides: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_unknown_names_suggest_the_nearest(preset: str, overrides: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
         load_preset(preset, "hopper-medium-v2", **overrides)
 
 

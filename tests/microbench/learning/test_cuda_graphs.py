@@ -13,72 +13,72 @@ from tests.microbench.training_runs import finish, ignore, make, numbers, score
 
 
 class Stream:
-    def __init__(self, name: str, told: list[str]) -> None:
-        self.name, self.told = name, told
+    def __init__(self, name: str, events: list[str]) -> None:
+        self.name, self.events = name, events
 
     def wait_stream(self, other: "Stream") -> None:
-        self.told.append(f"{self.name} waits for {other.name}")
+        self.events.append(f"{self.name} waits for {other.name}")
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What stand-ins for the parts of torch.cuda that are used have been asked."""
-    said: list[str] = []
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls that stand-ins for parts of torch.cuda have received."""
+    events: list[str] = []
 
     class Graph:
         def register_generator_state(self, generator: torch.Generator) -> None:
-            said.append(f"draws from {generator.initial_seed()}")
+            events.append(f"draws from {generator.initial_seed()}")
 
         def replay(self) -> None:
-            said.append("launch")
+            events.append("launch")
 
     @contextmanager
     def on(stream: Stream) -> Iterator[None]:
-        said.append(f"on {stream.name}")
+        events.append(f"on {stream.name}")
         yield
-        said.append(f"off {stream.name}")
+        events.append(f"off {stream.name}")
 
     @contextmanager
     def captured(graph: Graph, *, stream: Stream) -> Iterator[None]:
-        said.append(f"capture on {stream.name}")
+        events.append(f"capture on {stream.name}")
         yield
-        said.append("captured")
+        events.append("captured")
 
     stand_ins: dict[str, Any] = {
-        "Stream": lambda device: Stream("side", said),
-        "current_stream": lambda device: Stream("main", said),
+        "Stream": lambda device: Stream("side", events),
+        "current_stream": lambda device: Stream("main", events),
         "stream": on,
         "CUDAGraph": Graph,
         "graph": captured,
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
-    return said
+    return events
 
 
-def test_a_warm_up_runs_on_the_stream_of_the_capture_and_nothing_overtakes_it(told: list[str]) -> None:
+def test_a_warm_up_runs_on_the_stream_of_the_capture_and_nothing_overtakes_it(events: list[str]) -> None:
     graphs = CudaGraphs([torch.Generator().manual_seed(3)])
 
     def step() -> Tensor:
-        told.append("step")
+        events.append("step")
         return torch.ones(())
 
     assert graphs.run(step) == 1
-    assert told == ["side waits for main", "on side", "step", "off side", "main waits for side"]
+    assert events == ["side waits for main", "on side", "step", "off side", "main waits for side"]
 
 
-def test_a_capture_knows_all_generators_and_a_launch_runs_no_python(told: list[str]) -> None:
+def test_a_capture_knows_all_generators_and_a_launch_runs_no_python(events: list[str]) -> None:
     graphs = CudaGraphs([torch.Generator().manual_seed(seed) for seed in (3, 4)])
 
     def step() -> Tensor:
-        told.append("step")
+        events.append("step")
         return torch.ones(())
 
     launch = graphs.capture(step)
-    assert told == ["draws from 3", "draws from 4", "capture on side", "step", "captured"]
-    told.clear()
+    assert events == ["draws from 3", "draws from 4", "capture on side", "step", "captured"]
+    events.clear()
     assert launch() is launch()
-    assert told == ["launch", "launch"]
+    assert events == ["launch", "launch"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -88,6 +88,6 @@ def test_on_a_gpu_a_run_of_graphs_is_the_run_itself() -> None:
     finish(plain)
     for _ in graphed.run(score, ignore, CudaGraphs):
         pass
-    found, wanted = numbers(graphed), numbers(plain)
+    ours, wanted = numbers(graphed), numbers(plain)
     for key, value in wanted.items():
-        torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5, msg=key)
+        torch.testing.assert_close(ours[key], value, rtol=1e-3, atol=1e-5, msg=key)

@@ -86,15 +86,15 @@ def test_an_update_stays_on_its_device(changes: dict[str, Any]) -> None:
     training = moved(make(**changes))
     training.update()  # settles what is computed once
     with _Elsewhere() as watch:
-        told = training.update()
-    assert told.device == META
+        metrics = training.update()
+    assert metrics.device == META
     assert watch.seen == []
     cohort = Cohort([training.agent, moved(make(**changes)).agent])
     values = [training.member_values] * 2
     cohort.update([training.batch(), training.batch()], values)
     with _Elsewhere() as watch:
-        told = cohort.update([training.batch(), training.batch()], values)
-    assert told.shape == (2, len(METRICS))
+        metrics = cohort.update([training.batch(), training.batch()], values)
+    assert metrics.shape == (2, len(METRICS))
     assert watch.seen == []
 
 

@@ -62,8 +62,8 @@ def test_soft_clamp_by_hand(raw: float) -> None:
         last.bias[0, 0, 2:] = raw
     upper = 0.5 - softplus(0.5 - raw)
     expected = -10 + softplus(upper + 10)
-    found = model(torch.zeros(1, 2)).log_var
-    assert found.flatten().tolist() == pytest.approx([expected] * 2, rel=1e-5)
+    log_var = model(torch.zeros(1, 2)).log_var
+    assert log_var.flatten().tolist() == pytest.approx([expected] * 2, rel=1e-5)
     assert -10 <= expected < 0.5 + softplus(-10.5)
 
 

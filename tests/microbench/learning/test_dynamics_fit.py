@@ -106,8 +106,8 @@ def test_one_step_written_out() -> None:
     bounds = 0.01 * model.max_log_var.sum() - 0.01 * model.min_log_var.sum()
     (loss + decay + bounds).backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
     optimiser.step()
-    told = fit.epoch()
-    assert told.loss == pytest.approx((loss + bounds).item(), rel=1e-5)
+    report = fit.epoch()
+    assert report.loss == pytest.approx((loss + bounds).item(), rel=1e-5)
     for ours, theirs in zip(fit.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -200,9 +200,9 @@ def test_early_stopping_member_by_member(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_max_epochs_ends_the_fit() -> None:
     fit = make_fit(max_epochs=2, patience=100)
     while not fit.over:
-        told = fit.epoch()
-    assert told.epoch == 2
-    assert told.holdout.shape == (4,)
+        report = fit.epoch()
+    assert report.epoch == 2
+    assert report.holdout.shape == (4,)
 
 
 def test_the_ensemble_learns() -> None:

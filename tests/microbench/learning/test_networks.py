@@ -68,8 +68,8 @@ def test_frozen_critics_pass_gradients_to_their_inputs_only() -> None:
         (gradient,) = torch.autograd.grad(q.sum(), action, retain_graph=True)
         gradients.append(gradient)
         q.sum().backward()
-        given = [parameter.grad is not None for parameter in critics.parameters()]
-        assert all(given) if not frozen else not any(given)
+        have_gradients = [parameter.grad is not None for parameter in critics.parameters()]
+        assert all(have_gradients) if not frozen else not any(have_gradients)
         critics.zero_grad()
     torch.testing.assert_close(*gradients)
 

@@ -145,13 +145,13 @@ def move(actor: Actor) -> None:
 
 def test_the_buffer_keeps_the_last_rollouts() -> None:
     buffer, actor = imagination(), agent().actor
-    made = []
+    rollouts = []
     for _ in range(4):
-        made.append(buffer.imagine(actor))
+        rollouts.append(buffer.imagine(actor))
         assert buffer.rows is not None
-        kept = Transitions.cat(made[-2:])
+        kept = Transitions.cat(rollouts[-2:])
         assert all(vars(buffer.rows)[name].equal(vars(kept)[name]) for name in vars(kept))
-    assert not made[0].action[:12].equal(made[1].action[:12])
+    assert not rollouts[0].action[:12].equal(rollouts[1].action[:12])
 
 
 def test_rollouts_start_from_logged_states() -> None:

@@ -26,12 +26,12 @@ def finish_together(runs: list[Training], listen: Any = ignore) -> list[Training
 
 def assert_close(one: Training, other: Training) -> None:
     """Equal dynamics and draws to the bit, equal learning to rounding."""
-    found, wanted = numbers(one), numbers(other)
+    ours, wanted = numbers(one), numbers(other)
     for key, value in wanted.items():
         if key.startswith("model") or key == "generator":
-            assert found[key].equal(value), key
+            assert ours[key].equal(value), key
         else:
-            torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5, msg=key)
+            torch.testing.assert_close(ours[key], value, rtol=1e-3, atol=1e-5, msg=key)
     assert len(one.log) == len(other.log)
     for row, expected in zip(one.log, other.log, strict=True):
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-4)
@@ -52,17 +52,17 @@ def test_a_single_run_is_the_plain_loop_bit_for_bit() -> None:
 def test_runs_make_the_same_update_at_the_same_time() -> None:
     events: list[Event] = []
     finish_together(several(0, 1, updates_per_epoch=60, epochs=2), events.append)
-    told = [event for event in events if not isinstance(event, EpochEnd)][-2:]
-    assert told == [Updates(done=50), Updates(done=100)]
+    last = [event for event in events if not isinstance(event, EpochEnd)][-2:]
+    assert last == [Updates(done=50), Updates(done=100)]
     assert [event.epoch for event in events if isinstance(event, EpochEnd)] == [1, 1, 2, 2]
 
 
 def copy_of(run: Training, seed: int) -> Training:
     stored = io.BytesIO()
     torch.save(run.state_dict(), stored)
-    (made,) = several(seed)
-    made.load_state_dict(torch.load(io.BytesIO(stored.getvalue()), weights_only=True))
-    return made
+    (training,) = several(seed)
+    training.load_state_dict(torch.load(io.BytesIO(stored.getvalue()), weights_only=True))
+    return training
 
 
 @pytest.fixture(scope="module")

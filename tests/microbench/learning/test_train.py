@@ -51,15 +51,15 @@ def test_listeners_hear_of_updates() -> None:
 
 def test_rollouts_come_when_due() -> None:
     """Every 5 of 30 updates; the buffer keeps two of them."""
-    training, made = make(), []
+    training, rollouts = make(), []
     imagine = training.imagination.imagine
-    training.imagination.imagine = lambda actor: made.append(imagine(actor)) or made[-1]  # type: ignore[method-assign, func-returns-value]  # a spy
+    training.imagination.imagine = lambda actor: rollouts.append(imagine(actor)) or rollouts[-1]  # type: ignore[method-assign, func-returns-value]  # a spy
     finish(training)
-    assert len(made) == 6
-    assert training.log[-1]["imagined_rows"] == len(made[-1]) + len(made[-2])
-    mean = torch.cat([made[-2].reward, made[-1].reward]).mean().item()
+    assert len(rollouts) == 6
+    assert training.log[-1]["imagined_rows"] == len(rollouts[-1]) + len(rollouts[-2])
+    mean = torch.cat([rollouts[-2].reward, rollouts[-1].reward]).mean().item()
     assert training.log[-1]["imagined_reward"] == pytest.approx(mean)
-    assert 80 < len(made[-1]) <= 120  # 40 starts, 3 steps, some leave
+    assert 80 < len(rollouts[-1]) <= 120  # 40 starts, 3 steps, some leave
 
 
 @pytest.mark.parametrize(("real_ratio", "real"), [(0.0, 0), (0.05, 0), (0.25, 4), (0.5, 8), (1.0, 16)])
@@ -95,9 +95,9 @@ def test_on_logged_rows_alone_micro_is_sac() -> None:
 def test_the_estimator_reaches_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, bool]] = []
 
-    def spy(*given: Any, **options: Any) -> Tensor:
+    def spy(*arguments: Any, **options: Any) -> Tensor:
         seen.append((options["samples"], options["paired"]))
-        return member_values(*given, **options)
+        return member_values(*arguments, **options)
 
     monkeypatch.setattr("microbench.learning.train.member_values", spy)
     finish(make(samples=3, gap_estimator="paired", epochs=1))

@@ -56,8 +56,8 @@ def test_layers_are_fused_even_where_the_faster_kernel_would_round(monkeypatch: 
         assert (on, kernels._fused) == (False, anywhere)
         if anywhere:
             a = torch.randn(256, 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            found = kernels.dense(a.float(), a.float().T, torch.zeros(256), "none").double()
-            assert ((found - a @ a).abs().max() / (a @ a).abs().max()).item() < 2e-6
+            product = kernels.dense(a.float(), a.float().T, torch.zeros(256), "none").double()
+            assert ((product - a @ a).abs().max() / (a @ a).abs().max()).item() < 2e-6
 
 
 def test_a_failing_probe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +106,9 @@ def test_one_column_of_many_rows_has_the_usual_kernel(
     """Inside the block and without gradients; the setting of everything else comes back."""
     seen, before, usual = [], setting(), torch.addmm
 
-    def watched(*given: torch.Tensor) -> torch.Tensor:
+    def watched(*arguments: torch.Tensor) -> torch.Tensor:
         seen.append(setting())
-        return usual(*given)
+        return usual(*arguments)
 
     x = torch.randn(rows, 32, generator=torch.Generator().manual_seed(0))
     weight, bias = x[:32, :1].clone(), x[0, :1].clone()
@@ -118,13 +118,13 @@ def test_one_column_of_many_rows_has_the_usual_kernel(
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]  # as above
     try:
         with torch.set_grad_enabled(grad):
-            found = kernels.column(x, weight, bias)
+            values = kernels.column(x, weight, bias)
         assert setting() == "bf16"
     finally:
         torch.backends.mkldnn.matmul.fp32_precision = before  # type: ignore[attr-defined]  # as above
     assert seen == [used]
     if used == "none":
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(values.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_one_column_that_fails_gives_the_setting_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_layers_are_fused_only_where_they_may_be(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_fused_layers_nothing_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(*given: Any) -> torch.Tensor:
+    def gone(*arguments: Any) -> torch.Tensor:
         raise RuntimeError("no such operator")
 
     monkeypatch.setattr(kernels, "dense", gone)

@@ -27,8 +27,8 @@ def actions_of(simulator: BatchedSimulator, steps: int, seed: int) -> Actions:
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
-    for one, other in zip(found, wanted, strict=True):
+def assert_equal(parts: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    for one, other in zip(parts, wanted, strict=True):
         assert np.array_equal(one, other)
 
 
@@ -52,8 +52,8 @@ def test_copies_do_what_their_rows_do(env_id: str) -> None:
     copies, rows = simulator.copies(2), np.arange(6)
     copies.restore(rows, simulator.snapshot(ids).repeated(2))
     actions = actions_of(simulator, 10, seed=1)
-    found = moved(copies, actions.repeat(2, axis=1), rows)
-    assert_equal(found, [part.repeat(2, axis=0) for part in moved(simulator, actions, ids)])
+    parts = moved(copies, actions.repeat(2, axis=1), rows)
+    assert_equal(parts, [part.repeat(2, axis=0) for part in moved(simulator, actions, ids)])
 
 
 def test_only_the_named_rows_move() -> None:

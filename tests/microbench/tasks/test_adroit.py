@@ -125,10 +125,10 @@ def test_a_perturbation_survives_resets_and_targets_are_the_rows_own(env_id: str
     assert all(is_no_op(one, other) for one, other in zip(models, before, strict=True))
     own = [env.unwrapped.model for env in simulator._envs]  # type: ignore[attr-defined]
     assert len({id(model) for model in own}) == 4
-    for model, given in zip(own, models, strict=True):
+    for model, original in zip(own, models, strict=True):
         for name in ("body_mass", "geom_friction", "dof_damping", "dof_armature", "actuator_gainprm"):
-            assert np.array_equal(getattr(model, name), getattr(given, name)), name
-        assert np.array_equal(model.opt.gravity, given.opt.gravity)
+            assert np.array_equal(getattr(model, name), getattr(original, name)), name
+        assert np.array_equal(model.opt.gravity, original.opt.gravity)
     places = [np.concatenate([m.body_pos, m.body_quat, m.site_pos], axis=None) for m in own]
     assert not np.array_equal(places[0], places[1])  # each seed put the target elsewhere
     simulator.close()
@@ -194,14 +194,14 @@ for env_id in {ids}:
 
 def test_nothing_is_written_printed_or_warned(tmp_path: Path) -> None:
     """In an interpreter of its own: gymnasium-robotics speaks when it is first imported."""
-    found = util.find_spec("gymnasium_robotics")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    folder = Path(found.submodule_search_locations[0]) / "envs" / "assets" / "adroit_hand"
+    spec = util.find_spec("gymnasium_robotics")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0]) / "envs" / "assets" / "adroit_hand"
     before = hashes(folder)
     command = [sys.executable, "-W", "error", "-c", SESSION.format(ids=IDS)]
-    told = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
     assert before == hashes(folder)
 
@@ -214,13 +214,13 @@ def missing(name: str) -> str:
     raise metadata.PackageNotFoundError(name)
 
 
-@pytest.mark.parametrize(("version", "told"), [(missing, "none is"), (lambda name: "1.2.0", "1.2.0 is")])
+@pytest.mark.parametrize(("version", "words"), [(missing, "none is"), (lambda name: "1.2.0", "1.2.0 is")])
 @pytest.mark.parametrize("env_id", ["pen-v1", "AdroitHandPen-v1", "AdroitHandDoorSparse-v1"])
 def test_without_the_known_release_a_sentence_names_the_extra(
-    env_id: str, version: Callable[[str], str], told: str, monkeypatch: pytest.MonkeyPatch
+    env_id: str, version: Callable[[str], str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metadata, "version", version)
-    with pytest.raises(UserError, match=rf"1\.4\.2, but {told} installed: install the extra 'adroit'"):
+    with pytest.raises(UserError, match=rf"1\.4\.2, but {words} installed: install the extra 'adroit'"):
         find_task(env_id)
     with pytest.raises(UserError, match="install the extra 'adroit'"):
         make_env(env_id)

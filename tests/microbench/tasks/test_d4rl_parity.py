@@ -29,7 +29,7 @@ def infos() -> ModuleType:
 
 
 def test_every_entry_of_our_tasks_has_our_anchors(infos: ModuleType) -> None:
-    entries = [(name, found[1]) for name in infos.REF_MIN_SCORE if (found := ENTRY.fullmatch(name))]
+    entries = [(name, match[1]) for name in infos.REF_MIN_SCORE if (match := ENTRY.fullmatch(name))]
     hands = {"pen", "door", "hammer", "relocate"}
     assert {robot for _, robot in entries} == {"hopper", "halfcheetah", "walker2d", "ant", *hands} == set(OURS)
     for name, robot in entries:

@@ -340,7 +340,7 @@ def test_a_step_has_the_five_parts_of_gymnasium(checkpoint: Checkpoint, kind: st
 def test_they_run_in_processes_of_a_vector_environment(checkpoint: Checkpoint) -> None:
     """Two processes give what one gives, through resets of their own; each part is sent by pickle."""
     wrappers: list[Any] = [perturbed, partial(attacked, checkpoint)]
-    found = []
+    episodes = []
     for mode in ("sync", "async"):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
@@ -350,8 +350,8 @@ def test_they_run_in_processes_of_a_vector_environment(checkpoint: Checkpoint) -
             for _ in range(60):
                 rows.append(envs.step(action.uniform(-1, 1, (2, 3)).astype(np.float32))[0])
             envs.close()
-        found.append(np.stack(rows))
-    assert np.array_equal(found[0], found[1])
+        episodes.append(np.stack(rows))
+    assert np.array_equal(episodes[0], episodes[1])
 
 
 def test_a_pickled_copy_is_perturbed_as_well() -> None:

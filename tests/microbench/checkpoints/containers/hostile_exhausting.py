@@ -35,11 +35,11 @@ def number(value: int) -> bytes:
 
 def folded(times: int, *, tuples: bool = False) -> bytes:
     """Opcodes of an object of `times` levels, each holding the one below twice: small until it is unfolded."""
-    made = b")q\x00" if tuples else b"]q\x00"
+    content = b")q\x00" if tuples else b"]q\x00"
     for place in range(times):
         twice = b"h%c" % place * 2
-        made += (b"0" + twice + b"\x86" if tuples else b"0](" + twice + b"e") + b"q%c" % (place + 1)
-    return made
+        content += (b"0" + twice + b"\x86" if tuples else b"0](" + twice + b"e") + b"q%c" % (place + 1)
+    return content
 
 
 def keys() -> Iterator[tuple[str, bytes]]:
@@ -222,43 +222,43 @@ def hdf5() -> Iterator[tuple[str, bytes]]:
 
     def file(fill: Callable[[Any], None]) -> bytes:
         buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as made:
-            fill(made)
+        with h5py.File(buffer, "w") as file:
+            fill(file)
         return buffer.getvalue()
 
-    def linked(made: Any) -> None:
-        group = made.create_group("snapshots/0")
+    def linked(file: Any) -> None:
+        group = file.create_group("snapshots/0")
         for _ in range(10):
             inner = group.create_group("a")
             for name in "bcdefghijk":
                 group[name] = inner
             group = inner
 
-    def looped(made: Any) -> None:
-        made.create_group("snapshots")["again"] = made["/"]
+    def looped(file: Any) -> None:
+        file.create_group("snapshots")["again"] = file["/"]
 
-    def chunk(made: Any) -> None:
+    def chunk(file: Any) -> None:
         place = "metadata/policy/fc0/weight"
         options: dict[str, Any] = {"maxshape": (None,), "chunks": (2**25,), "compression": "gzip"}
-        made.create_dataset(place, (4,), "f8", **options)[:] = 1.0
+        file.create_dataset(place, (4,), "f8", **options)[:] = 1.0
 
-    def many(made: Any) -> None:
-        weight = made.create_dataset("metadata/policy/fc0/weight", data=np.zeros((3000, 3000)), compression="gzip")
+    def many(file: Any) -> None:
+        weight = file.create_dataset("metadata/policy/fc0/weight", data=np.zeros((3000, 3000)), compression="gzip")
         for place in range(1, 200):
-            made[f"metadata/policy/fc{place}/weight"] = weight
+            file[f"metadata/policy/fc{place}/weight"] = weight
 
-    def bomb(made: Any) -> None:
-        data = made.create_dataset("metadata/policy/fc0/weight", (4,), "f8", chunks=(4,), compression="gzip")
+    def bomb(file: Any) -> None:
+        data = file.create_dataset("metadata/policy/fc0/weight", (4,), "f8", chunks=(4,), compression="gzip")
         data.id.write_direct_chunk((0,), zlib.compress(bytes(150 << 20), 1))
 
-    def twice(made: Any) -> None:
+    def twice(file: Any) -> None:
         plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plan.set_chunk((4,))
         plan.set_deflate(4)
         plan.set_deflate(4)
-        made.create_group("metadata/policy/fc0")
+        file.create_group("metadata/policy/fc0")
         place = h5py.h5d.create(
-            made["metadata/policy/fc0"].id, b"weight", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), plan
+            file["metadata/policy/fc0"].id, b"weight", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), plan
         )
         h5py.Dataset(place)[:] = 1.0
 

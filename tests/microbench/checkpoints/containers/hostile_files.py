@@ -210,8 +210,8 @@ def tensors() -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(number: int) -> list[tuple[str, torch.Tensor]]:
-    made = files.mlp(names=("l1", "l2", "l3"))
-    return [(part, made[f"l{number}.{part}"]) for part in ("weight", "bias")]
+    layers = files.mlp(names=("l1", "l2", "l3"))
+    return [(part, layers[f"l{number}.{part}"]) for part in ("weight", "bias")]
 
 
 def members(content: bytes) -> dict[str, bytes]:

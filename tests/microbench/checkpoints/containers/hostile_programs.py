@@ -151,7 +151,7 @@ def _nested(depth: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    made = b""
+    digits = b""
     while number > 127:
-        made, number = made + bytes([number & 127 | 128]), number >> 7
-    return made + bytes([number])
+        digits, number = digits + bytes([number & 127 | 128]), number >> 7
+    return digits + bytes([number])

@@ -53,9 +53,9 @@ def test_every_file_of_the_corpus_is_refused_in_one_sentence(
         try:
             load(path)
         except UserError as error:
-            told = str(error)
-            if "\n" in told or not told.endswith(".") or len(told) > 500 or str(path) not in told:
-                wordy.append((name, told))
+            message = str(error)
+            if "\n" in message or not message.endswith(".") or len(message) > 500 or str(path) not in message:
+                wordy.append((name, message))
         else:
             accepted.append(name)
         path.unlink()
@@ -132,10 +132,10 @@ def test_tensors_are_those_that_torch_reads(dtype: torch.dtype) -> None:
         "y": shared[5:9],
     }
     tree["parameter"] = torch.nn.Parameter(torch.ones(3))
-    for found in (read_zip(Archive(files.torch_bytes(tree))), read_legacy(files.torch_bytes(tree, legacy=True))):
-        assert list(found) == list(tree)
+    for tensors in (read_zip(Archive(files.torch_bytes(tree))), read_legacy(files.torch_bytes(tree, legacy=True))):
+        assert list(tensors) == list(tree)
         for name, tensor in tree.items():
-            same = found[name].numel() == 0 if name == "empty" else found[name].equal(tensor)
+            same = tensors[name].numel() == 0 if name == "empty" else tensors[name].equal(tensor)
             assert same, name
 
 
@@ -144,10 +144,10 @@ def test_tensors_are_those_that_torch_reads(dtype: torch.dtype) -> None:
 def test_arrays_are_those_that_numpy_wrote(kind: str, protocol: int) -> None:
     values = np.arange(6).reshape(2, 3).astype(kind)
     tree = {"a": values, "t": values.T, "s": values[1, 1], "f": np.asfortranarray(values)}
-    found = read_pickle(pickle.dumps(tree, protocol))
+    content = read_pickle(pickle.dumps(tree, protocol))
     for name in ("a", "t", "f"):
-        np.testing.assert_array_equal(found[name].values, tree[name])
-    assert found["s"] == tree["s"]
+        np.testing.assert_array_equal(content[name].values, tree[name])
+    assert content["s"] == tree["s"]
 
 
 def test_a_sparse_file_without_end_is_refused_unread(tmp_path: Path) -> None:
@@ -165,5 +165,5 @@ CONTENTS = {name: make() for name, make in FILES.items()} | {"inside.pt": inside
 @given(name=st.sampled_from(sorted(CONTENTS)), seed=st.integers(0, 2**32))
 def test_a_mutated_file_is_read_or_refused(tmp_path: Path, name: str, seed: int) -> None:
     path = files.write(tmp_path / "policy", mutated(CONTENTS[name], random.Random(seed)))
-    told = outcome(path)
-    assert told in ("read", "refused"), told
+    verdict = outcome(path)
+    assert verdict in ("read", "refused"), verdict

@@ -44,7 +44,7 @@ def test_every_exhausting_file_ends_in_one_sentence(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert (ran.returncode, ran.stderr) == (0, ""), f"ended after {rows[-1:]}"
     assert {name for name, *_ in rows} == contents.keys()
-    assert [name for name, told, *_ in rows if not told] == []
+    assert [name for name, message, *_ in rows if not message] == []
     assert [row for row in rows if row[1].startswith("traceback") or "\n" in row[1] or len(row[1]) > 600] == []
     assert [row for row in rows if row[2] > 8] == []
     assert max(peak for *_, peak in rows) < 1000

@@ -50,9 +50,9 @@ def test_no_command_imports_what_a_file_names(canary: Path, shell: Shell, module
         ["attack", "good.safetensors", "--eps", "0.1", "--attack", "min-q(critic='p.safetensors')", *few],
         ["attack", "p.safetensors", "--env", "other_module:Hopper-v4", "--eps", "0.1", *few],
     ):
-        said = shell(*line)
-        assert said.is_one_sentence, line
-        assert "would import a module" in said.err, line
+        ended = shell(*line)
+        assert ended.is_one_sentence, line
+        assert "would import a module" in ended.err, line
     assert not canary.exists()
     assert "this" not in sys.modules
 
@@ -60,8 +60,8 @@ def test_no_command_imports_what_a_file_names(canary: Path, shell: Shell, module
 def test_the_same_task_in_the_users_own_words_is_made(canary: Path, shell: Shell) -> None:
     Path("p.safetensors").write_bytes(renamed(env_id="evil_task:Evil-v4"))
     line = ["attack", "p.safetensors", "--eps", "0.1", "--attack", "random", "--episodes", 1, "--workers", 1]
-    said = shell(*line, "--env", "evil_task:Evil-v4")
-    assert said.code == 0, said.err
+    ended = shell(*line, "--env", "evil_task:Evil-v4")
+    assert ended.code == 0, ended.err
     assert canary.exists()
 
 
@@ -100,10 +100,10 @@ def test_what_a_description_cannot_say_is_one_short_sentence(
 ) -> None:
     Path("p.safetensors").write_bytes(renamed(**changes))
     for line in (["inspect", "p.safetensors"], ["attack", "p.safetensors", "--eps", "0.1", "--episodes", "1"]):
-        said = shell(*line)
-        assert said.is_one_sentence, said
-        assert len(said.err) < 2100
-        assert "\x1b" not in said.err + said.out
+        ended = shell(*line)
+        assert ended.is_one_sentence, ended
+        assert len(ended.err) < 2100
+        assert "\x1b" not in ended.err + ended.out
 
 
 def test_a_shown_text_steers_no_terminal() -> None:

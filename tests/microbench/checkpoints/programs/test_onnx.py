@@ -45,14 +45,14 @@ def gradient_of(policy: Any, obs: Tensor) -> Tensor:
 
 
 def test_an_actor_is_read_without_what_its_action_does_not_need(tmp_path: Path) -> None:
-    found = load(write(tmp_path / "p", programs.onnx_actor()))
+    checkpoint = load(write(tmp_path / "p", programs.onnx_actor()))
     tensors = files.mlp(names=("l1", "l2", "l3"))
     first, second = (sequential(tensors, [name], nn.ReLU) for name in ("l1", "l2"))
     net = nn.Sequential(first, nn.ReLU(), second, nn.ELU(), sequential(tensors, ["l3"], nn.ReLU), nn.Tanh())
-    torch.testing.assert_close(found.target.policy(SEEN), net(SEEN))
-    torch.testing.assert_close(gradient_of(found.target.policy, SEEN), gradient_of(net, SEEN))
-    assert (found.family, found.env_id, found.about["operators"]) == ("onnx", "Hopper-v4", 6)
-    assert found.inferred["output"] == "output 1 (action) is taken as the action"
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), net(SEEN))
+    torch.testing.assert_close(gradient_of(checkpoint.target.policy, SEEN), gradient_of(net, SEEN))
+    assert (checkpoint.family, checkpoint.env_id, checkpoint.about["operators"]) == ("onnx", "Hopper-v4", 6)
+    assert checkpoint.inferred["output"] == "output 1 (action) is taken as the action"
 
 
 W = files.weights(OBS, ACTIONS, names=["a"])["a.weight"].numpy()
@@ -125,16 +125,16 @@ CASES: dict[str, list[Any]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_is_the_references(tmp_path: Path, name: str) -> None:
     content = programs.onnx(CASES[name], STORED)
-    found = load(write(tmp_path / "p", content)).target.policy
-    np.testing.assert_allclose(found(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
-    assert (gradient_of(found, SEEN) != 0).any()
+    policy = load(write(tmp_path / "p", content)).target.policy
+    np.testing.assert_allclose(policy(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
+    assert (gradient_of(policy, SEEN) != 0).any()
 
 
 def test_gelu_came_late(tmp_path: Path) -> None:
     for how in ("none", "tanh"):
         content = programs.onnx([LINEAR, node("Gelu", "x", approximate=how)], STORED, opset=20)
-        found = load(write(tmp_path / "p", content)).target.policy(SEEN)
-        np.testing.assert_allclose(found.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
+        action = load(write(tmp_path / "p", content)).target.policy(SEEN)
+        np.testing.assert_allclose(action.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
 
 OLD: dict[str, tuple[int, list[Any]]] = {
@@ -151,8 +151,8 @@ OLD: dict[str, tuple[int, list[Any]]] = {
 def test_what_was_a_setting_before_it_was_an_input_is_taken_as_well(tmp_path: Path, name: str) -> None:
     opset, nodes = OLD[name]
     content = programs.onnx(nodes, STORED, opset=opset)
-    found = load(write(tmp_path / "p", content)).target.policy(SEEN)
-    np.testing.assert_allclose(found.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
+    action = load(write(tmp_path / "p", content)).target.policy(SEEN)
+    np.testing.assert_allclose(action.numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
 
 def test_every_operator_is_in_one_of_the_tests() -> None:
@@ -164,8 +164,8 @@ def test_one_row_for_good_is_read_row_by_row(tmp_path: Path) -> None:
     """Exports without dynamic axes may have a batch of one in their shapes."""
     stored = STORED | {"alone": np.array([1, 3], np.int64)}
     content = programs.onnx([LINEAR, node("Unsqueeze", "x last", "y"), node("Reshape", "y alone")], stored)
-    found = load(write(tmp_path / "p", content)).target.policy
-    np.testing.assert_allclose(found(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
+    policy = load(write(tmp_path / "p", content)).target.policy
+    np.testing.assert_allclose(policy(SEEN).numpy(), reference(content, SEEN), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
@@ -175,12 +175,12 @@ def test_other_floats_become_float32(tmp_path: Path, dtype: type, raw: bool) -> 
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     values: NDArray[Any] = W.T.astype(dtype)
     (place,) = [number for number, entry in enumerate(model.graph.initializer) if entry.name == "wt"]
-    made = onnx.numpy_helper.from_array(values, "wt")
+    tensor = onnx.numpy_helper.from_array(values, "wt")
     if not raw:
-        made = onnx.helper.make_tensor("wt", kind, values.shape, values.flatten().tolist())
-    model.graph.initializer[place].CopyFrom(made)
-    found = load(write(tmp_path / "p", model.SerializeToString())).target.policy(SEEN)
-    torch.testing.assert_close(found, SEEN @ torch.from_numpy(values.astype(np.float32)))
+        tensor = onnx.helper.make_tensor("wt", kind, values.shape, values.flatten().tolist())
+    model.graph.initializer[place].CopyFrom(tensor)
+    action = load(write(tmp_path / "p", model.SerializeToString())).target.policy(SEEN)
+    torch.testing.assert_close(action, SEEN @ torch.from_numpy(values.astype(np.float32)))
 
 
 def test_what_torch_exports_is_the_module(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_what_torch_exports_is_the_module(tmp_path: Path) -> None:
         torch.onnx.export(
             module, (torch.zeros(1, OBS),), path, dynamo=False, input_names=["obs"], output_names=["action", "std"]
         )
-    found = load(path).target.policy
-    torch.testing.assert_close(found(SEEN), module(SEEN)[0], rtol=1e-6, atol=1e-6)
+    policy = load(path).target.policy
+    torch.testing.assert_close(policy(SEEN), module(SEEN)[0], rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(
-        gradient_of(found, SEEN), gradient_of(lambda obs: module(obs)[0], SEEN), rtol=1e-5, atol=1e-6
+        gradient_of(policy, SEEN), gradient_of(lambda obs: module(obs)[0], SEEN), rtol=1e-5, atol=1e-6
     )
 
 

@@ -25,17 +25,17 @@ def torchs(content: bytes) -> Callable[[Tensor], Tensor]:
         module = programs.JIT.load(io.BytesIO(content))
 
     def first(obs: Tensor) -> Tensor:
-        made = module(obs)
-        action: Tensor = made[0] if isinstance(made, tuple) else made
+        output = module(obs)
+        action: Tensor = output[0] if isinstance(output, tuple) else output
         return action
 
     return first
 
 
-def same(found: Checkpoint, content: bytes, obs: Tensor = SEEN) -> None:
+def same(checkpoint: Checkpoint, content: bytes, obs: Tensor = SEEN) -> None:
     """Values and gradients of every action are those of torch."""
     mine, theirs = obs.clone().requires_grad_(), obs.clone().requires_grad_()
-    action, expected = found.target.policy(mine), torchs(content)(theirs)
+    action, expected = checkpoint.target.policy(mine), torchs(content)(theirs)
     torch.testing.assert_close(action, expected, rtol=1e-6, atol=1e-6)
     for number in range(action.shape[1]):
         (slope,) = torch.autograd.grad(action[:, number].sum(), mine, retain_graph=True)
@@ -46,10 +46,10 @@ def same(found: Checkpoint, content: bytes, obs: Tensor = SEEN) -> None:
 @pytest.mark.parametrize("kind", ["traced", "scripted", "frozen"])
 def test_a_policy_is_what_torch_makes_of_it(tmp_path: Path, kind: str) -> None:
     content = programs.torchscript(kind)
-    found = load(write(tmp_path / "p", content))
-    same(found, content)
-    assert (found.family, found.env_id, found.target.critic) == ("torchscript", "Hopper-v4", None)
-    assert found.inferred["output"] == "output 1 is taken as the action"
+    checkpoint = load(write(tmp_path / "p", content))
+    same(checkpoint, content)
+    assert (checkpoint.family, checkpoint.env_id, checkpoint.target.critic) == ("torchscript", "Hopper-v4", None)
+    assert checkpoint.inferred["output"] == "output 1 is taken as the action"
 
 
 class Many(nn.Module):
@@ -127,9 +127,9 @@ def test_functions_are_traced_like_d3rlpys(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         programs.JIT.save(programs.JIT.trace(act, torch.zeros(1, OBS)), buffer)
-    found = load(write(tmp_path / "p", buffer.getvalue()))
+    checkpoint = load(write(tmp_path / "p", buffer.getvalue()))
     expected = torch.cat([torchs(buffer.getvalue())(row) for row in torch.split(SEEN, 1)])
-    torch.testing.assert_close(found.target.policy(SEEN), expected)
+    torch.testing.assert_close(checkpoint.target.policy(SEEN), expected)
 
 
 def test_a_gradient_that_was_cut_off_is_there(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_a_gradient_that_was_cut_off_is_there(tmp_path: Path) -> None:
 
 def test_what_it_writes_into_is_its_own(tmp_path: Path) -> None:
     content = programs.script("_0 = torch.clamp_(x, -1, 1)\nreturn torch.linear(x, self.weight)")
-    found, obs = load(write(tmp_path / "p", content)), 3 * SEEN
+    checkpoint, obs = load(write(tmp_path / "p", content)), 3 * SEEN
     kept = obs.clone()
     weight = files.weights(OBS, ACTIONS, names=["a"])["a.weight"]
-    torch.testing.assert_close(found.target.policy(obs), obs.clamp(-1, 1) @ weight.T)
+    torch.testing.assert_close(checkpoint.target.policy(obs), obs.clamp(-1, 1) @ weight.T)
     assert obs.equal(kept)
 
 
@@ -207,6 +207,6 @@ def test_no_operator_reads_writes_or_draws() -> None:
     """The names are looked up in torch's own list: none is random, none touches files."""
     for name in {*OPERATORS, *ELEMENTWISE}:
         for overload in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
-            told = str(overload)
-            assert "Generator" not in told or name in ("RaiseException",), told
-            assert "str filename" not in told, told
+            schema = str(overload)
+            assert "Generator" not in schema or name in ("RaiseException",), schema
+            assert "str filename" not in schema, schema

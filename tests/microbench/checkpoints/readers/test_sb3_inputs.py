@@ -29,9 +29,9 @@ WITH: dict[str, Any] = {
 WITHOUT: dict[str, Any] = {"_last_obs": SENSED, "_last_original_obs": None}
 
 
-def refusal(path: Path, **said: Any) -> str:
+def refusal(path: Path, **overrides: Any) -> str:
     with pytest.raises(UserError) as caught:
-        load(path, Overrides(**said))
+        load(path, Overrides(**overrides))
     assert one_line(caught.value)
     return str(caught.value)
 
@@ -222,8 +222,8 @@ def test_a_last_input_that_nothing_explains_is_asked_about(tmp_path: Path) -> No
     ],
 )
 def test_actions_that_are_no_vector_are_refused_by_name(tmp_path: Path, space: Any, words: str) -> None:
-    for said in ({}, {"env_id": "Hopper-v4"}):
-        assert words in refusal(model(tmp_path / "p.zip", action_space=space), **said)
+    for overrides in ({}, {"env_id": "Hopper-v4"}):
+        assert words in refusal(model(tmp_path / "p.zip", action_space=space), **overrides)
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ def test_observations_that_are_no_vector_are_refused_by_name(tmp_path: Path, spa
 
 def test_stacked_frames_are_told_by_sizes_and_by_the_zoos_config(tmp_path: Path) -> None:
     path = model(tmp_path / "p.zip", obs=4 * OBS)
-    for said in ({}, {"env_id": "Hopper-v4"}):
-        assert "44 numbers, 4 × 11: it observes 4 stacked frames" in refusal(path, **said)
+    for overrides in ({}, {"env_id": "Hopper-v4"}):
+        assert "44 numbers, 4 × 11: it observes 4 stacked frames" in refusal(path, **overrides)
     assert load(path, Overrides(env_id="Custom-v0")).env_id == "Custom-v0"
     write(tmp_path / "config.yml", b"frame_stack: 2\n")
     assert "2 stacked frames" in refusal(path, env_id="Custom-v0")

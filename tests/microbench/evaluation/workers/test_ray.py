@@ -26,7 +26,7 @@ from tests.microbench.small_run import Shell, policy_bytes, write_policy
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
 
-NOWHERE = Source(path="p", sha256="", identity="")
+NOWHERE = Source(path="p", file_sha256="", identity="")
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ def test_paired_noise_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """All noise ½, two features, two actions: V_i = 2 (μ_i + σ_i / 2) + 1 = 2, 4, 13."""
     monkeypatch.setattr(ensemble_module, "_normal", lambda shape, generator: torch.full(shape, 0.5))
     for paired in (True, False):
-        found = values(samples=3, paired=paired, rows=2)
-        assert found.tolist() == [[2.0, 2.0], [4.0, 4.0], [13.0, 13.0]]
+        each = values(samples=3, paired=paired, rows=2)
+        assert each.tolist() == [[2.0, 2.0], [4.0, 4.0], [13.0, 13.0]]
 
 
 def test_the_mean_is_over_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +61,8 @@ def test_the_mean_is_over_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
     seen: list[tuple[int, ...]] = []
     monkeypatch.setattr(ensemble_module, "_normal", noise)
-    found = values(samples=2, paired=False, rows=1)
-    assert found[:, 0].tolist() == [-2.0, 0.0, 6.0]
+    each = values(samples=2, paired=False, rows=1)
+    assert each[:, 0].tolist() == [-2.0, 0.0, 6.0]
     assert seen == [(2, 3, 1, 2), (2, 3, 1, ACTIONS)]
 
 
@@ -78,9 +78,9 @@ def test_paired_members_see_the_same_noise() -> None:
 @pytest.mark.parametrize("paired", [True, False])
 def test_values_are_unbiased(paired: bool) -> None:
     """E V_i = 2 μ_i, with a standard deviation of √(2 σ_i² + 2) / √N."""
-    found = values(samples=4000, paired=paired, rows=20)
-    assert found.shape == (3, 20)
-    for row, mean, std in zip(found, (0.0, 2.0, 10.0), (1.0, 1.0, 2.0), strict=True):
+    each = values(samples=4000, paired=paired, rows=20)
+    assert each.shape == (3, 20)
+    for row, mean, std in zip(each, (0.0, 2.0, 10.0), (1.0, 1.0, 2.0), strict=True):
         spread = math.sqrt((2 * std**2 + ACTIONS) / 4000)
         assert (row - mean).abs().max() < 5 * spread
         assert row.std().item() == pytest.approx(spread, rel=0.5)
@@ -98,23 +98,23 @@ def test_draws_come_from_the_generator_alone() -> None:
 
 def test_only_elites_have_a_say() -> None:
     """Garbage in the member that is no elite changes nothing; in an elite it changes that elite's value only."""
-    made, obs, action = agent(), waves(6, OBS), waves(6, ACTIONS)
+    learner, obs, action = agent(), waves(6, OBS), waves(6, ACTIONS)
 
-    def found(model: DynamicsEnsemble) -> Tensor:
+    def values_of(model: DynamicsEnsemble) -> Tensor:
         generator = torch.Generator().manual_seed(0)
         return member_values(
-            Elites(model), made.pessimistic_value, obs, action, samples=2, paired=True, generator=generator
+            Elites(model), learner.pessimistic_value, obs, action, samples=2, paired=True, generator=generator
         )
 
     model = ensemble(elites=(0, 2, 3))
-    clean = found(model)
+    clean = values_of(model)
     assert clean.shape == (3, 6)
     with torch.no_grad():
         stacked(model.layers)[0].weight[1] = 100.0
-    assert found(model).equal(clean)
+    assert values_of(model).equal(clean)
     with torch.no_grad():
         stacked(model.layers)[0].weight[2] = 100.0
-    changed = found(model)
+    changed = values_of(model)
     assert changed[0].equal(clean[0])
     assert changed[2].equal(clean[2])
     assert not changed[1].isclose(clean[1]).any()
@@ -122,19 +122,19 @@ def test_only_elites_have_a_say() -> None:
 
 def test_identical_members_disagree_by_rounding_at_most() -> None:
     """Rows of a large batch are evaluated in chunks, so equal rows may differ in the last bit; more they may not."""
-    made, clones = agent(), same_members(ensemble())
+    learner, clones = agent(), same_members(ensemble())
     for rows in (1, 7, 300):
         generator = torch.Generator().manual_seed(0)
-        found = member_values(
+        each = member_values(
             Elites(clones),
-            made.pessimistic_value,
+            learner.pessimistic_value,
             waves(rows, OBS),
             waves(rows, ACTIONS),
             samples=10,
             paired=True,
             generator=generator,
         )
-        gap = value_gap(found)
+        gap = value_gap(each)
         assert (gap >= 0).all()
         assert gap.max() <= 1e-6
 
@@ -144,14 +144,14 @@ def test_no_rows_give_no_values() -> None:
 
 
 def test_values_carry_no_gradient() -> None:
-    made = agent()
-    found = member_values(
+    learner = agent()
+    each = member_values(
         Elites(ensemble()),
-        made.pessimistic_value,
+        learner.pessimistic_value,
         waves(2, OBS).requires_grad_(),
         waves(2, ACTIONS),
         samples=1,
         paired=True,
         generator=torch.Generator(),
     )
-    assert not found.requires_grad
+    assert not each.requires_grad

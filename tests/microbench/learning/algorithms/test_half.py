@@ -22,16 +22,19 @@ OBS, ACTIONS, MEMBERS, ROWS = 11, 3, 5, 244
 def fitted() -> Agent:
     """Critics of the usual size that were fitted to values between 100 and 200."""
     config = AgentConfig(critic_lr=1e-3)
-    made = make_agent(OBS, ACTIONS, config, ALGORITHMS["micro"], seed=0, device=CPU)
+    learner = make_agent(OBS, ACTIONS, config, ALGORITHMS["micro"], seed=0, device=CPU)
     generator = torch.Generator().manual_seed(0)
     for _ in range(250):
-        obs, action = torch.randn(256, OBS, generator=generator), made.actor(torch.randn(256, OBS, generator=generator))
-        loss = (made.critics(obs, action.detach()) - wanted(obs)).square().mean()
-        made.critic_optimiser.zero_grad()
+        obs, action = (
+            torch.randn(256, OBS, generator=generator),
+            learner.actor(torch.randn(256, OBS, generator=generator)),
+        )
+        loss = (learner.critics(obs, action.detach()) - wanted(obs)).square().mean()
+        learner.critic_optimiser.zero_grad()
         loss.backward()
-        made.critic_optimiser.step()
-    made.target_critics.load_state_dict(made.critics.state_dict())
-    return made
+        learner.critic_optimiser.step()
+    learner.target_critics.load_state_dict(learner.critics.state_dict())
+    return learner
 
 
 def wanted(obs: Tensor) -> Tensor:
@@ -52,50 +55,50 @@ def gaps(values: Tensor) -> Tensor:
     return value_gap(values.view(2, MEMBERS, ROWS).mean(0)).double()
 
 
-def agreement(found: Tensor, exact: Tensor) -> tuple[float, float]:
+def agreement(approximate: Tensor, exact: Tensor) -> tuple[float, float]:
     """Bias relative to the mean, and correlation."""
-    both = torch.stack([found, exact])
-    return float((found - exact).mean() / exact.mean()), float(torch.corrcoef(both)[0, 1])
+    both = torch.stack([approximate, exact])
+    return float((approximate - exact).mean() / exact.mean()), float(torch.corrcoef(both)[0, 1])
 
 
-def half(made: Agent) -> Agent:
-    other = copy.copy(made)
-    other.config = dataclasses.replace(made.config, gap_precision="bfloat16")
+def half(learner: Agent) -> Agent:
+    other = copy.copy(learner)
+    other.config = dataclasses.replace(learner.config, gap_precision="bfloat16")
     return other
 
 
 def test_gaps_of_large_values_keep_their_size_and_order() -> None:
-    made, rows = fitted(), next_states()
+    learner, rows = fitted(), next_states()
     with fast_float32_matmul():
-        exact, found = (gaps(of.pessimistic_value(*rows)) for of in (made, half(made)))
-        assert made.pessimistic_value(*rows).mean() > 100
-    assert not found.equal(exact)
-    bias, correlation = agreement(found, exact)
+        exact, approximate = (gaps(of.pessimistic_value(*rows)) for of in (learner, half(learner)))
+        assert learner.pessimistic_value(*rows).mean() > 100
+    assert not approximate.equal(exact)
+    bias, correlation = agreement(approximate, exact)
     assert abs(bias) < 0.01
     assert correlation > 0.99
 
 
 def test_without_float32_ends_the_same_measure_fails() -> None:
     """Everything in bfloat16, as autocast would do it: what the form above is for."""
-    made, (obs, noise) = fitted(), next_states()
-    critics = copy.deepcopy(made.target_critics).bfloat16()
+    learner, (obs, noise) = fitted(), next_states()
+    critics = copy.deepcopy(learner.target_critics).bfloat16()
     with torch.no_grad():
-        found = gaps(critics(obs.bfloat16(), made.actor.act(obs, noise).bfloat16()).float().amin(0))
-    exact = gaps(made.pessimistic_value(obs, noise))
-    assert agreement(found, exact)[1] < 0.99
+        approximate = gaps(critics(obs.bfloat16(), learner.actor.act(obs, noise).bfloat16()).float().amin(0))
+    exact = gaps(learner.pessimistic_value(obs, noise))
+    assert agreement(approximate, exact)[1] < 0.99
 
 
 def test_both_ways_to_the_products_agree() -> None:
-    made, rows = half(fitted()), next_states()
+    learner, rows = half(fitted()), next_states()
     with fast_float32_matmul():
-        fused = made.pessimistic_value(*rows)
-    torch.testing.assert_close(made.pessimistic_value(*rows), fused, rtol=1e-2, atol=0.5)
+        fused = learner.pessimistic_value(*rows)
+    torch.testing.assert_close(learner.pessimistic_value(*rows), fused, rtol=1e-2, atol=0.5)
 
 
 def test_one_hidden_layer_has_nothing_to_round() -> None:
-    made = agent(AgentConfig(hidden=(7,)))
+    learner = agent(AgentConfig(hidden=(7,)))
     obs, noise = waves(6, toys.OBS), waves(6, toys.ACTIONS)
-    torch.testing.assert_close(half(made).pessimistic_value(obs, noise), made.pessimistic_value(obs, noise))
+    torch.testing.assert_close(half(learner).pessimistic_value(obs, noise), learner.pessimistic_value(obs, noise))
 
 
 def test_only_the_gap_is_rounded() -> None:

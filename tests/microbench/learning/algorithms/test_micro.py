@@ -111,8 +111,8 @@ def test_only_imagined_rows_are_evaluated() -> None:
     ids=["beta 0", "one elite", "identical members", "logged rows"],
 )
 def test_identities(real: int, opinions: list[float], beta: float) -> None:
-    batch, given = Batch(rows=two_rows(), real=real), backup(opinions, beta=beta)
-    assert conservative_bellman_target(batch, given).equal(soft_bellman_target(batch, given))
+    batch, ingredients = Batch(rows=two_rows(), real=real), backup(opinions, beta=beta)
+    assert conservative_bellman_target(batch, ingredients).equal(soft_bellman_target(batch, ingredients))
 
 
 def test_the_record_changes_nothing_but_the_target() -> None:
@@ -143,11 +143,16 @@ def fix_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Agent, "noise", lambda self, rows: waves(rows, ACTIONS, start=5))
 
 
-def target_of(made: Agent, model: DynamicsEnsemble, batch: Batch, *, samples: int, paired: bool) -> Tensor:
+def target_of(learner: Agent, model: DynamicsEnsemble, batch: Batch, *, samples: int, paired: bool) -> Tensor:
     values = partial(
-        member_values, Elites(model), made.pessimistic_value, samples=samples, paired=paired, generator=made.generator
+        member_values,
+        Elites(model),
+        learner.pessimistic_value,
+        samples=samples,
+        paired=paired,
+        generator=learner.generator,
     )
-    return made.target(batch, values)
+    return learner.target(batch, values)
 
 
 Row = npt.NDArray[np.float64]
@@ -173,13 +178,13 @@ def through(layers: Layers, x: Row, activation: Callable[[Row], Row]) -> Row:
 class StraightLine:
     """The paper, one row, one member and one sample at a time, in numpy and float64."""
 
-    def __init__(self, made: Agent, model: DynamicsEnsemble, *, samples: int, paired: bool) -> None:
-        self.config, self.model, self.samples, self.paired = made.config, model, samples, paired
-        self.alpha = math.exp(made.log_alpha)
-        linear = [layer for layer in made.actor.modules() if isinstance(layer, torch.nn.Linear)]
+    def __init__(self, learner: Agent, model: DynamicsEnsemble, *, samples: int, paired: bool) -> None:
+        self.config, self.model, self.samples, self.paired = learner.config, model, samples, paired
+        self.alpha = math.exp(learner.log_alpha)
+        linear = [layer for layer in learner.actor.modules() if isinstance(layer, torch.nn.Linear)]
         *hidden, mean, log_std = ((numbers(layer.weight).T, numbers(layer.bias)) for layer in linear)
         self.mean, self.log_std = [*hidden, mean], [*hidden, log_std]
-        self.critics = [self.member(made.target_critics, j) for j in range(2)]
+        self.critics = [self.member(learner.target_critics, j) for j in range(2)]
         self.dynamics = [self.member(model, i) for i in range(model.members)]
 
     @staticmethod
@@ -265,11 +270,11 @@ def test_target_equals_the_paper_written_out(
     config = TrainConfig(
         hidden=(7, 5), beta=0.7, alpha=0.3, clamp_target=clamp, batch=ROWS, real_ratio=real_ratio, **BACKUPS[option]
     )
-    made, model, batch = agent(config), ensemble(), batch_of(config.real_rows)
-    expected = StraightLine(made, model, samples=2, paired=paired).target(batch)
+    learner, model, batch = agent(config), ensemble(), batch_of(config.real_rows)
+    expected = StraightLine(learner, model, samples=2, paired=paired).target(batch)
     for kernel in (nullcontext(), fast_float32_matmul()):
         with kernel:
-            ours = target_of(made, model, batch, samples=2, paired=paired)
+            ours = target_of(learner, model, batch, samples=2, paired=paired)
         assert ours.shape == (ROWS,)
         torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-5)
     assert bool((expected < 0).any()) is not clamp  # the clamp had something to do

@@ -1,4 +1,4 @@
-"""What a reader makes of a file before the task is known, and the choices a file leaves open."""
+"""The policy stored in a file before its task is known, and the choices that the file leaves open."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ NUMBERS = " (with another number as leaky_relu(0.2) or elu(0.5))"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """The functions stored in a file. B batch, S obs, H memory (0 for most), A action.
+class StoredPolicy:
+    """The policy stored in a file, as functions. Shapes: B batch, S obs, H memory (0 for most), A action.
 
     head     obs (B, S + H) → output (B, A) before squashing, normalisation included
-    log_std  the same for the log standard deviation; None for a deterministic policy
+    log_std  obs (B, S + H) → log std (B, A); None for a deterministic policy
     outer    the Gaussian is around the squashed output and not squashed itself (IQL's, AWAC's)
     critic   obs (B, S + H), action (B, A) → pessimistic value (B,)
-    critics  the same for each of several, (K, B); None unless there are at least two
+    critics  obs, action → values of each critic (K, B); None unless there are at least two
     value    obs (B, S + H) → value V(s) of the state (B,)
     scaled   the critic takes actions that are scaled from the box to ±1
     network  the head written out as layers; None if it is no feed-forward network
     norm     the normalisation that is part of the policy, whose std is the unit `policy-norm`
-    box      lowest and highest action (A,), where the file says them
-    robots   what the file calls its task: robot names, without version
+    box      lowest and highest action (A,), if the file says them
+    robots   robot names that the file has for its task, without version
     beside   contents of other files that decide the policy
     """
 
@@ -52,17 +52,19 @@ class Found:
     box: tuple[Tensor, Tensor] | None = None
     robots: tuple[str, ...] = ()
     env_id: str | None = None
-    claim: float | None = None
+    stored_score: float | None = None
     train_seed: int | None = None
     beside: tuple[bytes, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Choices:
-    """What is decided for a file, and why: the user's word, the file's, the family's default.
+    """Decides what a file leaves open: by the user's override, the file's entry, or the family's default.
+
+    `inferred` records every decision with its reason.
 
     Raises:
-        UserError: an override that is not a known name, or a size that is not positive.
+        UserError: an override is no known name, or `max_action` is not positive and finite.
     """
 
     def __init__(self, path: Path, overrides: Overrides) -> None:
@@ -82,24 +84,24 @@ class Choices:
         return self._choose("activation", self.overrides.activation, stored, default)
 
     def squash(self, default: str, stored: str | None = None) -> str:
-        """How the output becomes an action: tanh, or none (cut to the box)."""
+        """The squashing of the output: tanh, or none (the action is clipped to the box)."""
         return self._choose("squash", self.overrides.squash, stored, default)
 
-    def _choose(self, kind: str, said: str | None, stored: str | None, default: str) -> str:
+    def _choose(self, kind: str, override: str | None, stored: str | None, default: str) -> str:
         known = ACTIVATIONS if kind == "activation" else SQUASHES
-        if stored is not None and not _is_known(kind, stored) and said is None:
+        if stored is not None and not _is_known(kind, stored) and override is None:
             raise UserError(
                 f"{self.path} has the {kind} {_short(stored)!r}, which is not known here; say what it is with "
                 f"--{kind}, one of {', '.join(known)}{NUMBERS if kind == 'activation' else ''}, or write a "
                 f"module:callable."
             )
-        if said is not None:
-            self.inferred[kind] = f"{said}: said on the command line"
+        if override is not None:
+            self.inferred[kind] = f"{override}: said on the command line"
         elif stored is not None:
             self.inferred[kind] = f"{stored}: the file says so"
         else:
             self.inferred[kind] = f"{default}: usual for this family, the file does not say; --{kind} for another"
-        return said or stored or default
+        return override or stored or default
 
 
 def _is_known(kind: str, name: str) -> bool:
@@ -107,5 +109,5 @@ def _is_known(kind: str, name: str) -> bool:
 
 
 def _short(stored: str) -> str:
-    """What a file says, without the address of a function."""
+    """The stored text without the memory address of a function, shortened for a message."""
     return re.sub(r" at 0x\w+", "", stored)[:90]
