@@ -67,8 +67,8 @@ def certify(options: CertifyOptions, budgets: Sequence[float]) -> Certificate:
     )
     target = conditions.of(checkpoint.target)
     seeds = range(options.seed, options.seed + options.episodes)
-    obs = states_of(target, task, seeds, options.states)
     threats = [_threat(target, conditions, eps) for eps in sorted(set(budgets))]
+    obs = states_of(target, task, seeds, options.states)
     certificates = certified(target, network, obs, threats, _half(target))
     about = {
         "command": ["microbench", *sys.argv[1:]],
@@ -92,7 +92,7 @@ def network_of(checkpoint: Checkpoint) -> Feedforward:
     """The policy's layers; UserError for a policy that has none."""
     if checkpoint.target.network is None:
         memory = checkpoint.target.memory is not None
-        why = "it has a memory" if memory else "layers of relu, leaky_relu, elu, tanh or sigmoid are"
+        why = "it has a memory or a clock" if memory else "layers of relu, leaky_relu, elu, tanh or sigmoid are"
         raise UserError(
             f"{checkpoint.path} is no feed-forward network that can be bounded ({why}), so there is no certificate; "
             f"use microbench attack, which needs no layers."
