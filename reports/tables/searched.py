@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.rows.printable import LONGEST, cut, printable
 from reports.study.grids import parts
 from reports.study.names import attack_name, number, point_name, short
 from reports.study.provenance import runs_of
@@ -33,7 +34,8 @@ def search_table(results: Results) -> pd.DataFrame:
     episodes = prepare(given)
     names = dict(episodes[["checkpoint", "policy"]].drop_duplicates().itertuples(index=False, name=None))
     newest = {_identity(one): one for one in searches(runs_of(given.about)) if one["checkpoint"] in names}
-    return pd.DataFrame([_line(str(names[one["checkpoint"]]), one) for one in list(newest.values())[-MOST_ROWS:]])
+    lines = [_line(str(names[one["checkpoint"]]), one) for one in list(newest.values())[-MOST_ROWS:]]
+    return pd.DataFrame(lines).fillna("–")
 
 
 def searches(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -48,7 +50,7 @@ def _identity(one: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _line(policy: str, one: Mapping[str, Any]) -> dict[str, str]:
     kind = "score" if all("score" in (one.get(name) or {}) for name in ("choosing", "fresh")) else "return"
-    return {
+    texts = {
         "policy": policy,
         "observations": attack_name(pd.Series({"unit": "", "norm": "", **one})),
         "searched": ", ".join(_range(name, ends) for name, ends in one["box"].items()),
@@ -60,6 +62,7 @@ def _line(policy: str, one: Mapping[str, Any]) -> dict[str, str]:
         "seconds": number(one["seconds"]),
         "lowest return after": _curve(one.get("curve") or []),
     }
+    return {name: cut(printable(text.replace("\n", " ")), 4 * LONGEST) for name, text in texts.items()}
 
 
 def _range(name: str, ends: list[float]) -> str:

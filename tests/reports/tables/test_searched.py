@@ -51,6 +51,15 @@ def test_without_scores_returns_are_shown_and_an_unfinished_search_has_no_fresh_
     assert (line["choosing return"], line["fresh return"]) == ("480.0 (no interval)", "520.0 (no interval)")
     (line,) = shown({name: value for name, value in ONE.items() if name != "fresh"})
     assert (line["choosing return"], line["fresh return"]) == ("480.0 [460.0, 500.0]", "–")
+    with_scores, without = shown(ONE, {**bare, "seed": 1})
+    assert (with_scores["fresh return"], without["fresh score"]) == ("–", "–")
+
+
+def test_names_from_others_files_stay_on_one_line_and_steer_no_terminal() -> None:
+    (line,) = shown({**ONE, "box": {"ma\x1b[31mss\n| x": [0.8, 1.2], "y" * 5000: [0, 1]}, "attack": "p\ngd"})
+    text = "".join(line.values())
+    assert text.isprintable()
+    assert len(text) < 2000
 
 
 def test_the_later_of_equal_searches_counts_and_other_policies_are_left_out() -> None:
