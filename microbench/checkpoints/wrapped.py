@@ -53,7 +53,7 @@ class Entry:
 
 
 def unwrapped(content: Content, family: Callable[[Content], str | None]) -> tuple[Content, Entry] | None:
-    """The one entry that is of a known family, as if it were the file's content; None if there is none.
+    """The only entry of a known family, in place of the file's content; None if no entry is of one.
 
     Raises:
         UserError: several entries are of a known family.

@@ -31,8 +31,8 @@ def read_d4rl(
 ) -> Dataset:
     """Read an hdf5 file in D4RL's layout.
 
-    float64, `(N, 1)` and float-flag files (the replay sets) are converted. Rows after the last flag are an unfinished
-    episode, because files end at a round number of rows: its rows are kept, its return is not. Where the file has no
+    float64, `(N, 1)` and float-flag files (the replay sets) are converted. Files end at a round number of rows, so rows
+    after the last flag are an unfinished episode. Its rows are kept, but it has no return. Where the file has no
     truncation flags, episodes end after `limit` steps. The dataset's `remarks` record every such assumption.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How the rows of a file become transitions; every convention has a name (docs/datasets.md)."""
+"""Conventions by which the rows of a file become transitions, each with a name (docs/datasets.md)."""
 
 from collections.abc import Callable
 

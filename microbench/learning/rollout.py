@@ -14,7 +14,7 @@ from microbench.data.dataset import Transitions
 from microbench.learning.dynamics import DynamicsEnsemble
 from microbench.learning.networks import Actor, chunks
 
-ImaginedTerminal = Callable[[Tensor], Tensor]  # next_obs (B, S) → bool (B,)
+TerminalRule = Callable[[Tensor], Tensor]  # next_obs (B, S) → bool (B,)
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def roll_out(
     obs: Tensor,
     *,
     length: int,
-    terminal: ImaginedTerminal,
+    terminal: TerminalRule,
     generator: torch.Generator,
 ) -> Transitions:
     """Imagined transitions of up to `length` steps from every start state (B, S); terminated rows stop."""
@@ -58,7 +58,7 @@ class Imagination:
         batch: int,
         length: int,
         retain: int,
-        terminal: ImaginedTerminal,
+        terminal: TerminalRule,
         generator: torch.Generator,
     ) -> None:
         self.model, self.logged, self.generator = model, logged, generator

@@ -51,7 +51,7 @@ def drawing_shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 @pytest.fixture
 def shell(drawing_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """The same with empty pictures in the files of plots: drawing takes longer than all else that a command does."""
+    """A shell whose plots are empty pictures, because drawing takes longer than all else that a command does."""
     monkeypatch.setattr("reports.figures.curves.save", save_empty)
     return drawing_shell
 

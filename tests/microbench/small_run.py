@@ -105,7 +105,7 @@ def write_policy(path: Path, env_id: str = "Hopper-v4", seed: int = 0) -> Checkp
 
 @dataclass(frozen=True)
 class Said:
-    """What a command returned and printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

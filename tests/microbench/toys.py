@@ -116,7 +116,7 @@ def fill(network: torch.nn.Module, *, start: float, size: float = 1.0) -> None:
 
 
 def same_members(model: DynamicsEnsemble) -> DynamicsEnsemble:
-    """The same ensemble with member 0's weights in every place."""
+    """The ensemble with member 0's weights in every place."""
     with torch.no_grad():
         for layer in stacked(model.layers):
             layer.weight.copy_(layer.weight[:1].expand_as(layer.weight).clone())

@@ -18,7 +18,7 @@ from microbench.checkpoints.containers.content import Content
 from microbench.checkpoints.containers.damage import Strange
 from microbench.checkpoints.programs.onnx_graph import Graph, Node, evaluate, needed
 from microbench.checkpoints.programs.program import Program, Settle, policy_of
-from microbench.checkpoints.programs.protobuf import Reader, Table
+from microbench.checkpoints.programs.protobuf import MessageReader, Table
 from microbench.checkpoints.stored_policy import Choices, StoredPolicy
 
 MOST_NODES, MOST_DIMENSIONS = 5000, 8
@@ -108,7 +108,7 @@ def read(content: Content, choices: Choices) -> StoredPolicy:
 
 def parse(raw: bytes) -> Graph:
     """The graph in a file's bytes, with all floats as float32."""
-    model = Reader().message(memoryview(raw), MODEL)
+    model = MessageReader().message(memoryview(raw), MODEL)
     (graph,) = model["graph"]
     opset = max(
         (last(entry, "version", 0) for entry in model["opset_import"] if last(entry, "domain", "") in OURS), default=0

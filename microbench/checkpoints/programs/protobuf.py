@@ -19,7 +19,7 @@ FLOATS: Mapping[str, Any] = {"float": "<f4", "double": "<f8"}
 Table = Mapping[int, tuple[str, Any]]  # number → name, and int, float, double, bytes, text or the table of a message
 
 
-class Reader:
+class MessageReader:
     """Reads the messages of one file and counts their fields."""
 
     def __init__(self) -> None:

@@ -444,7 +444,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def sequential(tensors: dict[str, Tensor], names: list[str], activation: type[nn.Module]) -> nn.Sequential:
-    """The same layers as a torch module: the oracle."""
+    """A torch module with these layers, the oracle of the tests."""
     modules: list[nn.Module] = []
     for name in names:
         weight = tensors[f"{name}.weight"]

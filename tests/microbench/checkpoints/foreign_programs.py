@@ -37,7 +37,7 @@ class Program(torch.nn.Module):
 
 
 def torchscript(kind: str = "traced", program: Callable[[], torch.nn.Module] = Program) -> bytes:
-    """What `torch.jit.save` writes of a module that is traced, scripted or frozen."""
+    """The bytes that `torch.jit.save` writes for a module that is traced, scripted or frozen."""
     module, buffer = program().eval(), io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch would like to see another exporter used

@@ -1,4 +1,4 @@
-"""What files offer an attacker beside the policy, and what is said of what they do not."""
+"""Parts of a file that attacks need beside the policy, and the sentences for missing ones."""
 
 import re
 from pathlib import Path

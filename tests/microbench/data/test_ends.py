@@ -1,4 +1,4 @@
-"""Where episodes end: counting, names, and what is said where nothing can be known."""
+"""Episode ends: counting, names of flags, and remarks on files without flags."""
 
 from typing import Any
 

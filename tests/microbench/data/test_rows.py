@@ -1,4 +1,4 @@
-"""How rows become transitions: each convention beside a loop that states it, and by hand on eight rows."""
+"""Conventions of transitions: each equals a loop that states it, and eight rows by hand."""
 
 from collections.abc import Callable
 from pathlib import Path

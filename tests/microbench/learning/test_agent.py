@@ -60,7 +60,7 @@ def test_update_order_is_critic_actor_temperature_polyak(monkeypatch: pytest.Mon
 
 
 def test_an_update_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same update with plain modules, autograd on everything, and torch's Adam, step by step."""
+    """An update equals one with plain modules, autograd on everything, and torch's Adam, step by step."""
     monkeypatch.setattr(Agent, "noise", lambda self, rows: waves(rows, ACTIONS, start=5))
     learner = agent(TINY)
     actor, critics, targets = copy.deepcopy((learner.actor, learner.critics, learner.target_critics))

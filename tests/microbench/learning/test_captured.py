@@ -165,7 +165,7 @@ DIFFERS = "a captured update differs from the update itself; train with --no-gra
 
 
 def refused(training: Training, step: Step, graphs: type[Recordings] = Recordings) -> str:
-    """What is said of a step at its first capture."""
+    """The error that a step raises at its first capture."""
     launched = Captured(training.agent, graphs(training.agent))(step)
     for _ in range(3):
         launched()
@@ -207,7 +207,7 @@ def test_draws_from_another_generator_are_found_out() -> None:
 
 
 def test_a_capture_that_leaves_its_generator_elsewhere_is_found_out() -> None:
-    """Which no number of the two updates shows: only the next one would draw something else."""
+    """No number of the two updates shows it: only the next update would draw other numbers."""
 
     class Thirsty(Recordings):
         def capture(self, step: Step) -> Step:

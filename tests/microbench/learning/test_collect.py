@@ -126,7 +126,7 @@ def test_a_run_ends_when_the_score_is_reached() -> None:
 
 
 def test_a_run_to_a_score_repeats_as_a_run_of_so_many_steps() -> None:
-    """What the recorded command of a bundled dataset relies on."""
+    """The recorded command of a bundled dataset relies on these defaults."""
     by_score, _ = run(steps=1000, until_score=40.0, scores={0: 41.0})
     by_steps, _ = run(steps=100)
     assert len(by_score) == len(by_steps)

@@ -1,4 +1,4 @@
-"""What is asked of CUDA, in which order: without a GPU by stand-ins that note it, with one by whole runs."""
+"""Calls of CUDA in their order: without a GPU recorded by stand-ins, with one tested by whole runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

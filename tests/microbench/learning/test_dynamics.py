@@ -125,7 +125,7 @@ def test_the_elites_next_obs_is_obs_plus_their_mean() -> None:
 
 
 def test_elites_are_copies() -> None:
-    """What the ensemble becomes afterwards, or which elites it has then, does not reach them."""
+    """Later changes of the ensemble, or of its elites, do not reach the snapshot."""
     model, obs, action = ensemble(elites=(3, 1)), waves(ROWS, OBS), waves(ROWS, ACTIONS)
     elites = Elites(model)
     before = elites.next_obs(obs, action)
@@ -138,7 +138,7 @@ def test_elites_are_copies() -> None:
 
 
 def silent(model: DynamicsEnsemble) -> DynamicsEnsemble:
-    """The same means with a standard deviation of e^−20."""
+    """An ensemble with the same means and a standard deviation of e^−20."""
     with torch.no_grad():
         model.max_log_var.fill_(-40.0)
         model.min_log_var.fill_(-50.0)

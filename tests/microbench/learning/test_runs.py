@@ -19,7 +19,7 @@ STATE = {"weights": torch.arange(1000.0), "epoch": 3}
 
 
 def description(**changes: Any) -> dict[str, Any]:
-    """What config.json says of a toy run."""
+    """The description of a toy run, as in config.json."""
     arguments: dict[str, Any] = {"seed": 0, "device": "cpu", "threads": 1} | changes
     return describe(toys.dataset(), "micro", config=toys.small_config(), **arguments)
 

@@ -48,7 +48,7 @@ def test_a_processor_that_rounds_keeps_its_setting(monkeypatch: pytest.MonkeyPat
 
 
 def test_layers_are_fused_even_where_the_faster_kernel_would_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on processors with bfloat16 units, whose own float32 products are fused all the same, and stay float32."""
+    """On processors with bfloat16 units the default float32 products are fused as well, and stay float32."""
     with fast_float32_matmul():
         anywhere = kernels._fused
     monkeypatch.setattr(kernels, "_product_error", lambda: 3e-3)
@@ -87,7 +87,7 @@ def test_the_probe_sees_bfloat16() -> None:
 
 @pytest.mark.parametrize("rows", [2, 7, 1280])
 def test_fused_layers_are_the_usual_ones(rows: int) -> None:
-    """Where there are any: networks give what they give without, and training keeps its numbers."""
+    """With fused layers networks have the same results as without, and training keeps its numbers."""
     generator = torch.Generator().manual_seed(0)
     actor, critics = Actor(11, 3, generator=generator), Critics(11, 3, generator=generator)
     obs, noise = torch.randn(rows, 11, generator=generator), torch.randn(rows, 3, generator=generator)

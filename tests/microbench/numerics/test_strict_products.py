@@ -71,7 +71,7 @@ def test_the_processor_is_told() -> None:
 
 
 def test_actions_do_not_depend_on_the_grouping_in_a_process_of_its_own() -> None:
-    """Where nothing set the variable before, as in a user's shell."""
+    """The variable is not set before, as in a user's shell."""
     free = {name: value for name, value in os.environ.items() if name != VARIABLE}
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=free, capture_output=True, text=True, check=True, timeout=120

@@ -67,7 +67,7 @@ def hand_to_object(env: Any) -> float:
 
 
 def as_d4rl(env: Any, reward: float, terminated: bool) -> tuple[float, bool]:
-    """What D4RL's environment pays and ends where the registered one pays and ends this."""
+    """Reward and termination of D4RL's environment, from those of the registered one."""
     if env.spec.id == "AdroitHandPen-v1":  # the other three pay differently
         return reward, terminated or bool(env.unwrapped.data.body("Object").xpos[2] < DROP_HEIGHT)
     return reward - 2 * 0.1 * hand_to_object(env), terminated

@@ -153,7 +153,7 @@ def test_imagined_ends_by_hand(
 
 
 def test_a_hopper_stands_on_its_foot_while_it_lives() -> None:
-    """What `Task.unreachable` claims: before another geom touches the floor, Hopper has fallen or sunk into it."""
+    """`Task.unreachable` holds: before another geom touches the floor, Hopper has fallen or sunk into it."""
     model = nominal_model(TASKS["Hopper-v4"])
     data, rng = mujoco.MjData(model), np.random.default_rng(0)
     foot = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, "foot_geom")

@@ -215,7 +215,7 @@ def test_an_environment_without_mujoco_is_refused() -> None:
 
 
 class Maze(gymnasium.Env[Any, Any]):
-    """As the mazes of gymnasium-robotics: a dictionary of observations, and a robot's environment as a part.
+    """An environment like gymnasium-robotics' mazes: observations in a dictionary, and a robot's environment as a part.
 
     Where a new episode begins is written into the part at every reset; model and data are shown and cannot be replaced.
     """

@@ -29,7 +29,7 @@ from tests.microbench.small_run import Shell
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a command in a hostile file would touch."""
+    """The file that a command in a hostile file would create."""
     return tmp_path_factory.mktemp("trap") / "canary"
 
 

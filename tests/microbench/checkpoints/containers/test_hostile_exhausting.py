@@ -11,7 +11,7 @@ import pytest
 
 from microbench.checkpoints.containers.budget import Exhausted, accounted, pay
 from microbench.checkpoints.containers.pickles import read_pickle
-from microbench.checkpoints.programs.protobuf import Reader
+from microbench.checkpoints.programs.protobuf import MessageReader
 from microbench.checkpoints.readers import d4rl_policy
 from tests.microbench.checkpoints.containers.hostile_exhausting import exhausting
 
@@ -77,4 +77,4 @@ def test_a_number_in_place_of_a_text_makes_no_text_of_that_length() -> None:
 def test_packed_integers_are_counted_over_the_whole_message() -> None:
     field = b"\x0a\xc0\x84\x3d" + b"\x01" * 1_000_000  # field 1, a million times 1
     with pytest.raises(ValueError, match="more integers than a policy has"):
-        Reader().message(memoryview(field), {1: ("numbers", "int")})
+        MessageReader().message(memoryview(field), {1: ("numbers", "int")})

@@ -29,7 +29,7 @@ def node(kind: str, inputs: str, outputs: str = "action", **settings: Any) -> An
 
 
 def reference(content: bytes, obs: Tensor) -> NDArray[np.float32]:
-    """What ONNX's own evaluator in numpy gives, one row after the other."""
+    """The result of ONNX's own evaluator in numpy, one row after the other."""
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(onnx.load_from_string(content))

@@ -81,7 +81,7 @@ class Many(nn.Module):
 
 
 class Structured(nn.Module):
-    """What scripting makes of Python: modules in a list, a second method, defaults, an assertion, parts of tuples."""
+    """Scripted Python: modules in a list, a second method, defaults, an assertion, parts of tuples."""
 
     def __init__(self) -> None:
         super().__init__()

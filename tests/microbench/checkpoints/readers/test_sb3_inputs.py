@@ -1,4 +1,4 @@
-"""What stands between the sensors and a policy of Stable-Baselines3: read as it was trained, or asked about."""
+"""Inputs of Stable-Baselines3 policies: wrappers around the sensors are read as in training, or refused."""
 
 import pickle
 from pathlib import Path

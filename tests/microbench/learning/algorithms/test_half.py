@@ -42,7 +42,7 @@ def wanted(obs: Tensor) -> Tensor:
 
 
 def next_states() -> tuple[Tensor, Tensor]:
-    """What five members predict of 244 rows, two samples each, and the noise of the actions; (N E B, ·)."""
+    """Predictions of five members for 244 rows, two samples each, and noise for the actions; (N E B, ·)."""
     generator = torch.Generator().manual_seed(1)
     shapes = ((1, 1, ROWS, OBS), (1, MEMBERS, ROWS, OBS), (2, 1, ROWS, OBS))
     obs, shift, drawn = (torch.randn(shape, generator=generator) for shape in shapes)
