@@ -19,7 +19,7 @@ import pandas as pd
 from reports.rows.damaged import READING, reason
 from reports.rows.printable import cut, shown
 from reports.study.names import condition_name
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
 """Keys by which a gate chooses its conditions, all that agree in every key it has."""
@@ -94,11 +94,11 @@ def failures(gates: Iterable[Gate], results: Results) -> list[str]:
     Raises:
         ValueError: a gate matches no condition, or bounds a number that its conditions do not have; or as `summarize`.
     """
-    given = study(results)
-    episodes, cells = prepare(given), summarize(given)
+    study = study_of(results)
+    episodes, cells = study.episodes, study.summary
     flagged = np.bincount(episodes.loc[episodes["flags"] != "", "cell"], minlength=len(cells))
     cells = cells.assign(flagged=flagged)
-    return [said for gate in gates for said in _failures(gate, cells)]
+    return [sentence for gate in gates for sentence in _failures(gate, cells)]
 
 
 def _failures(gate: Gate, cells: pd.DataFrame) -> list[str]:
@@ -136,24 +136,24 @@ def _bounded(gate: Gate, name: str, matched: pd.DataFrame) -> pd.DataFrame:
 
 def _below(gate: Gate, cells: pd.DataFrame, limit: float, *, change: bool) -> list[str]:
     column, low = ("change", "change_low") if change else ("mean", "low")
-    said = []
+    sentences = []
     for _, cell in cells.iterrows():
         name = f"{gate}: {cell['policy']}, {condition_name(cell)}"
         what = "change to clean" if change else cell["metric"]
         value = cell[column if gate.by == "mean" else low]
         if cell["left_out"]:
-            said.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
+            sentences.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
         elif not change and cell["common_seeds"] < cell["clean_seeds"]:
-            said.append(
+            sentences.append(
                 f"{name}: it has {cell['common_seeds']} of the {cell['clean_seeds']} training runs that clean has, "
                 "so no limit is kept for the others; evaluate them, or bound min_change, which compares common runs."
             )
         elif pd.isna(value):
-            said.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
+            sentences.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
         elif value < limit:
             which = f"mean {what}" if gate.by == "mean" else f"lower end of the {what}'s interval"
-            said.append(f"{name}: the {which} is {value:.6g}, expected at least {limit:.12g}.")
-    return said
+            sentences.append(f"{name}: the {which} is {value:.6g}, expected at least {limit:.12g}.")
+    return sentences
 
 
 def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:

@@ -10,7 +10,7 @@ from reports.page.html import html_page
 from reports.rows.printable import LONGEST, cut
 from reports.study.grids import families
 from reports.study.provenance import runs_of
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 from reports.tables import budgets, compact, gap, pivots, robustness, sensors
 from reports.tables.formats import plain, to_csv, to_latex, to_markdown
 from reports.words.remarks import notes
@@ -41,22 +41,22 @@ def write_report(
     (what produced the results) ends up in the page and at the end of table.md.
     Equal results give equal bytes. Raises ValueError as `summarize` does.
     """
-    folder, whole = Path(folder), study(results, sidecar)
-    given = whole.shown
+    folder, study = Path(folder), study_of(results, sidecar)
+    excerpt = study.shown
     texts = {
-        "table.md": markdown(given, sidecar),
-        "table.csv": to_csv(summarize(whole)),
-        "table.tex": latex(given),
+        "table.md": markdown(excerpt, sidecar),
+        "table.csv": to_csv(study.summary),
+        "table.tex": latex(excerpt),
     }
     for name, text in texts.items():
         files.replace(folder / name, text.encode())
     written = {name: folder / name for name in texts}
     for draw in (curves.degradation_plots, sensor_bars.sensor_plots, heatmaps.heat_maps, plots.plots):
-        for stem, figure in draw(given).items():
+        for stem, figure in draw(excerpt).items():
             written |= {path.name: path for path in curves.save(figure, folder / stem, formats)}
     drawn = {name: path.read_bytes() for name, path in written.items() if path.suffix in (".svg", ".png")}
     written = {"index.html": folder / "index.html"} | written
-    files.replace(written["index.html"], html_page(given, sidecar, drawn).encode())
+    files.replace(written["index.html"], html_page(excerpt, sidecar, drawn).encode())
     for earlier in (path for stem in PLOTS for ending in ENDINGS for path in folder.glob(f"{stem}.{ending}")):
         if earlier.name not in written:
             earlier.unlink(missing_ok=True)
@@ -65,26 +65,26 @@ def write_report(
 
 def markdown(results: Results, sidecar: Mapping[str, object] | None = None) -> str:
     """The table with caption, grids and samples, notes as a list and, if given, where the results come from."""
-    given = study(results, sidecar).shown
-    text = to_markdown(robustness.robustness_table(given), robustness.caption(given))
-    halving = budgets.budget_table(given)
+    study = study_of(results, sidecar).shown
+    text = to_markdown(robustness.robustness_table(study), robustness.caption(study))
+    halving = budgets.budget_table(study)
     if len(halving):
         text += "\n" + to_markdown(halving, budgets.CAPTION)
-    single = sensors.sensor_table(given)
+    single = sensors.sensor_table(study)
     if len(single):
         text += "\n" + to_markdown(single, sensors.CAPTION)
-    gaps = gap.gap_table(given)
+    gaps = gap.gap_table(study)
     if len(gaps):
         text += "\n" + to_markdown(gaps, gap.CAPTION)
-    together = pivots.family_table(given)
+    together = pivots.family_table(study)
     if len(together):
         text += "\n" + to_markdown(together, pivots.OVERVIEW)
-    for family in families(summarize(given)):
+    for family in families(study.summary):
         if family.axes:
             text += "\n" + to_markdown(pivots.grid_table(family), pivots.grid_caption(family))
-    found = notes(given)
-    if found:
-        text += "\n" + "".join(f"- {plain(note)}\n" for note in found)
+    sentences = notes(study)
+    if sentences:
+        text += "\n" + "".join(f"- {plain(note)}\n" for note in sentences)
     if sidecar:
         text += f"\n```json\n{_written(sidecar)}\n```\n"
     return text
@@ -107,9 +107,9 @@ def _short(sidecar: Mapping[str, object]) -> dict[str, object]:
 
 def latex(results: Results) -> str:
     """A table per block, policies against conditions, then sensors and attack gap; for documents with booktabs."""
-    given = study(results).shown
-    caption = robustness.caption(given)
-    found = [(caption, table) for table in compact.paper_tables(given).values()]
-    found += [(sensors.CAPTION, sensors.sensor_table(given))]
-    found += [(gap.CAPTION, gap.gap_table(given))]
-    return "\n".join(to_latex(table, caption) for caption, table in found if len(table))
+    study = study_of(results).shown
+    caption = robustness.caption(study)
+    tables = [(caption, table) for table in compact.paper_tables(study).values()]
+    tables += [(sensors.CAPTION, sensors.sensor_table(study))]
+    tables += [(gap.CAPTION, gap.gap_table(study))]
+    return "\n".join(to_latex(table, caption) for caption, table in tables if len(table))

@@ -21,7 +21,7 @@ from reports.study import parts
 from reports.study.conditions import is_composition
 from reports.study.grids import SEPARATOR
 from reports.study.names import attack_name, number, perturbation_name
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 from reports.study.worst import WORST
 
 Kind = Literal["eps", "factor"]
@@ -62,7 +62,7 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
         ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
     """
     adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     chosen = summary[(summary[adversary] != "none") & ~elsewhere(summary)]
     if chosen.empty:
         raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
@@ -94,11 +94,11 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
 
 def degradation_plots(results: Results) -> dict[str, Figure]:
     """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
-    given = study(results)
-    alone = summarize(given)[~elsewhere(summarize(given))]
+    study = study_of(results)
+    alone = study.summary[~elsewhere(study.summary)]
     kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
     shown = [kind for kind, column in kinds.items() if (alone[column] != "none").any()]
-    return {f"degradation_{kind}": degradation_plot(given, kind) for kind in shown}
+    return {f"degradation_{kind}": degradation_plot(study, kind) for kind in shown}
 
 
 def score_label(summary: pd.DataFrame) -> str:

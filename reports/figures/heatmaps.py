@@ -16,7 +16,7 @@ from reports.rows.printable import cut
 from reports.study import parts
 from reports.study.grids import Family, families
 from reports.study.names import attack_name, point_name, short
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 
 COLOURS = "viridis"
 """Perceptually uniform, rising in lightness, and the same to every common colour blindness."""
@@ -35,7 +35,7 @@ def heat_maps(results: Results) -> dict[str, Figure]:
     cell without a change is outlined, † marks flags or missing returns, and an empty cell was not measured.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     pairs: dict[tuple[str, str], list[Family]] = {}
     for family in families(summary):
         if family.axes:
@@ -69,8 +69,10 @@ def _figure(grids: list[Family], measure: str) -> Figure:
             attack = attack_name(grid.cells.iloc[0])
             axes = panels[rows.index(_row(grid)), columns.index(attack)]
             _draw(axes, grid, scale)
-            told = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
-            axes.set_title("\n".join(label(line, LONGEST_TITLE) for line in [*told, attack] if line), fontsize="medium")
+            heading = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
+            axes.set_title(
+                "\n".join(label(line, LONGEST_TITLE) for line in [*heading, attack] if line), fontsize="medium"
+            )
         figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {measure}")
         say(figure, of=of, shown=len(grids), what="grids")
     return figure

@@ -33,18 +33,18 @@ CAPTIONS = {
 
 def pictures(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
     """Caption and picture of each plot, by file name: the drawing, or its bitmap where that is much smaller."""
-    shown = []
+    pairs = []
     for stem in dict.fromkeys(Path(name).stem for name in plots):
-        told = _caption(stem)
+        caption = _caption(stem)
         svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
-            shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
+            pairs.append((caption, _drawing(svg.decode(), caption, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
             image = Markup('<img alt="{}" {}style="--width: {:.0f}px" src="data:image/png;base64,{}">')
             width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
             wide = Markup('class="wide" ') if width > LARGEST_HALF else ""
-            shown.append((told, image.format(told, wide, width, base64.b64encode(png).decode())))
-    return shown
+            pairs.append((caption, image.format(caption, wide, width, base64.b64encode(png).decode())))
+    return pairs
 
 
 def _caption(stem: str) -> str:

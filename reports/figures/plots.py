@@ -11,7 +11,7 @@ from reports.figures.labels import LONGEST, first, label, say
 from reports.findings.sensors import in_sensors
 from reports.statistics.means import Floats, mean_interval
 from reports.study.names import condition_name, number
-from reports.study.summary import BLOCKS, Results, prepare, study, summarize
+from reports.study.summary import BLOCKS, Results, study_of
 from reports.study.worst import WORST, contenders
 
 BUDGET = ["unit", "norm", "eps"]
@@ -28,12 +28,12 @@ THRESHOLDS = 101
 
 def plots(results: Results) -> dict[str, Figure]:
     """The figures of this module that these results allow, by file name without ending; raises as `summarize` does."""
-    given = study(results).comparable
-    summary = summarize(given)
+    study = study_of(results).comparable
+    summary = study.summary
     if summary["mean"].isna().all():
         return {}
-    figures = {"distribution": distribution_plot(given), "profile": profile_plot(given)}
-    return figures if _rung(summary).empty else figures | {"ladder": ladder_plot(given)}
+    figures = {"distribution": distribution_plot(study), "profile": profile_plot(study)}
+    return figures if _rung(summary).empty else figures | {"ladder": ladder_plot(study)}
 
 
 def ladder_plot(results: Results) -> Figure:
@@ -45,7 +45,7 @@ def ladder_plot(results: Results) -> Figure:
     Raises:
         ValueError: there are no two attacks of one budget; or as `summarize`.
     """
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     rung = _rung(summary)
     if rung.empty:
         raise ValueError("there are no two attacks of one budget in these results, so there is no ladder to draw.")
@@ -77,19 +77,19 @@ def distribution_plot(results: Results) -> Figure:
     from the first to the third quartile, whiskers to the last episode within 1.5 times that length; more than 100
     episodes are a box without dots. Raises ValueError as `summarize` does.
     """
-    given = study(results).comparable
-    summary, telling = summarize(given), _telling(summarize(given))
-    shown = _few(telling, ROWS)
-    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))[::-1]
-    values = _values(prepare(given), shown)
-    policies = shown["policy"].unique().tolist()
+    study = study_of(results).comparable
+    summary, telling = study.summary, _telling(study.summary)
+    cells = _few(telling, ROWS)
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in cells.iterrows()))[::-1]
+    values = _values(study.episodes, cells)
+    policies = cells["policy"].unique().tolist()
     with style.context(STYLE):
         figure, panels = _panels(policies, len(names), max(map(len, names)))
         for axes, policy in zip(panels, policies, strict=True):
-            for cell, row in shown[shown["policy"] == policy].iterrows():
+            for cell, row in cells[cells["policy"] == policy].iterrows():
                 _draw_box(axes, names.index(condition_name(row)), values[str(cell)], row["mean"])
             axes.set_yticks(range(len(names)), [label(name) for name in names])
-        say(figure, of=len(telling), shown=len(shown), what="conditions")
+        say(figure, of=len(telling), shown=len(cells), what="conditions")
         _finish(figure, panels, policies, f"{score_label(summary)} of an episode (◇ mean)")
     return figure
 
@@ -101,13 +101,13 @@ def profile_plot(results: Results) -> Figure:
     `mean_interval` of the share; where all episodes or none lie above a score it has no width. Raises ValueError as
     `summarize` does.
     """
-    given = study(results).comparable
-    summary, telling = summarize(given), _telling(summarize(given))
-    shown = _few(telling, PROFILES)
-    values, runs = _values(prepare(given), shown), _values(prepare(given), shown, "train_seed")
-    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))
-    policies = shown["policy"].unique().tolist()
-    every = np.concatenate([values[str(cell)] for cell in shown.index])
+    study = study_of(results).comparable
+    summary, telling = study.summary, _telling(study.summary)
+    cells = _few(telling, PROFILES)
+    values, runs = _values(study.episodes, cells), _values(study.episodes, cells, "train_seed")
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in cells.iterrows()))
+    policies = cells["policy"].unique().tolist()
+    every = np.concatenate([values[str(cell)] for cell in cells.index])
     margin = 0.03 * (every.max() - every.min()) or 1.0
     ends = every.min() - margin, every.max() + margin
     with style.context(STYLE):
@@ -115,7 +115,7 @@ def profile_plot(results: Results) -> Figure:
         longest += max(len(label(policy)) for policy in policies) if len(policies) > 1 else 0
         figure = Figure(figsize=(6.0 + 0.075 * longest, 3.8), layout="constrained")
         axes = figure.subplots()
-        for cell, row in shown.iterrows():
+        for cell, row in cells.iterrows():
             name = condition_name(row)
             x, policy = values[str(cell)], row["policy"]
             scores = _steps(x, *ends)
@@ -129,7 +129,7 @@ def profile_plot(results: Results) -> Figure:
         axes.set_xlabel(f"{score_label(summary)} τ")
         axes.set_ylabel("share of episodes above τ")
         figure.legend(loc="outside right upper")
-        say(figure, of=len(telling), shown=len(shown), what="conditions")
+        say(figure, of=len(telling), shown=len(cells), what="conditions")
     return figure
 
 
@@ -156,14 +156,14 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     return measured.loc[sorted(chosen)]
 
 
-def _few(shown: pd.DataFrame, most: int) -> pd.DataFrame:
+def _few(cells: pd.DataFrame, most: int) -> pd.DataFrame:
     """Conditions of few enough policies, and of each as many as fit; the clean ones stand first."""
-    own = shown[shown["policy"].isin(shown["policy"].unique()[:POLICIES])]
+    own = cells[cells["policy"].isin(cells["policy"].unique()[:POLICIES])]
     return own.groupby("policy", sort=False).head(max(2, most // own["policy"].nunique()))
 
 
-def _values(episodes: pd.DataFrame, shown: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
-    own = episodes[episodes["cell"].isin(shown.index) & episodes["value"].notna()]
+def _values(episodes: pd.DataFrame, cells: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
+    own = episodes[episodes["cell"].isin(cells.index) & episodes["value"].notna()]
     return {str(cell): rows.to_numpy() for cell, rows in own.groupby("cell")[column]}
 
 

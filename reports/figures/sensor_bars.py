@@ -11,7 +11,7 @@ from reports.figures.curves import STYLE, UNITS
 from reports.figures.labels import LONGEST, first, label, say
 from reports.findings.sensors import sensor_numbers
 from reports.study.names import number
-from reports.study.summary import Results, study
+from reports.study.summary import Results, study_of
 
 PANEL = ["policy", "attack", "eps", "unit", "norm"]
 COLOURS = ["attack", "eps", "unit", "norm"]
@@ -68,7 +68,7 @@ def sensor_plot(results: Results) -> Figure:
 
 
 def _measured(results: Results) -> pd.DataFrame:
-    numbers = sensor_numbers(study(results).comparable)
+    numbers = sensor_numbers(study_of(results).comparable)
     return numbers[numbers["drop"].notna()]
 
 

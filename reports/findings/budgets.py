@@ -9,7 +9,7 @@ import pandas as pd
 from reports.statistics.bootstrap import expanded, resampled_means
 from reports.statistics.means import Floats, mean_interval, run_weights
 from reports.statistics.of_arrays import curve_area
-from reports.study.summary import Results, prepare, study
+from reports.study.summary import Results, study_of
 
 
 def halving_budgets(eps: Floats, means: Floats) -> Floats:
@@ -42,7 +42,7 @@ def curve_of(results: Results, attack: str) -> Curve | None:
 
     Raises ValueError as `summarize` does.
     """
-    for head, curve, runs in _curves(prepare(study(results)), fewest=1):
+    for head, curve, runs in _curves(study_of(results).episodes, fewest=1):
         if head["attack"] == attack:
             return Curve(eps=curve.columns.to_numpy(np.float64), values=curve.to_numpy(np.float64), runs=runs)
     return None
@@ -55,7 +55,7 @@ def budget_numbers(results: Results) -> pd.DataFrame:
     eps50 with low and high. An infinite eps50 is beyond the largest budget; NaN where there is none to give.
     Raises ValueError as `summarize` does.
     """
-    return pd.DataFrame([_numbers(head, curve, groups) for head, curve, groups in _curves(prepare(study(results)))])
+    return pd.DataFrame([_numbers(head, curve, groups) for head, curve, groups in _curves(study_of(results).episodes)])
 
 
 def _curves(episodes: pd.DataFrame, fewest: int = 2) -> Iterator[tuple[pd.Series, pd.DataFrame, list[object]]]:

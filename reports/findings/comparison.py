@@ -216,5 +216,5 @@ def _name(rows: pd.DataFrame, *, several: bool) -> str:
 
 def _changes(a: Mapping[str, list[str]], b: Mapping[str, list[str]]) -> list[str]:
     names = dict.fromkeys([*a, *b])
-    told = {name: [", ".join(side.get(name, ["not told"])) for side in (a, b)] for name in names}
-    return [f"{name}: {before} in A, {after} in B." for name, (before, after) in told.items() if before != after]
+    values = {name: [", ".join(side.get(name, ["not told"])) for side in (a, b)] for name in names}
+    return [f"{name}: {before} in A, {after} in B." for name, (before, after) in values.items() if before != after]

@@ -6,7 +6,7 @@ import pandas as pd
 from reports.statistics.means import Interval
 from reports.study.attacked import is_oracle, sensors_of
 from reports.study.pairing import paired_cells
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 
 BUDGET = ["policy", "eps", "unit", "norm", "perturbation", "factor"]
 
@@ -19,8 +19,8 @@ def gap_numbers(results: Results) -> pd.DataFrame:
     in percent; NaN where none is shown) and reading: `weaker`, `no difference shown` or `stronger` than the oracle.
     No rows where there is no oracle. Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    episodes, summary = prepare(given), summarize(given)
+    study = study_of(results)
+    episodes, summary = study.episodes, study.summary
     pairs = _pairs(summary)
     untouched = _untouched(summary, [oracle for _, oracle in pairs])
     gaps = paired_cells(episodes, pairs) if pairs else []

@@ -61,8 +61,8 @@ def next_step(eps: Floats, values: Floats, groups: Sequence[object], *, most: in
 
 def _is_unclear(above: Floats, groups: Sequence[object]) -> bool:
     """Whether the interval of the mean distance to half holds 0, or there is none."""
-    found = mean_interval(above, groups=groups)
-    return not (found.low > 0 or found.high < 0)
+    distance = mean_interval(above, groups=groups)
+    return not (distance.low > 0 or distance.high < 0)
 
 
 def _plain(eps: float) -> float:

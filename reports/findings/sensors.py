@@ -8,7 +8,7 @@ import pandas as pd
 from reports.study.attacked import names_of, readings, sensors_of
 from reports.study.grids import in_families
 from reports.study.provenance import runs_of
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 
 THREAT = ["policy", "metric", "name", "eps", "unit", "norm"]
 """What sensors are compared under: a policy, an attack, and a budget."""
@@ -42,8 +42,8 @@ def sensor_numbers(results: Results) -> pd.DataFrame:
     not evaluated) with low and high, n, flags. Largest drop first within a threat; no rows where none are compared.
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    summary, known = summarize(given), readings(runs_of(given.about))
+    study = study_of(results)
+    summary, known = study.summary, readings(runs_of(study.about))
     named = summary.assign(name=names_of(summary["attack"]), sensor=sensors_of(summary["attack"]))
     own = _dropped(named[in_sensors(summary)], "drop")
     whole = _dropped(named[(named["block"] == "attack") & (named["sensor"] == "")], "whole")

@@ -21,7 +21,7 @@ from reports.statistics.means import LEVEL
 from reports.study import provenance
 from reports.study.grids import families
 from reports.study.names import condition_name
-from reports.study.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.study.summary import CONDITION, Results, Study, study_of
 from reports.tables import budgets, choices, sensors
 from reports.tables import gap as gap_tables
 from reports.tables.listing import listings
@@ -51,8 +51,8 @@ def html_page(
     Raises:
         ValueError: as `summarize` does.
     """
-    given, runs = study(results, sidecar).shown, provenance.runs_of(sidecar)
-    episodes, summary = prepare(given), summarize(given)
+    study, runs = study_of(results, sidecar).shown, provenance.runs_of(sidecar)
+    episodes, summary = study.episodes, study.summary
     script = (HERE / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"prose": _prose, "typeset": typeset}
@@ -65,14 +65,14 @@ def html_page(
             "title": _title(episodes),
             "measure": " and ".join(SUMMED[name] for name in SUMMED if (summary["metric"] == name).any()),
             "level": f"{100 * LEVEL:g}",
-            "caption": caption(given),
+            "caption": caption(study),
             "counts": _counts(episodes, summary),
             "policies": _policies(summary),
             "limits": verdict.limits(summary),
-            "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
+            "notes": [(sentence, of_note(sentence)) for sentence in notes(study)],
             "plots": pictures(plots or {}),
             "listings": listings(summary[~elsewhere(summary)]),
-            "tables": _tables(given),
+            "tables": _tables(study),
             "flags": _flags(episodes),
             "checkpoints": provenance.checkpoints(episodes),
             "effects": provenance.effects(runs),
@@ -117,21 +117,21 @@ def _counts(episodes: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, st
 
 
 def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    shown = []
+    policies = []
     for policy, own in summary.groupby("policy", sort=False):
-        found = verdict.findings(own)
-        spare = max(0, len(found) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
+        findings = verdict.findings(own)
+        spare = max(0, len(findings) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
         # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
-        tiles = {finding.cell["block"]: finding for finding in found}
-        shown.append(
+        tiles = {finding.cell["block"]: finding for finding in findings}
+        policies.append(
             {
                 "name": policy,
-                "sentences": [verdict.sentence(one) for one in [*found[:1], *found[1 + spare :]]],
+                "sentences": [verdict.sentence(one) for one in [*findings[:1], *findings[1 + spare :]]],
                 "spare": spare,
                 "tiles": [*tiles.values()],
             }
         )
-    return shown
+    return policies
 
 
 def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
@@ -149,13 +149,13 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
+def _tables(study: Study) -> list[tuple[str, pd.DataFrame]]:
     """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
-    found = [(choices.CAPTION, choices.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
-    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap_tables.CAPTION, gap_tables.gap_table(given))]
-    found += [(OVERVIEW, family_table(given))]
-    grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
-    return [(caption, table) for caption, table in (*found, *grids) if len(table)]
+    tables = [(choices.CAPTION, choices.choice_table(study)), (budgets.CAPTION, budgets.budget_table(study))]
+    tables += [(sensors.CAPTION, sensors.sensor_table(study)), (gap_tables.CAPTION, gap_tables.gap_table(study))]
+    tables += [(OVERVIEW, family_table(study))]
+    grids = [(grid_caption(family), grid_table(family)) for family in families(study.summary) if family.axes]
+    return [(caption, table) for caption, table in (*tables, *grids) if len(table)]
 
 
 def _duration(seconds: float) -> str:

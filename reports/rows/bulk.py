@@ -41,11 +41,11 @@ def table(content: bytes) -> pd.DataFrame | None:
     try:
         names = names_of(content[: content.index(b"\n") + 1])
         check_names(names)
-        found = _split(content, names)
-        if not _accounts_for(found, content):
+        frame = _split(content, names)
+        if not _accounts_for(frame, content):
             return None
-        empty = pd.Series("", found.index, dtype="category")
-        return pd.DataFrame({name: _values(found[name], name) if name in names else empty for name in SCHEMA})
+        empty = pd.Series("", frame.index, dtype="category")
+        return pd.DataFrame({name: _values(frame[name], name) if name in names else empty for name in SCHEMA})
     except (ValueError, OverflowError, ParserWarning):
         return None
 
@@ -54,7 +54,7 @@ def _split(content: bytes, names: list[str]) -> pd.DataFrame:
     """Texts as they stand, each distinct one kept once, except for what was measured."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ParserWarning)  # of rows that are too long
-        found: pd.DataFrame = pd.read_csv(
+        frame: pd.DataFrame = pd.read_csv(
             io.BytesIO(content),
             header=None,
             names=names,
@@ -67,8 +67,8 @@ def _split(content: bytes, names: list[str]) -> pd.DataFrame:
         )
     for name in names:
         if name not in MEASURED:
-            found[name] = found[name].astype("category")
-    return found
+            frame[name] = frame[name].astype("category")
+    return frame
 
 
 def _values(column: pd.Series, name: str) -> pd.Series:
@@ -80,20 +80,20 @@ def _values(column: pd.Series, name: str) -> pd.Series:
     return distinct.take(column.cat.codes.to_numpy()).reset_index(drop=True)
 
 
-def _accounts_for(found: pd.DataFrame, content: bytes) -> bool:
+def _accounts_for(frame: pd.DataFrame, content: bytes) -> bool:
     """Whether each line is a row with as many separators and quotes as its fields need when written plainly."""
-    texts = [found[name].cat for name in found.columns if name not in MEASURED]
+    texts = [frame[name].cat for name in frame.columns if name not in MEASURED]
     written = [list(text.categories) for text in texts]
     if any(sign in field for fields in written for field in fields for sign in '"\n\r'):
         return False
-    commas, quotes = np.full((2, len(found)), [[len(found.columns) - 1], [0]], np.int64)
+    commas, quotes = np.full((2, len(frame)), [[len(frame.columns) - 1], [0]], np.int64)
     for text, fields in zip(texts, written, strict=True):
         inside = np.array([field.count(",") for field in fields], np.int64)
         if inside.any():
             commas += inside[text.codes]
             quotes += 2 * (inside > 0)[text.codes]
     lines, returns = content.count(b"\n"), content.count(b"\r")
-    plain = lines == len(found) + 1 and (returns == 0 or returns == content.count(b"\r\n") == lines)
+    plain = lines == len(frame) + 1 and (returns == 0 or returns == content.count(b"\r\n") == lines)
     return plain and all(_has(piece, commas, quotes) for piece, commas, quotes in _pieces(content, commas, quotes))
 
 

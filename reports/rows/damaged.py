@@ -13,5 +13,5 @@ def reason(error: BaseException) -> str:
     """What an exception says, on one line, printable and not longer than anybody reads; its kind where it is silent."""
     text = " ".join(str(error).split())
     silent = {RecursionError: "it is nested too deeply", MemoryError: "it is too large"}
-    said = next((words for kind, words in silent.items() if isinstance(error, kind)), text)
-    return cut(printable(said or type(error).__name__), 2 * LONGEST)
+    sentence = next((words for kind, words in silent.items() if isinstance(error, kind)), text)
+    return cut(printable(sentence or type(error).__name__), 2 * LONGEST)

@@ -25,10 +25,10 @@ def parse(content: bytes, path: Path) -> pd.DataFrame:
 
 def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
     """What `parse` gives, packed; raises as `parse` does."""
-    found = bulk.table(content)
+    frame = bulk.table(content)
     try:
-        if found is not None:
-            return check_rows(found)
+        if frame is not None:
+            return check_rows(frame)
     except ValueError:
         pass  # the exact parser finds it again, and says it
     try:

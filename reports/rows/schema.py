@@ -106,8 +106,8 @@ def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
     wrong = ~missing & ~np.array([fits(value) for value in values], bool)
     if wrong.any():
         wanted = {"str": "text on one line", "float64": "a number"}.get(dtype, "a whole number of 64 bits")
-        found = values[int(np.argmax(wrong))]
-        raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {found!r}.")
+        offender = values[int(np.argmax(wrong))]
+        raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {offender!r}.")
     blank = np.nan if dtype == "float64" else pd.NA
     return pd.Series([blank if gone else v for gone, v in zip(missing, values, strict=True)], dtype=dtype)
 
@@ -162,5 +162,5 @@ def _check_values(frame: pd.DataFrame) -> None:
     )
     for name, wrong, sentence in rules:
         if wrong.any():
-            found = frame[name].iloc[int(np.argmax(wrong))]
-            raise ValueError(f"row {first(wrong)}, column {name!r}: {sentence}; found {found}.")
+            offender = frame[name].iloc[int(np.argmax(wrong))]
+            raise ValueError(f"row {first(wrong)}, column {name!r}: {sentence}; found {offender}.")

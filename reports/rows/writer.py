@@ -144,8 +144,8 @@ def remove(keys: pd.DataFrame, path: Path | str) -> None:
     path = Path(path)
     with files.alone(path.parent):
         table = _Table(path)
-        found = [table.lines.pop(key) for key in _keys(keys) if key in table.lines]
-        if found:
+        removed = [table.lines.pop(key) for key in _keys(keys) if key in table.lines]
+        if removed:
             table.save()
 
 

@@ -15,8 +15,8 @@ _ON_SENSORS = re.compile(rf"(?!adversary:)(?P<name>[^()@]+(\(.*\))?{_MARK})@(?P<
 
 def parted(attack: str) -> tuple[str, str]:
     """The attack without its sensors, and these as they are written; no sensors where it may touch all."""
-    found = _ON_SENSORS.fullmatch(attack)
-    return (found["name"], found["sensors"]) if found else (attack, "")
+    match = _ON_SENSORS.fullmatch(attack)
+    return (match["name"], match["sensors"]) if match else (attack, "")
 
 
 def readings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -86,16 +86,16 @@ def families(summary: pd.DataFrame) -> list[Family]:
     sample.
     """
     composed = summary[is_composition(summary["perturbation"])]
-    found: list[Family] = []
+    grids_and_samples: list[Family] = []
     if composed.empty:
-        return found
+        return grids_and_samples
     names = composed["perturbation"].str.replace(r"=[^,]*", "", regex=True)
     composed = composed.assign(marked=(composed["flags"] != "") | (composed["left_out"] > 0))
     for _, cells in composed.groupby([*(composed[name] for name in FAMILY), names], sort=False):
         ends = zip(cells["perturbation"], cells["factor"], strict=True)
         points = pd.DataFrame([dict(parts(name, factor)) for name, factor in ends], cells.index)
-        found += _families(cells, points)
-    return found
+        grids_and_samples += _families(cells, points)
+    return grids_and_samples
 
 
 def parts(perturbation: str, factor: float) -> list[tuple[str, float]]:
@@ -135,11 +135,11 @@ def _families(cells: pd.DataFrame, points: pd.DataFrame) -> list[Family]:
     fixed = [name for name in names if name not in axes]
     groups = [group for _, group in points.groupby(fixed, sort=False)] if fixed else [points]
     grids = [grid for grid in (_grid(group, axes) for group in groups) if len(grid)]
-    found = [Family(names=names, axes=axes, cells=cells.loc[grid.index], points=grid) for grid in grids]
+    grids_and_samples = [Family(names=names, axes=axes, cells=cells.loc[grid.index], points=grid) for grid in grids]
     rest = points.drop(index=[index for grid in grids for index in grid.index])
     if len(rest) >= SAMPLE:
-        found.append(Family(names=names, axes=None, cells=cells.loc[rest.index], points=rest))
-    return found
+        grids_and_samples.append(Family(names=names, axes=None, cells=cells.loc[rest.index], points=rest))
+    return grids_and_samples
 
 
 def _grid(points: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:

@@ -59,9 +59,9 @@ def _with_one_set_of_labels(episodes: pd.DataFrame) -> pd.DataFrame:
     own = pd.MultiIndex.from_frame(kinds[["checkpoint", "task"]])
     chosen = first.reindex(own).reset_index(drop=True)
     labels = ["algorithm", "dataset", "recipe"]
-    found = {name: pd.Categorical(chosen[name].where(again, kinds[name])).take(code) for name in labels}
+    columns = {name: pd.Categorical(chosen[name].where(again, kinds[name])).take(code) for name in labels}
     seeds = chosen["train_seed"].where(again, kinds["train_seed"]).astype("Int64")
-    return episodes.assign(**found, train_seed=seeds.take(code).to_numpy())
+    return episodes.assign(**columns, train_seed=seeds.take(code).to_numpy())
 
 
 def _told_apart(episodes: pd.DataFrame) -> pd.DataFrame:

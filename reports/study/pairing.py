@@ -27,10 +27,10 @@ def paired_cells(episodes: pd.DataFrame, pairs: Sequence[tuple[int, int | None]]
         differences.append(difference[there])
         runs.append(run[a[at_a]][there])
     owner = np.repeat(places, [len(one) for one in differences[1:]])
-    found = mean_intervals(np.concatenate(differences), owner, np.concatenate(runs), len(pairs))
+    means_and_ends = mean_intervals(np.concatenate(differences), owner, np.concatenate(runs), len(pairs))
     return [
         Interval(estimate=float(mean), low=float(low), high=float(high), level=LEVEL, method="paired", n=len(one))
-        for mean, low, high, one in zip(*found, differences[1:], strict=True)
+        for mean, low, high, one in zip(*means_and_ends, differences[1:], strict=True)
     ]
 
 

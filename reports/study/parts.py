@@ -35,7 +35,7 @@ def described(runs: Iterable[Mapping[str, Any]]) -> dict[str, Part]:
     """The parts that the JSON beside results describes, the newest run's; what has another form is left out."""
     groups = (run.get("perturbations") for run in runs)
     parts = [item for group in groups if isinstance(group, dict) for item in group.items()]
-    return {name: found for name, about in parts if (found := _part(about)) is not None}
+    return {name: part for name, about in parts if (part := _part(about)) is not None}
 
 
 def _part(about: object) -> Part | None:

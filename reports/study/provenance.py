@@ -58,18 +58,18 @@ def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def machines(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Where and when the rows were measured, as far as it is told: processor, threads, commit, first and last date."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    dates_of: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         where = tuple(str(run[name]) if run.get(name) else "" for name in ("processor", "threads", "commit"))
         date = run.get("date")
         if any(where) or date:
-            found.setdefault(where, []).append(str(date or ""))
-    shown = []
-    for (processor, threads, commit), dates in found.items():
+            dates_of.setdefault(where, []).append(str(date or ""))
+    records = []
+    for (processor, threads, commit), dates in dates_of.items():
         ends = dict.fromkeys((min(dates), max(dates)))
         one = {"date (UTC)": " to ".join(filter(None, ends)), "processor": processor, "threads": threads}
-        shown.append({name: value for name, value in (one | {"commit": commit}).items() if value})
-    return shown
+        records.append({name: value for name, value in (one | {"commit": commit}).items() if value})
+    return records
 
 
 def named_files(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -83,18 +83,18 @@ def _against(task: str, returns: Floats, scores: Floats, anchor: tuple[float, fl
     own = _anchors_of_all(returns, scores)
     if own is not None:
         usual = f"the task's are {anchor[0]:g} and {anchor[1]:g}"
-        said = f"the scores of {_name(task)} follow other anchors, {_rule(own)}; {usual}"
-        return Contradiction(said, is_certain=False, is_one_scale=True)
+        sentence = f"the scores of {_name(task)} follow other anchors, {_rule(own)}; {usual}"
+        return Contradiction(sentence, is_certain=False, is_one_scale=True)
     return Contradiction(f"{some} do not follow from their returns; expected {rule}", is_certain=False)
 
 
 def _among_themselves(task: str, returns: Floats, scores: Floats) -> Contradiction | None:
     """The scores of a task of which nobody knows the anchors."""
     if (np.abs(scores - returns) <= 1e-6 * np.maximum(1, np.abs(returns))).all() and np.abs(scores).max() > UNIT:
-        said = (
+        sentence = (
             f"the scores of {_name(task)} are its returns; a score is 100·(R − random)/(expert − random) of two anchors"
         )
-        return Contradiction(said, is_certain=False)
+        return Contradiction(sentence, is_certain=False)
     own = _anchors_of_all(returns, scores)
     if own is not None:
         return _looks_like_unit(task, scores, own)
@@ -110,11 +110,11 @@ def _among_themselves(task: str, returns: Floats, scores: Floats) -> Contradicti
 def _looks_like_unit(task: str, scores: Floats, own: tuple[float, float]) -> Contradiction | None:
     if not ROUNDED < np.abs(scores).max() <= UNIT:
         return None
-    said = (
+    sentence = (
         f"the scores of {_name(task)} lie between {scores.min():.3g} and {scores.max():.3g}, as on a scale from 0 to "
         f"1: 100 is an expert's, which would be {_rule(own)}, so multiply them by 100 if 1 is"
     )
-    return Contradiction(said, is_certain=False, is_one_scale=True)
+    return Contradiction(sentence, is_certain=False, is_one_scale=True)
 
 
 def _beside_most(task: str, returns: Floats, scores: Floats) -> Contradiction:
@@ -123,13 +123,13 @@ def _beside_most(task: str, returns: Floats, scores: Floats) -> Contradiction:
     if own is None or 2 * follow.sum() < len(scores):
         if np.corrcoef(returns, scores)[0, 1] < -0.99:
             return Contradiction(f"the scores of {_name(task)} fall where its returns rise", is_certain=False)
-        said = f"the scores of {_name(task)} do not follow from its returns by two anchors"
-        return Contradiction(said, is_certain=False)
+        sentence = f"the scores of {_name(task)} do not follow from its returns by two anchors"
+        return Contradiction(sentence, is_certain=False)
     others = ~follow
     kind = _kind(returns[others], scores[others], _line(returns[others], own))
     what = f"are {kind}" if kind else "do not follow from their returns"
-    said = f"{_some(task, int(others.sum()), len(scores))} {what}; the others follow {_rule(own)}"
-    return Contradiction(said, is_certain=False)
+    sentence = f"{_some(task, int(others.sum()), len(scores))} {what}; the others follow {_rule(own)}"
+    return Contradiction(sentence, is_certain=False)
 
 
 def _kind(returns: Floats, scores: Floats, expected: Floats) -> str | None:

@@ -32,9 +32,9 @@ from reports.study.runs import shared_runs
 from reports.study.scales import Anchors, contradictions
 from reports.study.worst import chosen
 
-__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
+__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study_of", "summarize"]
 
-Made = TypeVar("Made")
+Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +102,21 @@ class Study:
         )
 
     @cached_property
-    def _made(self) -> dict[Callable[[Study], object], object]:
+    def _derived(self) -> dict[Callable[[Study], object], object]:
         return {}
 
-    def once(self, make: Callable[[Study], Made]) -> Made:
+    def once(self, make: Callable[[Study], Derived]) -> Derived:
         """What this function makes of the study, made when it is first asked for."""
-        if make not in self._made:
-            self._made[make] = make(self)
-        return cast(Made, self._made[make])
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return cast(Derived, self._derived[make])
 
 
 Results: TypeAlias = pd.DataFrame | Study
 """A results table, or one that was prepared before."""
 
 
-def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
+def study_of(results: Results, about: Mapping[str, object] | None = None) -> Study:
     """The study of a table and of what stands beside it; a study that knows the latter stays what it is."""
     if not isinstance(results, Study):
         return Study(results, about=about)
@@ -135,11 +135,11 @@ def load_study(
     Raises:
         ValueError: as `load_many`, or scores on another scale than from 0 (random) to 100 (expert).
     """
-    given = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
-    for one in contradictions(given.checked, anchors):
+    study = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
+    for one in contradictions(study.checked, anchors):
         if one.is_certain:
             raise ValueError(f"{one.sentence}.")
-    return given
+    return study
 
 
 def prepare(results: Results) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def prepare(results: Results) -> pd.DataFrame:
     Raises:
         ValueError: as `check`, or there are no rows.
     """
-    return study(results).episodes
+    return study_of(results).episodes
 
 
 def summarize(results: Results) -> pd.DataFrame:
@@ -166,7 +166,7 @@ def summarize(results: Results) -> pd.DataFrame:
     says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and
     measured_in (of every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
     """
-    return study(results).summary
+    return study_of(results).summary
 
 
 def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:

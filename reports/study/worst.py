@@ -59,8 +59,8 @@ def searched(conditions: pd.DataFrame) -> int:
 
 def choices(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What was chosen, as the JSON beside results tells it, the newest last; what has another form is left out."""
-    told = (run.get("worst") for run in runs)
-    return [one for listed in told if isinstance(listed, list) for one in listed if _is_choice(one)]
+    lists = (run.get("worst") for run in runs)
+    return [one for listed in lists if isinstance(listed, list) for one in listed if _is_choice(one)]
 
 
 def _is_choice(one: object) -> bool:
@@ -99,12 +99,12 @@ _FORM = {
 
 def chosen(episodes: pd.DataFrame, cells: int, runs: Iterable[Mapping[str, Any]]) -> list[str]:
     """The attacks behind the `worst` rows of every cell of a prepared table, (cells,); empty where nobody tells."""
-    told: dict[tuple[object, ...], dict[object, str]] = {}
+    attacks_of: dict[tuple[object, ...], dict[object, str]] = {}
     for one in choices(runs):
         key = tuple(one[name] if isinstance(one[name], str) else float(one[name]) for name in CELL)
-        told.setdefault(key, {})[(one.get("seed"), one.get("episodes"))] = str(one["attack"])
+        attacks_of.setdefault(key, {})[(one.get("seed"), one.get("episodes"))] = str(one["attack"])
     own = episodes.loc[(episodes["attack"] == WORST).to_numpy(), ["cell", *CELL]].drop_duplicates()
     names: list[dict[str, None]] = [{} for _ in range(cells)]
     for cell, *place in own.itertuples(index=False, name=None):
-        names[int(cell)] |= dict.fromkeys(sorted(told.get(tuple(place), {}).values()))
+        names[int(cell)] |= dict.fromkeys(sorted(attacks_of.get(tuple(place), {}).values()))
     return [" and ".join(one) for one in names]

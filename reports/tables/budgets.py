@@ -6,7 +6,7 @@ import pandas as pd
 from reports.findings.budgets import budget_numbers
 from reports.findings.sensors import in_sensors
 from reports.study.names import number, short
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 
 CAPTION = (
     "Curves over eps: area is the mean score from eps 0 (clean) to the largest budget, by trapezoids [95 % interval as "
@@ -17,11 +17,11 @@ CAPTION = (
 
 def budget_table(results: Results) -> pd.DataFrame:
     """`budget_numbers` as text cells, without rows if there is no curve; attacks on compared sensors are left out."""
-    given = study(results)
-    summary = summarize(given)
+    study = study_of(results)
+    summary = study.summary
     apart = set(summary.loc[in_sensors(summary), ["policy", "attack"]].itertuples(index=False, name=None))
-    shown = [row for _, row in budget_numbers(given).iterrows() if (row["policy"], row["attack"]) not in apart]
-    return pd.DataFrame([_text(row) for row in shown])
+    rows = [row for _, row in budget_numbers(study).iterrows() if (row["policy"], row["attack"]) not in apart]
+    return pd.DataFrame([_text(row) for row in rows])
 
 
 def _text(row: pd.Series) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.study.names import condition_name
 from reports.study.provenance import runs_of
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 from reports.study.worst import WORST
 from reports.words.choosing import CELL, checkpoints_of, records
 
@@ -27,26 +27,26 @@ def choice_table(results: Results) -> pd.DataFrame:
 
     Without rows if nobody tells what was chosen; of two choices on the same episodes the later one counts.
     """
-    given = study(results)
-    summary, rows = summarize(given), list[dict[str, str]]()
+    study = study_of(results)
+    summary, rows = study.summary, list[dict[str, str]]()
     for policy, again in summary[summary["attack"] == WORST].groupby("policy", sort=False):
-        told = records(runs_of(given.about), checkpoints_of(prepare(given), str(policy)))
+        by_cell = records(runs_of(study.about), checkpoints_of(study.episodes, str(policy)))
         for _, row in again.iterrows():
-            own = told.get(tuple(row[CELL]), [])
+            own = by_cell.get(tuple(row[CELL]), [])
             newest = {(one["checkpoint"], one.get("seed"), one.get("episodes")): one for one in own}
             rows += [_line(row, one) for one in newest.values()]
     return pd.DataFrame(rows[:MOST_ROWS])
 
 
-def _line(row: pd.Series, told: Mapping[str, Any]) -> dict[str, str]:
-    means = told.get("mean_returns") or {}
-    weaker, low, high = (f"{value:z.1f}" if value is not None else "–" for value in told.get("margin") or [None] * 3)
+def _line(row: pd.Series, choice: Mapping[str, Any]) -> dict[str, str]:
+    means = choice.get("mean_returns") or {}
+    weaker, low, high = (f"{value:z.1f}" if value is not None else "–" for value in choice.get("margin") or [None] * 3)
     return {
         "policy": str(row["policy"]),
         "condition": condition_name(row),
-        "is": str(told["attack"]),
+        "is": str(choice["attack"]),
         "of": str(len(means)) if means else "–",
-        "mean return": f"{means[told['attack']]:z.1f}" if means.get(told["attack"]) is not None else "–",
-        "runner-up": str(told.get("runner_up", "–")),
+        "mean return": f"{means[choice['attack']]:z.1f}" if means.get(choice["attack"]) is not None else "–",
+        "runner-up": str(choice.get("runner_up", "–")),
         "more by": weaker if low == "–" else f"{weaker} [{low}, {high}]",
     }

@@ -6,7 +6,7 @@ import pandas as pd
 from reports.findings.ranking import leaders
 from reports.findings.sensors import elsewhere
 from reports.study.names import condition_name
-from reports.study.summary import BLOCKS, CONDITION, Results, study, summarize
+from reports.study.summary import BLOCKS, CONDITION, Results, study_of
 from reports.study.worst import by, candidates, most
 
 NO_CELL = "–"
@@ -28,8 +28,8 @@ def policy_table(results: Results, block: str = "attack", *, changes: bool = Fal
     """
     if block not in BLOCKS[1:]:
         raise ValueError(f"there is no block {block!r} of conditions; choose one of {', '.join(BLOCKS[1:])}.")
-    given = study(results)
-    summary, best = summarize(given), leaders(given)
+    study = study_of(results)
+    summary, best = study.summary, leaders(study)
     conditions = summary[summary["block"] == block]
     shown = summary[summary["block"].isin(["clean", block]) & ~elsewhere(summary)]
     names = {key: condition_name(cells.iloc[0]) for key, cells in shown.groupby(CONDITION, sort=False)}
@@ -53,9 +53,9 @@ def turned(table: pd.DataFrame) -> pd.DataFrame:
 
 def paper_tables(results: Results) -> dict[str, pd.DataFrame]:
     """The policy table of every block that has conditions, turned where these are many."""
-    given = study(results)
-    blocks = [block for block in BLOCKS[1:] if (summarize(given)["block"] == block).any()]
-    tables = {block: policy_table(given, block) for block in blocks}
+    study = study_of(results)
+    blocks = [block for block in BLOCKS[1:] if (study.summary["block"] == block).any()]
+    tables = {block: policy_table(study, block) for block in blocks}
     return {block: turned(table) if table.shape[1] > WIDE + 2 else table for block, table in tables.items()}
 
 

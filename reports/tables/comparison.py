@@ -14,30 +14,30 @@ def comparison_markdown(comparison: Comparison) -> str:
     metric = " or ".join(dict.fromkeys(comparison.table["metric"]))
     title = f"B against A, mean {metric} over common episodes; p two-sided, corrected for all conditions."
     return f"{to_markdown(pd.DataFrame(rows), title)}\n" + "".join(
-        f"- {plain(said)}\n" for said in sentences(comparison)
+        f"- {plain(sentence)}\n" for sentence in sentences(comparison)
     )
 
 
 def sentences(comparison: Comparison) -> list[str]:
     """The outcome first, then what could not be compared and what else differs."""
-    said = [_outcome(comparison)]
+    texts = [_outcome(comparison)]
     for title, names in (
         ("Only in A", comparison.only_a),
         ("Only in B", comparison.only_b),
         ("Without a common episode", comparison.unpaired),
     ):
         if names:
-            said.append(f"{title}: {listed(names, 20)}.")
-    said += _common_runs(comparison.table)
+            texts.append(f"{title}: {listed(names, 20)}.")
+    texts += _common_runs(comparison.table)
     if comparison.is_blind:
-        said.append(
+        texts.append(
             f"With {comparison.table['n'].max()} pairs no loss can be significant among {len(comparison.table)} "
             "conditions: evaluate more episodes, or fewer conditions."
         )
     lost = int(comparison.table["left_out"].sum())
     if lost:
-        said.append(f"{lost} pairs are left out, because one side has no finite return; see the flags.")
-    return [*said, *comparison.changes]
+        texts.append(f"{lost} pairs are left out, because one side has no finite return; see the flags.")
+    return [*texts, *comparison.changes]
 
 
 def _common_runs(table: pd.DataFrame) -> list[str]:

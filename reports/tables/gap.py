@@ -17,8 +17,8 @@ NO_NUMBER = "–"
 
 def gap_table(results: Results) -> pd.DataFrame:
     """`gap_numbers` as text cells, without rows if there is no oracle."""
-    found = gap_numbers(results)
-    table = pd.DataFrame([_text(row) for _, row in found.iterrows()])
+    numbers = gap_numbers(results)
+    table = pd.DataFrame([_text(row) for _, row in numbers.iterrows()])
     dull = [name for name in ("policy", "world", "oracle") if len(table) and table[name].nunique() == 1]
     return table.drop(columns=dull)
 

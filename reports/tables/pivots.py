@@ -8,7 +8,7 @@ import pandas as pd
 from reports.study.grids import Family, families
 from reports.study.names import attack_name, point_name, short
 from reports.study.scores import Interval, cvar, mean_interval
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 
 NO_CELL = "–"
 
@@ -29,8 +29,8 @@ def family_table(results: Results) -> pd.DataFrame:
     episode lacks a point). The table has no rows if there are no compositions that belong together (`grids`).
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    averages = _averages(prepare(given), families(summarize(given)))
+    study = study_of(results)
+    averages = _averages(study.episodes, families(study.summary))
     return pd.DataFrame([_line(family, average) for family, average in averages])
 
 
@@ -60,9 +60,9 @@ def grid_caption(grid: Family) -> str:
     )
 
 
-def _averages(episodes: pd.DataFrame, found: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
+def _averages(episodes: pd.DataFrame, grids_and_samples: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
     """Each family with the interval of what its episodes score on average over all points."""
-    for family in found:
+    for family in grids_and_samples:
         own = episodes[episodes["cell"].isin(family.cells.index)]
         average = own.groupby("start", sort=False)["value"].agg(["mean", "count"])
         complete = (average["count"] == len(family.cells)).all()

@@ -8,7 +8,7 @@ from reports.findings.ranking import CAPTION, leaders
 from reports.findings.sensors import elsewhere
 from reports.study.names import condition_name, number, perturbation_name
 from reports.study.scores import LEVEL
-from reports.study.summary import BLOCKS, CONDITION, Results, prepare, study, summarize
+from reports.study.summary import BLOCKS, CONDITION, Results, study_of
 from reports.study.worst import WORST, by, contenders, most
 
 NO_CELL = "–"
@@ -25,8 +25,8 @@ def robustness_table(results: Results) -> pd.DataFrame:
     what is worst; attacks on single sensors have a table of their own (`sensor_table`).
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    summary, best = summarize(given), leaders(given)
+    study = study_of(results)
+    summary, best = study.summary, leaders(study)
     apart = elsewhere(summary)
     rows = []
     for block in BLOCKS:
@@ -41,8 +41,8 @@ def robustness_table(results: Results) -> pd.DataFrame:
 
 def caption(results: Results) -> str:
     """What is measured, in which unit, and how the intervals were made: a table means nothing without it."""
-    given = study(results)
-    episodes, summary = prepare(given), summarize(given)
+    study = study_of(results)
+    episodes, summary = study.episodes, study.summary
     metrics = [name for name in ("score", "return") if (summary["metric"] == name).any()]
     what = " or ".join({"score": "Normalized score (100 = expert)", "return": "raw return"}[name] for name in metrics)
     attacked = summary[summary["attack"] != "none"].drop_duplicates(["unit", "norm"])

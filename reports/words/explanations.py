@@ -19,15 +19,15 @@ class Explanation:
 
 def of_flag(name: str) -> Explanation | None:
     """The explanation of a flag, or None for a flag of somebody else's."""
-    return next((found for found in explanations() if found.heading == f"`{name}`"), None)
+    return next((explanation for explanation in explanations() if explanation.heading == f"`{name}`"), None)
 
 
 def of_note(sentence: str) -> Explanation | None:
     """The explanation whose heading quotes the sentence, … standing for what differs from note to note; or None."""
-    for found in explanations():
-        parts = [part.strip() for part in found.heading.strip("“”").split("…")]
-        if found.heading.startswith("“") and all(part in sentence for part in parts):
-            return found
+    for explanation in explanations():
+        parts = [part.strip() for part in explanation.heading.strip("“”").split("…")]
+        if explanation.heading.startswith("“") and all(part in sentence for part in parts):
+            return explanation
     return None
 
 

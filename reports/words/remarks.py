@@ -13,7 +13,7 @@ from reports.study.pairing import repeated_cells
 from reports.study.provenance import runs_of
 from reports.study.runs import unequal_runs
 from reports.study.scales import contradictions
-from reports.study.summary import Results, Study, prepare, study, summarize
+from reports.study.summary import Results, Study, study_of
 from reports.study.worst import most
 from reports.words.choosing import checkpoints_of, choice_notes, records
 from reports.words.runs import fewer_runs, uneven_runs
@@ -29,24 +29,24 @@ def notes(results: Results) -> list[str]:
 
     Raises ValueError as `summarize` does.
     """
-    return list(study(results).shown.once(_notes))
+    return list(study_of(results).shown.once(_notes))
 
 
-def _notes(given: Study) -> list[str]:
-    episodes, summary = prepare(given), summarize(given)
-    found: list[str] = []
-    repeated, runs, sizes = repeated_cells(episodes), runs_of(given.about), unequal_runs(episodes)
+def _notes(study: Study) -> list[str]:
+    episodes, summary = study.episodes, study.summary
+    all_notes: list[str] = []
+    repeated, runs, sizes = repeated_cells(episodes), runs_of(study.about), unequal_runs(episodes)
     for policy, conditions in summary.groupby("policy", sort=False):
-        said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
-        said += yardstick(conditions, episodes)
-        said += _first(rises(conditions, episodes))
-        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
-        said += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
+        sentences = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
+        sentences += yardstick(conditions, episodes)
+        sentences += _first(rises(conditions, episodes))
+        sentences += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
+        sentences += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
         for judge in (_unclear, _flagged, _missing, _thin):
-            said += _first(judge(conditions))
-        found += [f"{policy}: {sentence}" for sentence in said]
-    found = [given.left_out, *found] if given.left_out else found
-    return [*found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)]
+            sentences += _first(judge(conditions))
+        all_notes += [f"{policy}: {sentence}" for sentence in sentences]
+    all_notes = [study.left_out, *all_notes] if study.left_out else all_notes
+    return [*all_notes, *_repeated(study.repeats), *_chosen(summary), *_scales(study), *_misfits(study.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:
@@ -61,23 +61,23 @@ def _unclear(conditions: pd.DataFrame) -> list[str]:
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
     names = [condition_name(row) for _, row in changed[~moved].iterrows()]
-    said = []
+    sentences = []
     if names:
-        said.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
+        sentences.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
     alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
     if len(alone):
         names = [condition_name(row) for _, row in alone.iterrows()]
-        said.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
-    return said
+        sentences.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
+    return sentences
 
 
 def _is_untouched(conditions: pd.DataFrame) -> pd.Series:
     """Whether each condition is the untouched point of a grid or sample, as far as names and scores tell."""
-    found = pd.Series(False, index=conditions.index)
+    untouched = pd.Series(False, index=conditions.index)
     for family in families(conditions):
         cells = family.cells
-        found[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
-    return found
+        untouched[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
+    return untouched
 
 
 def _flagged(conditions: pd.DataFrame) -> list[str]:
@@ -96,42 +96,44 @@ def _missing(conditions: pd.DataFrame) -> list[str]:
 
 
 def _thin(conditions: pd.DataFrame) -> list[str]:
-    said = []
+    sentences = []
     if (conditions["metric"] == "return").any():
-        said.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
+        sentences.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
     fewest = int((conditions["n"] - conditions["left_out"]).min())
     if fewest < FEW_EPISODES:
-        said.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
+        sentences.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
     runs = int(conditions["seeds"].min())
     if runs == 1:
-        said.append("one training run: the intervals cover its episodes, not what another training seed would give.")
+        sentences.append(
+            "one training run: the intervals cover its episodes, not what another training seed would give."
+        )
     elif runs < FEW_RUNS:
-        said.append(
+        sentences.append(
             f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they hold only if runs are "
             "spread normally, which so few cannot show."
         )
-    return said
+    return sentences
 
 
 def _repeated(repeats: Repeats) -> list[str]:
     """Rows that were left out, because one episode must not count twice."""
-    said = []
+    sentences = []
     if repeats.rows:
-        said.append(
+        sentences.append(
             f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and "
             "eval_seed): every episode is counted once."
         )
     if repeats.disagreeing:
-        said.append(
+        sentences.append(
             f"{repeats.disagreeing} episodes were evaluated twice with different outcomes: the evaluation is not "
             "repeatable, or eval_seed is not what decides an episode."
         )
-    return said
+    return sentences
 
 
-def _scales(given: Study) -> list[str]:
+def _scales(study: Study) -> list[str]:
     """Scores that contradict their own returns; none where the scores were left out to be comparable."""
-    return _first([f"{one.sentence}." for one in contradictions(given.checked, given.anchors)])
+    return _first([f"{one.sentence}." for one in contradictions(study.checked, study.anchors)])
 
 
 def _misfits(about: Mapping[str, object] | None) -> list[str]:
@@ -147,13 +149,13 @@ def _chosen(summary: pd.DataFrame) -> list[str]:
     blocks = [block for name, block in summary.groupby("block") if name != "clean"]
     if max((most(block) for block in blocks), default=0) < 2:
         return []
-    said = [
+    sentences = [
         "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
         "again with another seed before quoting it."
     ]
     if families(summary):
-        said.append(
+        sentences.append(
             "The worst point of a grid or sample is the worst of the points that were tried, not of the set they stand "
             "for: a finer grid or a larger sample can only lower it."
         )
-    return said
+    return sentences

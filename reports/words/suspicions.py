@@ -27,13 +27,13 @@ def yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     noise = {keys[cell]: cell for cell in attacked.index[names == NOISE].tolist()}
     search = attacked[~names.str.startswith(NOISE) & (names != WORST)]  # worst is one of the others on other episodes
     pairs = [(cell, noise.get(keys[cell])) for cell in search.index.tolist()]
-    said, unclear, alone = [], [], []
+    sentences, unclear, alone = [], [], []
     for (_, condition), interval in zip(search.iterrows(), paired_cells(episodes, pairs), strict=True):
         if interval.n == 0:
             on_some = parted(condition["attack"])[1] != ""  # of many sensors nobody measures noise on each
             alone += [] if on_some else [condition_name(condition)]
         elif interval.low > 0:
-            said.append(
+            sentences.append(
                 f"{condition_name(condition)} hurts less than random noise of the same size, by "
                 f"{difference(interval)}: its search fails on this policy, so the row is no evidence of robustness "
                 "(blackbox-beats-whitebox)."
@@ -41,13 +41,13 @@ def yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
         elif not interval.high < 0:
             unclear.append(condition_name(condition))
     if unclear:
-        said.append(
+        sentences.append(
             f"{listed(unclear)} cannot be told from random noise of the same size: the difference lies within its "
             "interval."
         )
     if alone:
-        said.append(f"{listed(alone)} was not compared with random noise: no common episodes at the same budget.")
-    return said
+        sentences.append(f"{listed(alone)} was not compared with random noise: no common episodes at the same budget.")
+    return sentences
 
 
 def rises(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:

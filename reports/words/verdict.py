@@ -79,12 +79,12 @@ def sentence(finding: Finding) -> str:
     one, several = NAMES[cell["block"]]
     of = f"Of {finding.of} {several}{budget} the worst" if finding.of > 1 else f"The only {one}{budget}"
     again = ", measured again on fresh episodes" if finding.is_fresh else ""
-    said = f"{of} is {finding.name}{again}: {level(cell)}; {change(cell)}."
+    text = f"{of} is {finding.name}{again}: {level(cell)}; {change(cell)}."
     if pd.isna(cell["change_low"]) and not pd.isna(cell["change"]):
-        said += " One pair of episodes gives no interval, so it shows nothing."
+        text += " One pair of episodes gives no interval, so it shows nothing."
     elif is_unclear(cell):
-        said += " That lies within its interval: it shows neither a loss nor robustness."
-    return said + _blemish(cell)
+        text += " That lies within its interval: it shows neither a loss nor robustness."
+    return text + _blemish(cell)
 
 
 def level(cell: pd.Series) -> str:
@@ -96,8 +96,8 @@ def change(cell: pd.Series) -> str:
     """For example `-6.1 [-6.6, -5.6] to clean, -21.1 %`."""
     if pd.isna(cell["change"]):
         return "no clean episode to compare with"
-    said = f"{cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip() + " to clean"
-    return said if pd.isna(cell["change_percent"]) else f"{said}, {cell['change_percent']:z.1f} %"
+    text = f"{cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip() + " to clean"
+    return text if pd.isna(cell["change_percent"]) else f"{text}, {cell['change_percent']:z.1f} %"
 
 
 def interval(low: float, high: float) -> str:
@@ -112,17 +112,17 @@ def is_unclear(cell: pd.Series) -> bool:
 
 def limits(summary: pd.DataFrame) -> list[str]:
     """What no study of this kind shows, whatever its numbers are."""
-    said = []
+    sentences = []
     if (summary["attack"] != "none").any():
-        said.append(
+        sentences.append(
             "A score under attack is an upper bound: it says what these attacks found at these budgets, not what a "
             "stronger one would find."
         )
     else:
-        said.append("No attack on the observations was evaluated: nothing is said about them.")
+        sentences.append("No attack on the observations was evaluated: nothing is said about them.")
     if (summary["perturbation"] == "none").all():
-        said.append("No perturbation was evaluated: nothing is said about changed physics.")
-    return said
+        sentences.append("No perturbation was evaluated: nothing is said about changed physics.")
+    return sentences
 
 
 def _groups(conditions: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -144,7 +144,7 @@ def _worst(cells: pd.DataFrame) -> Finding:
 
 
 def _blemish(cell: pd.Series) -> str:
-    said = f" † Flagged: {cell['flags']}." if cell["flags"] else ""
+    text = f" † Flagged: {cell['flags']}." if cell["flags"] else ""
     if cell["left_out"]:
-        said += f" † Without {cell['left_out']} of {cell['n']} episodes, which have no return."
-    return said
+        text += f" † Without {cell['left_out']} of {cell['n']} episodes, which have no return."
+    return text

@@ -32,13 +32,13 @@ def written(folder: Path, text: str) -> list[Gate]:
 def test_by_default_the_lower_end_of_the_interval_must_reach_the_limit() -> None:
     frame = table(episodes(CLEAN))
     assert failures([Gate(chosen={}, min_score=62)], frame) == []
-    (said,) = failures([Gate(chosen={}, min_score=69)], frame)
-    assert said.startswith("gate of all conditions: micro, clean: the lower end of the score's interval is 6")
-    assert said.endswith(", expected at least 69.")
+    (sentence,) = failures([Gate(chosen={}, min_score=69)], frame)
+    assert sentence.startswith("gate of all conditions: micro, clean: the lower end of the score's interval is 6")
+    assert sentence.endswith(", expected at least 69.")
     assert failures([Gate(chosen={}, min_score=69, by="mean")], frame) == []
     assert failures([Gate(chosen={}, min_score=70, by="mean")], frame) == []  # 70 is at least 70
-    (said,) = failures([Gate(chosen={}, min_score=70.5, by="mean")], frame)
-    assert said == "gate of all conditions: micro, clean: the mean score is 70, expected at least 70.5."
+    (sentence,) = failures([Gate(chosen={}, min_score=70.5, by="mean")], frame)
+    assert sentence == "gate of all conditions: micro, clean: the mean score is 70, expected at least 70.5."
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,15 @@ def test_by_default_the_lower_end_of_the_interval_must_reach_the_limit() -> None
     ],
 )
 def test_a_gate_is_for_all_conditions_that_agree_with_it(chosen: dict[str, str | float], failed: list[str]) -> None:
-    said = failures([Gate(chosen=chosen, min_score=1000)], study())
-    assert [sentence.split(": the ")[0].split("micro, ")[1] for sentence in said] == failed
+    sentence = failures([Gate(chosen=chosen, min_score=1000)], study())
+    assert [sentence.split(": the ")[0].split("micro, ")[1] for sentence in sentence] == failed
 
 
 def test_the_change_is_bounded_in_points() -> None:
     """All pairs differ by exactly 10, 20 and 30 points, so the intervals of the change have no width."""
     assert failures([Gate(chosen={}, min_change=-30)], study()) == []
-    (said,) = failures([Gate(chosen={}, min_change=-29)], study())
-    assert "micro, mass 1.5: the lower end of the change to clean's interval is -30, expected at least -29." in said
+    (sentence,) = failures([Gate(chosen={}, min_change=-29)], study())
+    assert "micro, mass 1.5: the lower end of the change to clean's interval is -30, expected at least -29." in sentence
 
 
 def test_flagged_episodes_are_counted_once() -> None:
@@ -73,16 +73,16 @@ def test_flagged_episodes_are_counted_once() -> None:
 
 def test_too_few_episodes_fail() -> None:
     one = table(episodes([90.0]))
-    (said,) = failures([Gate(chosen={}, min_score=10)], one)
-    assert "one episode gives no interval" in said
+    (sentence,) = failures([Gate(chosen={}, min_score=10)], one)
+    assert "one episode gives no interval" in sentence
     assert failures([Gate(chosen={}, min_score=10, by="mean")], one) == []
 
 
 def test_lost_episodes_fail_whatever_the_others_are() -> None:
     lost = episodes(CLEAN)
     lost[0] |= {"score": float("nan"), "return": float("nan"), "flags": "nan-action"}
-    (said,) = failures([Gate(chosen={}, min_score=-1000, by="mean")], table(lost))
-    assert said.endswith("1 of 10 episodes have no return, so no limit is kept.")
+    (sentence,) = failures([Gate(chosen={}, min_score=-1000, by="mean")], table(lost))
+    assert sentence.endswith("1 of 10 episodes have no return, so no limit is kept.")
 
 
 def test_fail_under_takes_the_unit_of_the_table() -> None:

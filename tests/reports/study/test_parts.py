@@ -67,8 +67,8 @@ def test_the_json_tells_which_sensors_are_several_readings() -> None:
     rows = [episodes([50.0, 51.0], attack=f"pgd@{name}", eps=0.1) for name in names]
     about = {"runs": [{"attacks": {"pgd@arm": {"readings": 3}, "pgd@velocities": {"readings": 1}, "pgd@hand": 7}}]}
     frame = table(episodes([60.0, 61.0]), *rows)
-    told, guessed = reports.sensor_numbers(Study(frame, about=about)), reports.sensor_numbers(frame)
-    assert dict(zip(told["sensor"], told["is_group"], strict=True)) == {
+    described_ones, guessed = reports.sensor_numbers(Study(frame, about=about)), reports.sensor_numbers(frame)
+    assert dict(zip(described_ones["sensor"], described_ones["is_group"], strict=True)) == {
         **{"velocities": False, "arm": True, "2+5": True, "hand": False},
     }
     assert dict(zip(guessed["sensor"], guessed["is_group"], strict=True)) == {
@@ -146,10 +146,10 @@ def test_one_attack_in_two_units_on_a_perturbed_robot_has_two_names() -> None:
 def test_a_grid_marks_the_point_that_changes_nothing_and_says_what_its_axes_are(
     down: str, across: str, nominals: tuple[int, int], axes: tuple[str, str]
 ) -> None:
-    given = crossed(down, across, nominals, ABOUT)
-    (grid,) = families(given.summary)
+    study = crossed(down, across, nominals, ABOUT)
+    (grid,) = families(study.summary)
     assert_array_equal(grid.matrix("untouched"), [[1, 0], [0, 0]])
-    (figure,) = heatmaps.heat_maps(given).values()
+    (figure,) = heatmaps.heat_maps(study).values()
     assert figure.axes[0].get_ylabel() == f"{down} ({axes[0]} = untouched)"
     assert figure.axes[0].get_xlabel() == f"{across} ({axes[1]} = untouched)"
 

@@ -14,9 +14,9 @@ from tests.reports.toys import episodes, row, table
 
 def only(summary: pd.DataFrame, **values: object) -> pd.Series:
     """The one condition with these values."""
-    found = summary[np.logical_and.reduce([summary[name] == value for name, value in values.items()])]
-    assert len(found) == 1
-    return found.iloc[0]
+    rows = summary[np.logical_and.reduce([summary[name] == value for name, value in values.items()])]
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def test_levels_and_changes_by_hand() -> None:
