@@ -1,7 +1,7 @@
-"""One HTML file per study: verdict first, then tables, plots, flags, proofs and provenance; it needs nothing else.
+"""The page of a study as one HTML file: verdict, plots, tables, flags, effects and provenance.
 
-Everything is inlined and escaped, and a content security policy forbids the file to load anything or to run any
-script but its own, so a page can be sent by mail or kept beside a paper.
+Everything is inlined and escaped, so a page can be sent by mail or archived with a paper. A content security policy
+forbids the file to load anything or to run any script but its own.
 """
 
 import base64
@@ -33,7 +33,7 @@ from reports.words.remarks import notes
 
 HERE = Path(__file__).parent
 MOST_FINDINGS = 12
-"""Sentences of a verdict; of more budgets the largest are told."""
+"""Maximum number of sentences of a verdict; of more budgets the largest are kept."""
 
 SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return": "raw return (no reference scores)"}
 
@@ -41,11 +41,11 @@ SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return
 def html_page(
     results: Results, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
 ) -> str:
-    """The page of a results table.
+    """The page of a results table, as HTML text.
 
     Args:
         results: the episodes.
-        sidecar: what produced them, as beside results.csv.
+        sidecar: the metadata of the JSON file beside results.csv.
         plots: file name (`.svg` or `.png`) → content, in the order in which they are shown.
 
     Raises:
@@ -85,13 +85,13 @@ def html_page(
 
 
 def typeset(text: object) -> str:
-    """The text with minus signs in place of the hyphens before numbers, and numbers that stay with their units."""
+    """The text with minus signs instead of hyphens before numbers, and no line break between number and unit."""
     minus = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", str(text))
     return re.sub(r"(?<=\d),? (?=%|−?\d+\.\d+\])", lambda gap: gap[0].replace(" ", "\N{NO-BREAK SPACE}"), minus)
 
 
 def _prose(text: str) -> Markup:
-    """Escaped text in which `code` is code."""
+    """Escaped text with `code` as a code element and links as plain text."""
     parts = re.split(r"`([^`]+)`", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text))
     marked = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
     return Markup("").join(marked)
@@ -120,8 +120,8 @@ def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
     policies = []
     for policy, own in summary.groupby("policy", sort=False):
         findings = verdict.findings(own)
-        spare = max(0, len(findings) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
-        # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
+        spare = max(0, len(findings) - MOST_FINDINGS)  # order: clean, then budgets from the smallest
+        # One tile per block; for attacks, the largest budget comes last and stays.
         tiles = {finding.cell["block"]: finding for finding in findings}
         policies.append(
             {
@@ -135,7 +135,7 @@ def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Every flag that fired: its name, episodes, conditions and explanation."""
+    """Every flag in these episodes: its name, number of episodes, conditions and explanation."""
     flagged = episodes[episodes["flags"] != ""]
     fired = flagged.assign(flag=flagged["flags"].str.split(";")).explode("flag")
     return [
@@ -150,7 +150,7 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _tables(study: Study) -> list[tuple[str, pd.DataFrame]]:
-    """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
+    """Captions and tables: choices, curves over eps, sensors, gaps, grids and samples, each grid over its two axes."""
     tables = [(choices.CAPTION, choices.choice_table(study)), (budgets.CAPTION, budgets.budget_table(study))]
     tables += [(sensors.CAPTION, sensors.sensor_table(study)), (gap_tables.CAPTION, gap_tables.gap_table(study))]
     tables += [(OVERVIEW, family_table(study))]

@@ -1,4 +1,4 @@
-"""The area under the curve over eps and eps50 as text cells."""
+"""The table of curves over eps: area under each curve and eps50, as text cells."""
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,13 @@ from reports.study.summary import Results, study_of
 
 CAPTION = (
     "Curves over eps: area is the mean score from eps 0 (clean) to the largest budget, by trapezoids [95 % interval as "
-    "above]; eps50 is the budget at which the mean first falls to half of clean, by straight lines between the "
+    "above]. eps50 is the budget at which the mean first falls to half of clean, linearly interpolated between the "
     "measured budgets [95 % expanded percentile bootstrap over runs and their episodes]."
 )
 
 
 def budget_table(results: Results) -> pd.DataFrame:
-    """`budget_numbers` as text cells, without rows if there is no curve; attacks on compared sensors are left out."""
+    """`budget_numbers` as text cells; no rows without a curve. Attacks on single sensors are left out if compared."""
     study = study_of(results)
     summary = study.summary
     apart = set(summary.loc[in_sensors(summary), ["policy", "attack"]].itertuples(index=False, name=None))

@@ -1,4 +1,4 @@
-"""What `worst` chose, as text cells."""
+"""The table of choices of `worst`, as text cells."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,20 +12,19 @@ from reports.study.worst import WORST
 from reports.words.choosing import CELL, checkpoints_of, records
 
 CAPTION = (
-    "What worst is: the attack with the lowest mean return on the first episodes of a cell, of so many; by how much "
-    "more the runner-up left on the same episodes [95 % interval of the paired difference]. An interval around 0 means "
-    "that other episodes might have chosen another attack. It leaves the score of worst alone, which is from fresh "
-    "episodes."
+    "Choice of worst: the attack with the lowest mean return among the candidates, on a first set of episodes. Margin: "
+    "mean return of the runner-up minus that of the attack [95 % interval of the paired difference]. If it includes 0, "
+    "other episodes might have chosen another attack. The score of worst is not affected: it is from fresh episodes."
 )
 
 MOST_ROWS = 60
-"""Choices that a table shows; results.json has them all."""
+"""Maximum number of choices in the table; results.json has all."""
 
 
 def choice_table(results: Results) -> pd.DataFrame:
-    """Text cells: policy, condition, the attack that it is, of how many, its mean return, runner-up and its distance.
+    """One row per choice: policy, condition, attack, candidates, mean return, runner-up and margin, as text cells.
 
-    Without rows if nobody tells what was chosen; of two choices on the same episodes the later one counts.
+    The table has no rows if no choice is recorded. The later of two choices on the same episodes counts.
     """
     study = study_of(results)
     summary, rows = study.summary, list[dict[str, str]]()
@@ -44,9 +43,9 @@ def _line(row: pd.Series, choice: Mapping[str, Any]) -> dict[str, str]:
     return {
         "policy": str(row["policy"]),
         "condition": condition_name(row),
-        "is": str(choice["attack"]),
-        "of": str(len(means)) if means else "–",
+        "attack": str(choice["attack"]),
+        "candidates": str(len(means)) if means else "–",
         "mean return": f"{means[choice['attack']]:z.1f}" if means.get(choice["attack"]) is not None else "–",
         "runner-up": str(choice.get("runner_up", "–")),
-        "more by": weaker if low == "–" else f"{weaker} [{low}, {high}]",
+        "margin": weaker if low == "–" else f"{weaker} [{low}, {high}]",
     }

@@ -1,4 +1,4 @@
-"""Tables for a paper: one number per policy and condition, with the worst case beside them."""
+"""Tables for a paper: one number per policy and condition, and the worst case."""
 
 import numpy as np
 import pandas as pd
@@ -12,19 +12,23 @@ from reports.study.worst import by, candidates, most
 NO_CELL = "–"
 
 WIDE = 6
-"""So many conditions stand side by side; more of them stand below each other."""
+"""Maximum number of conditions as columns; more of them become rows."""
 
 
 def policy_table(results: Results, block: str = "attack", *, changes: bool = False) -> pd.DataFrame:
-    """Rows are policies; columns are clean, the conditions of the block and the worst of them: `mean ± half-width`.
+    """A table with a row per policy, and columns for clean, the conditions of a block and the worst of them.
 
-    `changes` adds points and percent against clean. Bold marks leaders (see `leaders`) and † flags, as in the large
-    table. The worst case (`worst.candidates`; without a column where there is no choice) counts the points of grids and
-    samples, which have no columns. Without conditions of this block (attack, perturbation, or attack and perturbation)
-    the table has only the clean column.
+    A cell is `mean ± half-width`. Bold marks leaders (see `leaders`) and † flags, as in the large table. The worst case
+    (`worst.candidates`) includes the points of grids and samples, which have no columns of their own. It has no
+    column if only one condition is a candidate. Without conditions of the block the table has only the clean column.
+
+    Args:
+        results: the episodes.
+        block: attack, perturbation, or attack and perturbation.
+        changes: add the change from clean, in points and percent.
 
     Raises:
-        ValueError: there is no such block; or as `summarize`.
+        ValueError: the block is unknown; or as `summarize`.
     """
     if block not in BLOCKS[1:]:
         raise ValueError(f"there is no block {block!r} of conditions; choose one of {', '.join(BLOCKS[1:])}.")
@@ -52,7 +56,7 @@ def turned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def paper_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """The policy table of every block that has conditions, turned where these are many."""
+    """The policy table of every block that has conditions, transposed if there are more than `WIDE` of them."""
     study = study_of(results)
     blocks = [block for block in BLOCKS[1:] if (study.summary["block"] == block).any()]
     tables = {block: policy_table(study, block) for block in blocks}

@@ -1,4 +1,4 @@
-"""The conditions of a study as rows that a browser can sort: text to read, a number to sort by, a mark to draw."""
+"""The sortable tables of the page: every cell has a text, a value to sort by, and the means have a drawn mark."""
 
 import math
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from reports.tables.robustness import count
 from reports.words import verdict
 
 MOST_ROWS = 300
-"""Rows of a listing; where there are more, those with the lowest means are kept and the rest is counted."""
+"""Maximum number of rows of a listing. The lowest means are kept, and the others are counted."""
 
 TITLES = {
-    "clean": "Without an adversary",
-    "attack": "Attacks on what the policy observes",
-    "perturbation": "Changes of the physics",
-    "attack and perturbation": "Attacks under changed physics",
+    "clean": "Clean",
+    "attack": "Observation attacks",
+    "perturbation": "Perturbations",
+    "attack and perturbation": "Attacks with perturbations",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """One table: its block and title, the columns' names, its rows and how many more there are."""
+    """One table of the page: block, title, names of columns, rows, and the number of rows left out."""
 
     block: str
     title: str
@@ -35,7 +35,7 @@ class Listing:
 
 
 def listings(summary: pd.DataFrame) -> list[Listing]:
-    """One table per block of conditions, with the clean condition in each to compare with."""
+    """One table per block of conditions; each also has the clean condition for comparison."""
     present = [block for block in BLOCKS if (summary["block"] == block).any()]
     blocks = [block for block in present if block != "clean"] or present
     return [_listing(block, summary) for block in blocks]
@@ -54,7 +54,7 @@ def _listing(block: str, summary: pd.DataFrame) -> Listing:
 
 
 def _identity(own: pd.DataFrame, *, several: bool) -> list[str]:
-    """The columns that say which condition a row is, without those that would say the same in every row."""
+    """The columns that identify a condition, without columns that are equal in every row."""
     block = own["block"].iloc[0]
     columns = ["policy"] if several else []
     if block in ("clean", "attack", "attack and perturbation"):
@@ -84,7 +84,7 @@ def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: 
 
 
 def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
-    """What is read and what is sorted by; nothing stands for nothing."""
+    """The text of a cell and the value that sorts it; `–` marks an absent one."""
     value = cell[name]
     if name in ("eps", "factor"):
         absent = cell["attack" if name == "eps" else "perturbation"] == "none"
@@ -100,7 +100,7 @@ def _amount(value: float, interval: str = "", unit: str = "") -> dict[str, str]:
 
 
 def _span(shown: pd.DataFrame) -> tuple[float, float]:
-    """The scale common to all marks of a table."""
+    """The ends of the scale (low, high) that all marks of a table share."""
     numbers = shown[["mean", "low", "high"]].to_numpy(float)
     low, high = (float(pd.Series(numbers.ravel()).agg(name)) for name in ("min", "max"))
     margin = 0.04 * (high - low) or 1.0
@@ -108,7 +108,7 @@ def _span(shown: pd.DataFrame) -> tuple[float, float]:
 
 
 def _mark(cell: pd.Series, span: tuple[float, float], clean: float | None) -> dict[str, str] | None:
-    """Places of the mean, its interval and the clean mean, in percent of the scale."""
+    """Positions of the mean, its interval and the clean mean, in percent of the scale."""
     if pd.isna(cell["mean"]):
         return None
     low, high = (cell["mean"] if pd.isna(end) else end for end in (cell["low"], cell["high"]))

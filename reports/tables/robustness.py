@@ -13,16 +13,16 @@ from reports.study.worst import WORST, by, contenders, most
 
 NO_CELL = "–"
 
-AGAIN = "worst: the attack that was the strongest on other episodes, measured again on fresh ones."
+AGAIN = "worst: the strongest attack on a first set of episodes, measured on fresh ones."
 
 
 def robustness_table(results: Results) -> pd.DataFrame:
-    """Text cells `mean ± half-width [low, high]`, change to clean (points [interval], percent) and n per policy.
+    """A row per condition, and three columns per policy: `mean ± half-width [low, high]`, Δ vs. clean, and n.
 
-    The clean row comes first, then attacks, perturbations and both together as blocks of rows; a block ends with each
-    policy's worst condition where it is chosen among several (`worst.candidates`). † marks cells with flags or missing
-    returns (see `notes`). The points of grids and samples have no rows (`family_table` sums them up), but count among
-    what is worst; attacks on single sensors have a table of their own (`sensor_table`).
+    Δ vs. clean is in points [interval] and percent. The clean row comes first, then attacks, perturbations and both
+    together as blocks of rows. A block ends with each policy's worst condition if there are several candidates
+    (`worst.candidates`). † marks cells with flags or missing returns (see `notes`). Points of grids and samples have no
+    rows (see `family_table`) but are candidates for the worst. Single sensors have their own table (`sensor_table`).
     Raises ValueError as `summarize` does.
     """
     study = study_of(results)
@@ -40,7 +40,7 @@ def robustness_table(results: Results) -> pd.DataFrame:
 
 
 def caption(results: Results) -> str:
-    """What is measured, in which unit, and how the intervals were made: a table means nothing without it."""
+    """The caption of the robustness table: measure, policies, tasks, method of the intervals, and units of eps."""
     study = study_of(results)
     episodes, summary = study.episodes, study.summary
     metrics = [name for name in ("score", "return") if (summary["metric"] == name).any()]
@@ -51,7 +51,7 @@ def caption(results: Results) -> str:
     policies = "; ".join(f"{policy} on {task}" for policy, task in zip(first["policy"], first["task"], strict=True))
     return (
         f"{what[0].upper()}{what[1:]} of {policies}: mean ± half-width [{100 * LEVEL:g} % interval, "
-        f"{_method(summary)}]; change to clean over common episodes. "
+        f"{_method(summary)}]; Δ vs. clean over paired episodes. "
         f"Eps unit: {budgets or 'none (no observation attack)'}."
         + (f" {AGAIN}" if (summary["attack"] == WORST).any() else "")
         + (f" {CAPTION}" if len(first) > 1 else "")
@@ -79,7 +79,7 @@ def _heading(condition: pd.Series) -> dict[str, str]:
 
 
 def _unused(summary: pd.DataFrame) -> list[str]:
-    """Columns that would say the same in every row; unit and norm are in the caption unless there are several."""
+    """Columns that are equal in every row. The caption names unit and norm unless there are several."""
     attacked = summary[summary["attack"] != "none"]
     unused = [] if len(attacked[["unit", "norm"]].drop_duplicates()) > 1 else ["unit", "norm"]
     if (summary["perturbation"] == "none").all():
@@ -91,13 +91,13 @@ def _unused(summary: pd.DataFrame) -> list[str]:
 def _columns(
     cells: pd.DataFrame, summary: pd.DataFrame, best: Collection[int] = (), *, named: bool = False
 ) -> dict[str, str]:
-    """The cells of one row, bold those of the best policies; `cells` holds at most one condition per policy."""
+    """The cells of one row, bold for the best policies; `cells` holds at most one condition per policy."""
     row = {}
     for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
         own = cells[cells["policy"] == policy]
         name = (f" at {condition_name(own.iloc[0])}" if named else "") + by(own.iloc[0]) if len(own) else ""
         row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
-        row[f"{policy} change"] = _change(own.iloc[0]) if len(own) else NO_CELL
+        row[f"{policy} Δ vs. clean"] = _change(own.iloc[0]) if len(own) else NO_CELL
         row[f"{policy} n"] = count(own.iloc[0]) if len(own) else NO_CELL
     return row
 
@@ -130,7 +130,7 @@ def _change(cell: pd.Series) -> str:
 
 
 def count(cell: pd.Series) -> str:
-    """For example `10`, `50 (5 seeds)`, or `20 (2 of 5 seeds)` where clean has more training runs."""
+    """The number of episodes: `10`, `50 (5 seeds)`, or `20 (2 of 5 seeds)` if clean has more training runs."""
     if cell["common_seeds"] < cell["clean_seeds"]:
         return f"{cell['n']} ({cell['common_seeds']} of {cell['clean_seeds']} seeds)"
     return str(cell["n"]) if cell["seeds"] == 1 else f"{cell['n']} ({cell['seeds']} seeds)"

@@ -1,4 +1,4 @@
-"""The comparison of single sensors as text cells."""
+"""The table of attacks on single sensors, as text cells."""
 
 import pandas as pd
 
@@ -10,17 +10,17 @@ NO_CELL = "–"
 
 
 MOST_ROWS = 40
-"""Sensors of one threat that a table shows, those with the largest drops; table.csv has them all."""
+"""Maximum number of sensors per threat, those with the largest drops; table.csv has all."""
 
 
 CAPTION = (
-    "Sensors: what the attack costs where it may touch these sensors alone: drop of the score below clean over common "
-    "episodes [95 % interval as above], largest first; each sensor has the budget that it has in the whole."
+    "Sensors: drop of the score below clean if the attack may change only these sensors, over paired episodes [95 % "
+    "interval as above], largest first. Each sensor has the same budget as in the attack on all sensors."
 )
 
 
 def sensor_table(results: Results) -> pd.DataFrame:
-    """`sensor_numbers` as text cells, without rows if no sensors are compared."""
+    """`sensor_numbers` as text cells; no rows if no sensors are compared."""
     numbers = sensor_numbers(results)
     threats = ["policy", "attack", "eps", "unit", "norm"]
     shown = numbers.groupby(threats, sort=False).head(MOST_ROWS)

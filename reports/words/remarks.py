@@ -1,4 +1,4 @@
-"""What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
+"""Notes below a table: sentences that say how far its numbers can be trusted."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ MOST = 6
 
 
 def notes(results: Results) -> list[str]:
-    """Warnings about these results, in order of weight; the empty list if there is nothing to warn of.
+    """Warnings about these results, the most important first; an empty list if there are none.
 
     Raises ValueError as `summarize` does.
     """
@@ -50,29 +50,33 @@ def _notes(study: Study) -> list[str]:
 
 
 def _first(sentences: list[str]) -> list[str]:
-    """As many sentences of one kind as anybody reads, and how many there are beyond them."""
+    """The first `MOST` sentences of one kind, and one that counts the others."""
     if len(sentences) <= MOST + 1:
         return sentences
-    return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
+    return [*sentences[:MOST], f"… and the same for {len(sentences) - MOST} more conditions."]
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    same = changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
+    same = changes_nothing(conditions) | _is_untouched(conditions)  # these are the clean episodes
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
-    names = [condition_name(row) for _, row in changed[~moved].iterrows()]
+    single = changed["change_low"].isna() | changed["change_high"].isna()
+    names = [condition_name(row) for _, row in changed[~moved & ~single].iterrows()]
     sentences = []
     if names:
-        sentences.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
+        sentences.append(f"no significant change from clean (the 95 % interval includes 0) for {listed(names)}.")
+    if single.any():
+        names = [condition_name(row) for _, row in changed[single].iterrows()]
+        sentences.append(f"one pair of episodes gives no interval of the change from clean for {listed(names)}.")
     alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
     if len(alone):
         names = [condition_name(row) for _, row in alone.iterrows()]
-        sentences.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
+        sentences.append(f"the change from clean is unknown for {listed(names)}: no clean episode has the same seed.")
     return sentences
 
 
 def _is_untouched(conditions: pd.DataFrame) -> pd.Series:
-    """Whether each condition is the untouched point of a grid or sample, as far as names and scores tell."""
+    """Whether each condition is the nominal point of a grid or sample and gives the clean scores."""
     untouched = pd.Series(False, index=conditions.index)
     for family in families(conditions):
         cells = family.cells
@@ -89,8 +93,8 @@ def _flagged(conditions: pd.DataFrame) -> list[str]:
 
 def _missing(conditions: pd.DataFrame) -> list[str]:
     return [
-        f"† {condition_name(row)} leaves out {row['left_out']} of {row['n']} episodes, which have no finite return; "
-        "its mean is that of the others."
+        f"† {condition_name(row)}: {row['left_out']} of {row['n']} episodes have no finite return and are left out of "
+        "the mean."
         for _, row in conditions[conditions["left_out"] > 0].iterrows()
     ]
 
@@ -98,46 +102,46 @@ def _missing(conditions: pd.DataFrame) -> list[str]:
 def _thin(conditions: pd.DataFrame) -> list[str]:
     sentences = []
     if (conditions["metric"] == "return").any():
-        sentences.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
+        sentences.append("raw returns are shown because not every episode has a normalized score.")
     fewest = int((conditions["n"] - conditions["left_out"]).min())
     if fewest < FEW_EPISODES:
-        sentences.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
+        sentences.append(f"the smallest number of episodes behind a mean is {fewest}; use at least {FEW_EPISODES}.")
     runs = int(conditions["seeds"].min())
     if runs == 1:
         sentences.append(
-            "one training run: the intervals cover its episodes, not what another training seed would give."
+            "one training run: the intervals cover variation between episodes, not between training seeds."
         )
     elif runs < FEW_RUNS:
         sentences.append(
-            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they hold only if runs are "
-            "spread normally, which so few cannot show."
+            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they assume normally "
+            "distributed runs, which so few cannot confirm."
         )
     return sentences
 
 
 def _repeated(repeats: Repeats) -> list[str]:
-    """Rows that were left out, because one episode must not count twice."""
+    """Notes on rows that repeat an episode of another row; each episode counts once."""
     sentences = []
     if repeats.rows:
         sentences.append(
-            f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and "
-            "eval_seed): every episode is counted once."
+            f"{repeats.rows} rows repeat an episode of another row (same policy, condition and eval_seed): each "
+            "episode is counted once."
         )
     if repeats.disagreeing:
         sentences.append(
             f"{repeats.disagreeing} episodes were evaluated twice with different outcomes: the evaluation is not "
-            "repeatable, or eval_seed is not what decides an episode."
+            "reproducible, or eval_seed does not determine an episode."
         )
     return sentences
 
 
 def _scales(study: Study) -> list[str]:
-    """Scores that contradict their own returns; none where the scores were left out to be comparable."""
+    """Notes on scores that contradict their own returns; none if scores were replaced by raw returns."""
     return _first([f"{one.sentence}." for one in contradictions(study.checked, study.anchors)])
 
 
 def _misfits(about: Mapping[str, object] | None) -> list[str]:
-    """Parts of the JSON beside the results that have another form than anybody expects."""
+    """A note on parts of the sidecar JSON that have an unexpected form."""
     left_out = complaints(about or {})
     if not left_out:
         return []
@@ -150,12 +154,12 @@ def _chosen(summary: pd.DataFrame) -> list[str]:
     if max((most(block) for block in blocks), default=0) < 2:
         return []
     sentences = [
-        "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
+        "The worst case is chosen on the same episodes that measure it, which biases its mean downwards; evaluate it "
         "again with another seed before quoting it."
     ]
     if families(summary):
         sentences.append(
-            "The worst point of a grid or sample is the worst of the points that were tried, not of the set they stand "
-            "for: a finer grid or a larger sample can only lower it."
+            "The worst point of a grid or sample is the worst of the evaluated points only: a finer grid or a larger "
+            "sample can only lower it."
         )
     return sentences

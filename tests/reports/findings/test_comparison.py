@@ -95,7 +95,7 @@ def test_the_correction_can_take_a_loss_back() -> None:
     both = compare(table(clean, before), table(clean, worse))
     assert both.losses == []
     assert both.table["p_holm"].iloc[1] == 4 / 64
-    assert "does not show that there is none. Losses of up to" in sentences(both)[0]
+    assert "not evidence that there is none. The 95 % intervals include losses of up to" in sentences(both)[0]
 
 
 def test_too_few_pairs_for_so_many_conditions_are_told() -> None:
@@ -197,7 +197,7 @@ def test_what_else_differs_is_said() -> None:
 def test_the_text_has_the_table_and_the_sentences() -> None:
     text = comparison_markdown(compare(table(episodes(A_SCORES)), table(episodes(shifted(-5.0)))))
     lines = text.splitlines()
-    assert lines[0] == "B against A, mean score over common episodes; p two-sided, corrected for all conditions."
+    assert lines[0] == "B vs. A: mean score over paired episodes; p is two-sided and Holm-corrected for all conditions."
     assert [cell.strip() for cell in lines[4].strip("|").split("|")] == [
         *("clean", "57.0", "52.0", "-5.0 [-5.0, -5.0]", "0.0078", "8", "loss")
     ]
@@ -214,7 +214,7 @@ def test_a_comparison_says_which_runs_both_have() -> None:
     comparison = compare(table(*runs), table(*runs[1:]))
     row = comparison.table.iloc[0]
     assert (row["n"], row["runs"], row["runs_a"], row["runs_b"]) == (12, 2, 3, 2)
-    assert "Over the training runs that both have, 2 of 3 in A and 2 in B: clean." in sentences(comparison)
+    assert "Compared over common training runs only, 2 of 3 in A and 2 in B: clean." in sentences(comparison)
     whole = sentences(compare(table(*runs), table(*runs)))
     assert not any("both have" in one for one in whole)
 

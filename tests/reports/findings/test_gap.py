@@ -104,7 +104,7 @@ def test_cells_read_as_text() -> None:
             "eps": "0.1 dataset-std linf",
             "gap (score)": "5.0 [4.2, 5.8]",
             "share": "80 %",
-            "than the oracle": "weaker",
+            "vs. oracle": "weaker",
             "n": "10",
         }
     ]

@@ -108,7 +108,7 @@ def test_other_tables_and_plots_leave_them_out(tmp_path: Path) -> None:
     written = reports.write_report(frame, tmp_path)
     assert {"sensors.png", "sensors.svg"} <= set(written)
     page = written["index.html"].read_text("utf-8")
-    assert "may touch one sensor alone" in page
+    assert "under attacks on single sensors" in page
     assert "pgd@hip" not in page
     for name in ("index.html", "table.md", "table.tex"):
         assert "knee.velocity" in written[name].read_text("utf-8"), name

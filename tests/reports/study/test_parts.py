@@ -117,7 +117,7 @@ def test_curves_of_different_units_have_axes_and_names_of_their_own() -> None:
     frame = pd.concat([noisy(factor=0.1), noisy(factor=0.2).iloc[len(CLEAN) :]], ignore_index=True)
     figure = curves.degradation_plot(frame, "factor")
     labels = [axes.get_xlabel() for axes in figure.axes]
-    assert sorted(labels) == sorted(f"sensor-noise (× {unit}, 0 = untouched)" for unit in UNITS)
+    assert sorted(labels) == sorted(f"sensor-noise (× {unit}, 0 = nominal)" for unit in UNITS)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert sorted(legend) == sorted([*(f"sensor-noise ({unit})" for unit in UNITS), "clean"])
 
@@ -150,8 +150,8 @@ def test_a_grid_marks_the_point_that_changes_nothing_and_says_what_its_axes_are(
     (grid,) = families(study.summary)
     assert_array_equal(grid.matrix("untouched"), [[1, 0], [0, 0]])
     (figure,) = heatmaps.heat_maps(study).values()
-    assert figure.axes[0].get_ylabel() == f"{down} ({axes[0]} = untouched)"
-    assert figure.axes[0].get_xlabel() == f"{across} ({axes[1]} = untouched)"
+    assert figure.axes[0].get_ylabel() == f"{down} ({axes[0]} = nominal)"
+    assert figure.axes[0].get_xlabel() == f"{across} ({axes[1]} = nominal)"
 
 
 def test_every_perturbation_of_the_table_is_untouched_at_its_nominal_factor_in_a_grid() -> None:

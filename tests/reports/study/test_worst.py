@@ -51,9 +51,9 @@ def test_the_table_shows_what_was_measured_again_and_by_which_attack() -> None:
     assert shown["attack"].tolist() == ["none", "fgsm", "pgd", "worst"]
     assert shown["micro score"].iloc[-1].startswith("22.0 ± 0.5 ")
     assert shown["micro score"].iloc[-1].endswith("] by pgd")
-    assert shown["micro change"].iloc[-1].startswith("-28.0 [-28.0, -28.0]")
+    assert shown["micro Δ vs. clean"].iloc[-1].startswith("-28.0 [-28.0, -28.0]")
     assert shown["micro n"].tolist() == ["24", "12", "12", "12"]
-    assert "worst: the attack that was the strongest on other episodes" in reports.caption(measured())
+    assert "worst: the strongest attack on a first set of episodes" in reports.caption(measured())
     assert CHOSEN_ON_THE_SAME not in notes_text(measured())
     assert "was not compared with random noise" not in notes_text(measured(block(40.0, attack="random", eps=0.1)))
 
@@ -70,14 +70,16 @@ def test_without_such_rows_the_minimum_is_shown_and_told() -> None:
 def test_the_verdict_rests_on_fresh_episodes() -> None:
     (_, worst) = findings(reports.summarize(measured()))
     assert sentence(worst) == (
-        "Of 2 attacks at eps 0.1 (dataset-std, linf) the worst is pgd eps 0.1, measured again on fresh episodes: "
-        f"score 22.0 {worst.interval}; -28.0 [-28.0, -28.0] to clean, -56.0 %."
+        "The worst of 2 attacks at eps 0.1 (dataset-std, linf) is pgd eps 0.1, measured on fresh episodes: "
+        f"score 22.0 {worst.interval}; Δ vs. clean -28.0 [-28.0, -28.0], -56.0 %."
     )
     assert (worst.title, worst.name) == ("Worst of 2 attacks at eps 0.1", "pgd eps 0.1")
     (_, untold) = findings(reports.summarize(measured(about=None)))
     assert untold.name == "worst eps 0.1"
     (_, alone) = findings(reports.summarize(table(CLEAN, WORST)))
-    assert sentence(alone).startswith("The only attack at eps 0.1 (dataset-std, linf) is worst eps 0.1, measured again")
+    assert sentence(alone).startswith(
+        "The only attack at eps 0.1 (dataset-std, linf) is worst eps 0.1, measured on fresh"
+    )
 
 
 def test_every_format_uses_them() -> None:
@@ -86,7 +88,7 @@ def test_every_format_uses_them() -> None:
     assert "worst" not in reports.policy_table(study)
     assert reports.policy_table(study)["worst eps 0.1"].tolist() == ["22.0 ± 0.5 by pgd"]
     page = reports.html_page(study_of(study.frame), ABOUT)
-    assert "measured again on fresh episodes" in page
+    assert "measured on fresh episodes" in page
     assert "worst by pgd" in page
     assert CHOSEN_ON_THE_SAME not in page
     cells = reports.summarize(study)
@@ -127,7 +129,7 @@ def test_the_worst_of_several_worlds_is_still_a_choice_among_them() -> None:
     (last,) = shown.loc[shown["attack"] == "worst of 2", "micro score"]
     assert last.endswith("at worst eps 0.1 with mass 1.5 by fgsm")
     assert sentence(findings(reports.summarize(study))[-1]).startswith(
-        "Of 2 attacks under changed physics the worst is fgsm eps 0.1 with mass 1.5: score 14.0"
+        "The worst of 2 attacks with perturbations is fgsm eps 0.1 with mass 1.5: score 14.0"
     )
 
 
@@ -176,46 +178,46 @@ def test_a_stronger_attack_that_had_no_part_in_the_choice_is_told() -> None:
 def test_a_choice_that_was_luck_is_told() -> None:
     """20 ± 0.5 on the first episodes, 30 on fresh ones, while the runner-up has 21 ± 0.5."""
     table_of = [CLEAN, SEARCHED, block(30.0, N, attack="worst", eps=0.1)]
-    note = "fgsm eps 0.1, pgd eps 0.1 lies below worst eps 0.1 with its whole interval, so the choice was luck"
+    note = "fgsm eps 0.1, pgd eps 0.1 lies below that of worst eps 0.1, so the choice was chance"
     assert note in notes_text(study_of(table(*table_of), ABOUT))
     near = [CLEAN, SEARCHED, block(21.5, N, attack="worst", eps=0.1)]
-    assert "was luck" not in notes_text(
+    assert "was chance" not in notes_text(
         study_of(table(*near), {"runs": [{"worst": [choice(mean_returns={"fgsm": 1.0})]}]})
     )
 
 
 def test_what_nobody_tells_and_what_was_passed_over_are_notes() -> None:
-    assert "nobody tells which attack worst eps 0.1 is" in notes_text(measured(about=None))
+    assert "the attack behind worst eps 0.1 is unknown" in notes_text(measured(about=None))
     other = {"runs": [{"worst": [choice(checkpoint="b" * 64)]}]}
-    assert "nobody tells which attack worst eps 0.1 is" in notes_text(measured(about=other))
-    assert "nobody tells" not in notes_text(measured())
+    assert "the attack behind worst eps 0.1 is unknown" in notes_text(measured(about=other))
+    assert "is unknown" not in notes_text(measured())
     passed = {"runs": [{"worst": [choice(passed_over=["min-q"])]}]}
-    assert "min-q was passed over in the choice of worst eps 0.1: episodes of it broke off" in notes_text(
+    assert "min-q was excluded from the choice of worst eps 0.1: some of its episodes ended" in notes_text(
         measured(about=passed)
     )
     dice = table(CLEAN, SEARCHED, [one | {"flags": "stochastic-policy"} for one in WORST])
-    assert "chance had a say in what worst eps 0.1 is" in notes_text(study_of(dice, ABOUT))
+    assert "the attack behind worst eps 0.1 depends on chance" in notes_text(study_of(dice, ABOUT))
 
 
 def test_the_page_tells_how_it_was_chosen() -> None:
     newer = choice(runner_up="fgsm", margin=[10.0, -2.0, 22.0])
     rows = choice_table(measured(about={"runs": [{"worst": [choice("fgsm")]}, {"worst": [newer]}]}))
     assert rows.to_dict("records") == [
-        {"policy": "micro", "condition": "worst eps 0.1", "is": "pgd", "of": "2", "mean return": "300.0"}
-        | {"runner-up": "fgsm", "more by": "10.0 [-2.0, 22.0]"}
+        {"policy": "micro", "condition": "worst eps 0.1", "attack": "pgd", "candidates": "2", "mean return": "300.0"}
+        | {"runner-up": "fgsm", "margin": "10.0 [-2.0, 22.0]"}
     ]
     (bare,) = choice_table(measured(about={"runs": [{"worst": [BARE]}]})).to_dict("records")
-    assert (bare["of"], bare["mean return"], bare["runner-up"], bare["more by"]) == ("–", "–", "–", "–")
+    assert (bare["candidates"], bare["mean return"], bare["runner-up"], bare["margin"]) == ("–", "–", "–", "–")
     assert choice_table(measured(about=None)).empty
-    assert "What worst is" in reports.html_page(measured().frame, ABOUT)
-    assert "What worst is" not in reports.html_page(measured().frame)
+    assert "Choice of worst" in reports.html_page(measured().frame, ABOUT)
+    assert "Choice of worst" not in reports.html_page(measured().frame)
 
 
 @pytest.mark.parametrize("record", ["pgd", ["pgd"], [{"attack": "pgd"}], None, 3])
 def test_damaged_records_tell_nothing(record: object) -> None:
     study = measured(about={"runs": [{"worst": record}]})
     assert reports.summarize(study)["chosen"].tolist() == [""] * 4
-    assert "nobody tells" in notes_text(study)
+    assert "is unknown" in notes_text(study)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_a_record_of_another_form_tells_nothing_and_stops_no_report(name: str, v
     about = {"runs": [{"worst": [choice() | {name: value}]}]}
     study = measured(about=about)
     assert reports.summarize(study)["chosen"].tolist() == [""] * 4
-    assert "What worst is" not in reports.html_page(study.frame, about)
+    assert "Choice of worst" not in reports.html_page(study.frame, about)
 
 
 def test_several_runs_and_newer_choices() -> None:
@@ -254,7 +256,9 @@ def test_several_runs_and_newer_choices() -> None:
 def test_gates_count_them() -> None:
     study = measured()
     (failed,) = [one for one in reports.failures([reports.fail_under(21.8)], study) if "worst" in one]
-    assert failed.startswith("gate of all conditions: micro, worst eps 0.1: the lower end of the score's interval is")
+    assert failed.startswith(
+        "gate of all conditions: micro, worst eps 0.1: the lower end of the 95 % interval of the score is"
+    )
     named = reports.Gate(chosen={"attack": "worst"}, min_score=21.0)
     assert reports.failures([named], study) == []
 

@@ -27,11 +27,11 @@ def test_a_flag_of_somebody_elses_has_no_explanation() -> None:
 
 def test_a_note_is_found_by_what_its_heading_quotes() -> None:
     explanation = of_note(
-        "micro: pgd eps 0.2 hurts less than eps 0.1, by 3.0 points: a larger budget allows all that a smaller one "
-        "does, so do not read this as robustness (return-rises)."
+        "micro: pgd eps 0.2 is weaker than eps 0.1, by 3.0 points: a larger budget contains the smaller one, "
+        "so this is not evidence of robustness (return-rises)."
     )
     assert explanation is not None
-    assert explanation.heading.startswith("“hurts less than eps …")
+    assert explanation.heading.startswith("“is weaker than eps …")
     assert of_note("the moon is made of cheese") is None
 
 
