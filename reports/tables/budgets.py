@@ -7,6 +7,7 @@ from reports.findings.budgets import budget_numbers
 from reports.findings.sensors import in_sensors
 from reports.study.names import number, short
 from reports.study.summary import Results, study_of
+from reports.study.texts import DASH
 
 CAPTION = (
     "Curves over eps: area is the mean score from eps 0 (clean) to the largest budget, by trapezoids [95 % interval as "
@@ -42,7 +43,7 @@ def _text(row: pd.Series) -> dict[str, str]:
 def _with_interval(texts: list[str]) -> str:
     estimate, low, high = texts
     if estimate == "nan":
-        return "–"
+        return DASH
     if estimate.startswith("beyond") and estimate == low:
         return estimate
     return estimate + (" (no interval)" if "nan" in (low, high) else f" [{low}, {high}]")

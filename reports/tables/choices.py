@@ -8,6 +8,7 @@ import pandas as pd
 from reports.study.names import condition_name
 from reports.study.provenance import runs_of
 from reports.study.summary import Results, study_of
+from reports.study.texts import DASH
 from reports.study.worst import WORST
 from reports.words.choosing import CELL, checkpoints_of, records
 
@@ -39,13 +40,13 @@ def choice_table(results: Results) -> pd.DataFrame:
 
 def _line(row: pd.Series, choice: Mapping[str, Any]) -> dict[str, str]:
     means = choice.get("mean_returns") or {}
-    weaker, low, high = (f"{value:z.1f}" if value is not None else "–" for value in choice.get("margin") or [None] * 3)
+    weaker, low, high = (f"{value:z.1f}" if value is not None else DASH for value in choice.get("margin") or [None] * 3)
     return {
         "policy": str(row["policy"]),
         "condition": condition_name(row),
         "attack": str(choice["attack"]),
-        "candidates": str(len(means)) if means else "–",
-        "mean return": f"{means[choice['attack']]:z.1f}" if means.get(choice["attack"]) is not None else "–",
-        "runner-up": str(choice.get("runner_up", "–")),
-        "margin": weaker if low == "–" else f"{weaker} [{low}, {high}]",
+        "candidates": str(len(means)) if means else DASH,
+        "mean return": f"{means[choice['attack']]:z.1f}" if means.get(choice["attack"]) is not None else DASH,
+        "runner-up": str(choice.get("runner_up", DASH)),
+        "margin": weaker if low == DASH else f"{weaker} [{low}, {high}]",
     }

@@ -7,9 +7,8 @@ from reports.findings.ranking import leaders
 from reports.findings.sensors import elsewhere
 from reports.study.names import condition_name
 from reports.study.summary import BLOCKS, CONDITION, Results, study_of
+from reports.study.texts import DASH
 from reports.study.worst import by, candidates, most
-
-NO_CELL = "–"
 
 WIDE = 6
 """Maximum number of conditions as columns; more of them become rows."""
@@ -39,7 +38,7 @@ def policy_table(results: Results, block: str = "attack", *, changes: bool = Fal
     names = {key: condition_name(cells.iloc[0]) for key, cells in shown.groupby(CONDITION, sort=False)}
     rows = []
     for policy, own in summary.groupby("policy", sort=False):
-        row: dict[str, str] = {"policy": str(policy)} | dict.fromkeys(names.values(), NO_CELL)
+        row: dict[str, str] = {"policy": str(policy)} | dict.fromkeys(names.values(), DASH)
         for index, cell in shown[shown["policy"] == policy].iterrows():
             row[condition_name(cell)] = _cell(cell, bold=index in best, changes=changes)
         if most(conditions) > 1:
@@ -65,7 +64,7 @@ def paper_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 def _worst(cells: pd.DataFrame, *, changes: bool) -> str:
     if cells.empty:
-        return NO_CELL
+        return DASH
     cells = candidates(cells)
     cell = cells.iloc[int(np.argmin(cells["aligned"].to_numpy()))]
     return f"{_cell(cell, bold=False, changes=changes)} at {condition_name(cell)}"

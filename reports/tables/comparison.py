@@ -4,8 +4,8 @@ import pandas as pd
 
 from reports.findings.comparison import Comparison
 from reports.study.names import listed
+from reports.study.texts import interval
 from reports.tables.formats import plain, to_markdown
-from reports.words.verdict import interval
 
 
 def comparison_markdown(comparison: Comparison) -> str:

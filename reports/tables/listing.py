@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.study.names import number, perturbation_name
 from reports.study.summary import BLOCKS
+from reports.study.texts import DASH, interval
 from reports.study.worst import by
 from reports.tables.robustness import count
 from reports.words import verdict
@@ -71,8 +72,8 @@ def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: 
     return {
         "is_clean": cell["block"] == "clean",
         "identity": identity,
-        "mean": _amount(cell["mean"], verdict.interval(cell["low"], cell["high"])),
-        "change": _amount(cell["change"], verdict.interval(cell["change_low"], cell["change_high"])),
+        "mean": _amount(cell["mean"], interval(cell["low"], cell["high"])),
+        "change": _amount(cell["change"], interval(cell["change_low"], cell["change_high"])),
         "percent": _amount(cell["change_percent"], unit=" %"),
         "is_loss": bool(cell["change_high"] < 0),
         "is_unclear": cell["block"] != "clean" and verdict.is_unclear(cell),
@@ -88,15 +89,15 @@ def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
     value = cell[name]
     if name in ("eps", "factor"):
         absent = cell["attack" if name == "eps" else "perturbation"] == "none"
-        return ("–", number(value)) if absent else (number(value), number(value))
-    text = "–" if value in ("none", "") else perturbation_name(cell) if name == "perturbation" else str(value)
+        return (DASH, number(value)) if absent else (number(value), number(value))
+    text = DASH if value in ("none", "") else perturbation_name(cell) if name == "perturbation" else str(value)
     return (text + by(cell) if name == "attack" else text, text)
 
 
-def _amount(value: float, interval: str = "", unit: str = "") -> dict[str, str]:
+def _amount(value: float, ends: str = "", unit: str = "") -> dict[str, str]:
     if math.isnan(value):
-        return {"text": "–", "interval": "", "value": ""}
-    return {"text": f"{value:z.1f}{unit}", "interval": interval, "value": repr(float(value))}
+        return {"text": DASH, "interval": "", "value": ""}
+    return {"text": f"{value:z.1f}{unit}", "interval": ends, "value": repr(float(value))}
 
 
 def _span(shown: pd.DataFrame) -> tuple[float, float]:

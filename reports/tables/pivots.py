@@ -9,8 +9,7 @@ from reports.study.grids import Family, families
 from reports.study.names import attack_name, point_name, short
 from reports.study.scores import Interval, cvar, mean_interval
 from reports.study.summary import Results, study_of
-
-NO_CELL = "–"
+from reports.study.texts import DASH, interval
 
 WIDE = 12
 """Maximum number of columns of a grid with half-widths; table.csv has the half-widths of wider grids."""
@@ -39,7 +38,7 @@ def grid_table(grid: Family) -> pd.DataFrame:
     mean, low, high, marked = (grid.matrix(name) for name in ("mean", "low", "high", "marked"))
     half = (high - low) / 2 if mean.shape[1] <= WIDE else np.full(mean.shape, np.nan)
     texts = [
-        [NO_CELL if np.isnan(m) else _text(x, h) + " †" * int(m) for x, h, m in zip(*row, strict=True)]
+        [DASH if np.isnan(m) else _text(x, h) + " †" * int(m) for x, h, m in zip(*row, strict=True)]
         for row in zip(mean, half, marked, strict=True)
     ]
     table = pd.DataFrame(texts, columns=[short(value) for value in grid.values[1]])
@@ -83,11 +82,9 @@ def _line(family: Family, average: Interval | None) -> dict[str, str]:
     }
     if np.isnan(means).all():
         return line | dict.fromkeys(("mean", "CVaR 10 %", "worst", "best"), "no return")
-    interval = (
-        f" [{average.low:z.1f}, {average.high:z.1f}]" if average and np.isfinite(average.low) else " (no interval)"
-    )
+    ends = (interval(average.low, average.high) if average else "") or "(no interval)"
     return line | {
-        "mean": f"{np.nanmean(means):z.1f}{interval}",
+        "mean": f"{np.nanmean(means):z.1f} {ends}",
         "CVaR 10 %": f"{float(cvar(means[np.isfinite(means)])):z.1f}",
         "worst": _at(family, int(np.nanargmin(aligned))),
         "best": _at(family, int(np.nanargmax(aligned))),

@@ -9,9 +9,8 @@ from reports.findings.sensors import elsewhere
 from reports.study.names import condition_name, number, perturbation_name
 from reports.study.scores import LEVEL
 from reports.study.summary import BLOCKS, CONDITION, Results, study_of
+from reports.study.texts import DASH, interval
 from reports.study.worst import WORST, by, contenders, most
-
-NO_CELL = "–"
 
 AGAIN = "worst: the strongest attack on a first set of episodes, measured on fresh ones."
 
@@ -35,7 +34,7 @@ def robustness_table(results: Results) -> pd.DataFrame:
             rows.append(_heading(cells.iloc[0]) | _columns(cells, summary, best))
         if block != "clean" and most(conditions) > 1:
             rows.append(_worst(conditions, summary))
-    table = pd.DataFrame(rows).fillna(NO_CELL)
+    table = pd.DataFrame(rows).fillna(DASH)
     return table.drop(columns=_unused(summary))
 
 
@@ -71,8 +70,8 @@ def _heading(condition: pd.Series) -> dict[str, str]:
     return {
         "attack": condition["attack"],
         "eps": number(condition["eps"]),
-        "unit": condition["unit"] if attacked else NO_CELL,
-        "norm": condition["norm"] if attacked else NO_CELL,
+        "unit": condition["unit"] if attacked else DASH,
+        "norm": condition["norm"] if attacked else DASH,
         "perturbation": perturbation_name(condition),
         "factor": number(condition["factor"]),
     }
@@ -96,9 +95,9 @@ def _columns(
     for policy, metric in summary[["policy", "metric"]].drop_duplicates().itertuples(index=False):
         own = cells[cells["policy"] == policy]
         name = (f" at {condition_name(own.iloc[0])}" if named else "") + by(own.iloc[0]) if len(own) else ""
-        row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else NO_CELL
-        row[f"{policy} Δ vs. clean"] = _change(own.iloc[0]) if len(own) else NO_CELL
-        row[f"{policy} n"] = count(own.iloc[0]) if len(own) else NO_CELL
+        row[f"{policy} {metric}"] = _level(own.iloc[0], bold=own.index[0] in best) + name if len(own) else DASH
+        row[f"{policy} Δ vs. clean"] = _change(own.iloc[0]) if len(own) else DASH
+        row[f"{policy} n"] = count(own.iloc[0]) if len(own) else DASH
     return row
 
 
@@ -106,7 +105,7 @@ def _worst(conditions: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
     present = contenders(conditions[conditions["mean"].notna()])
     worst = present.loc[present.groupby("policy")["aligned"].idxmin()]
     title = f"worst of {most(conditions)}"
-    heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), NO_CELL)
+    heading = dict.fromkeys(("attack", "eps", "unit", "norm", "perturbation", "factor"), DASH)
     column = "perturbation" if conditions["block"].iloc[0] == "perturbation" else "attack"
     return heading | {column: title} | _columns(worst, summary, named=True)
 
@@ -115,18 +114,16 @@ def _level(cell: pd.Series, *, bold: bool) -> str:
     dagger = " †" if cell["flags"] or cell["left_out"] else ""
     if pd.isna(cell["mean"]):
         return f"no return{dagger}"
-    half = (cell["high"] - cell["low"]) / 2
-    interval = " (no interval)" if pd.isna(half) else f" ± {half:z.1f} [{cell['low']:z.1f}, {cell['high']:z.1f}]"
-    text = f"{cell['mean']:z.1f}{interval}"
+    half, ends = (cell["high"] - cell["low"]) / 2, interval(cell["low"], cell["high"])
+    text = f"{cell['mean']:z.1f}" + (f" ± {half:z.1f} {ends}" if ends else " (no interval)")
     return (f"**{text}**" if bold else text) + dagger
 
 
 def _change(cell: pd.Series) -> str:
     if pd.isna(cell["change"]):
-        return NO_CELL
-    interval = "" if pd.isna(cell["change_low"]) else f" [{cell['change_low']:z.1f}, {cell['change_high']:z.1f}]"
+        return DASH
     percent = "" if pd.isna(cell["change_percent"]) else f", {cell['change_percent']:z.1f} %"
-    return f"{cell['change']:z.1f}{interval}{percent}"
+    return f"{cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip() + percent
 
 
 def count(cell: pd.Series) -> str:

@@ -5,9 +5,7 @@ import pandas as pd
 from reports.findings.sensors import sensor_numbers
 from reports.study.names import number
 from reports.study.summary import Results
-
-NO_CELL = "–"
-
+from reports.study.texts import DASH, interval
 
 MOST_ROWS = 40
 """Maximum number of sensors per threat, those with the largest drops; table.csv has all."""
@@ -28,14 +26,14 @@ def sensor_table(results: Results) -> pd.DataFrame:
 
 
 def _text(row: pd.Series) -> dict[str, str]:
-    interval = "" if pd.isna(row["drop_low"]) else f" [{row['drop_low']:z.1f}, {row['drop_high']:z.1f}]"
+    drop = f"{row['drop']:z.1f} {interval(row['drop_low'], row['drop_high'])}".rstrip()
     percent = "" if pd.isna(row["percent"]) else f", {row['percent']:z.1f} %"
     return {
         "policy": row["policy"],
         "attack": row["attack"],
         "eps": f"{number(row['eps'])} {row['unit']} {row['norm']}",
         "sensors": row["sensor"],
-        row["metric"]: (NO_CELL if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
-        "drop": NO_CELL if pd.isna(row["drop"]) else f"{row['drop']:z.1f}{interval}{percent}",
+        row["metric"]: (DASH if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
+        "drop": DASH if pd.isna(row["drop"]) else drop + percent,
         "n": str(row["n"]),
     }

@@ -13,6 +13,7 @@ from reports.study.attacked import NOISE, names_of, parted, sensors_of
 from reports.study.conditions import changes_nothing, is_composition
 from reports.study.names import condition_name, listed, number
 from reports.study.pairing import paired_cells
+from reports.study.texts import interval
 from reports.study.worst import WORST
 
 BUDGET = ["eps", "unit", "norm", "perturbation", "factor"]
@@ -28,17 +29,17 @@ def yardstick(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     search = attacked[~names.str.startswith(NOISE) & (names != WORST)]  # worst is one of the others on other episodes
     pairs = [(cell, noise.get(keys[cell])) for cell in search.index.tolist()]
     sentences, unclear, alone = [], [], []
-    for (_, condition), interval in zip(search.iterrows(), paired_cells(episodes, pairs), strict=True):
-        if interval.n == 0:
+    for (_, condition), paired in zip(search.iterrows(), paired_cells(episodes, pairs), strict=True):
+        if paired.n == 0:
             on_some = parted(condition["attack"])[1] != ""  # of many sensors nobody measures noise on each
             alone += [] if on_some else [condition_name(condition)]
-        elif interval.low > 0:
+        elif paired.low > 0:
             sentences.append(
                 f"{condition_name(condition)} is weaker than random noise of the same budget, by "
-                f"{difference(interval)}: its search fails on this policy, so the row is not evidence of robustness "
+                f"{difference(paired)}: its search fails on this policy, so the row is not evidence of robustness "
                 "(blackbox-beats-whitebox)."
             )
-        elif not interval.high < 0:
+        elif not paired.high < 0:
             unclear.append(condition_name(condition))
     if unclear:
         verb = "does" if len(unclear) == 1 else "do"
@@ -54,10 +55,10 @@ def rises(conditions: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     pairs = [(large, small) for _, line in lines for small, large in itertools.pairwise(line.index)]
     return [
         f"{condition_name(conditions.loc[large])} is weaker than eps {number(conditions.loc[small, 'eps'])}, "
-        f"by {difference(interval)}: a larger budget contains the smaller one, so this is not evidence of robustness "
+        f"by {difference(paired)}: a larger budget contains the smaller one, so this is not evidence of robustness "
         "(return-rises)."
-        for (large, small), interval in zip(pairs, paired_cells(episodes, pairs), strict=True)
-        if interval.low > 0
+        for (large, small), paired in zip(pairs, paired_cells(episodes, pairs), strict=True)
+        if paired.low > 0
     ]
 
 
@@ -87,6 +88,6 @@ def repeats(same: pd.DataFrame) -> list[str]:
     ]
 
 
-def difference(interval: Interval) -> str:
+def difference(paired: Interval) -> str:
     """A difference with its interval, for example `4.2 points [1.1, 7.3]`."""
-    return f"{interval.estimate:z.1f} points [{interval.low:z.1f}, {interval.high:z.1f}]"
+    return f"{paired.estimate:z.1f} points {interval(paired.low, paired.high)}"

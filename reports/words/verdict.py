@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.study.conditions import changes_something
 from reports.study.names import condition_name, number
+from reports.study.texts import interval
 from reports.study.worst import WORST, candidates, searched
 
 NAMES = {
@@ -101,11 +102,6 @@ def change(cell: pd.Series) -> str:
         return "no clean episode to compare with"
     text = f"Δ vs. clean {cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip()
     return text if pd.isna(cell["change_percent"]) else f"{text}, {cell['change_percent']:z.1f} %"
-
-
-def interval(low: float, high: float) -> str:
-    """An interval as text, `[22.1, 23.2]`; empty if there is none."""
-    return "" if pd.isna(low) else f"[{low:z.1f}, {high:z.1f}]"
 
 
 def is_unclear(cell: pd.Series) -> bool:

@@ -206,6 +206,12 @@ def test_a_change_within_its_interval_says_nothing() -> None:
     assert note == ("micro: no significant change from clean (the 95 % interval includes 0) for random eps 0.1.")
 
 
+def test_one_pair_of_episodes_is_not_called_an_interval() -> None:
+    frame = table(episodes([50.0]), episodes([40.0], attack="random", eps=0.1))
+    assert notes_with(frame, "one pair of episodes gives no interval of the change from clean for random eps 0.1")
+    assert not notes_with(frame, "no significant change")
+
+
 def test_a_change_without_partners_is_not_made_up() -> None:
     frame = table(moved(-9.0, attack="random", eps=0.1))
     assert notes_with(frame, "the change from clean is unknown for random eps 0.1")
