@@ -1,10 +1,10 @@
-"""Reports: from a tidy table of episodes to numbers with intervals, tables and curves.
+"""Reports: intervals, tables, figures and gates from a table with one row per episode.
 
     frame = reports.read("results.csv")
     print(reports.to_markdown(reports.robustness_table(frame), reports.caption(frame)))
     reports.write_report(frame, "report")
 
-Names are fetched on first use: whoever only writes results does not wait for scipy and matplotlib.
+Names are imported on first use, so a program that only writes results does not load scipy and matplotlib.
 """
 
 from importlib import import_module
@@ -166,10 +166,10 @@ NAMES = {
     "tables.sensors": ("sensor_table",),
     "words.remarks": ("notes",),
 }
-"""Module → the public names that live there."""
+"""Module → its public names."""
 
 
-if not TYPE_CHECKING:  # a type checker that saw this would accept any name
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         for module, names in NAMES.items():

@@ -1,4 +1,4 @@
-"""Whole files or nothing: what is written here is never seen half done."""
+"""Atomic writes: a reader sees the old file or the whole new one."""
 
 import contextlib
 import os
@@ -8,24 +8,23 @@ from pathlib import Path
 
 Stamp = tuple[int, int, int]
 
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # systems without it have no such links to plant
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # systems without it have no symbolic links to plant
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, force it to the disk and rename it into place; see `replacing`. Raises OSError."""
+    """Write `content` to `path` atomically; see `replacing`. Raises OSError."""
     with replacing(path) as part, open(part, "r+b", opener=_unlinked) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
-    """A new empty file in the folder of `path` that takes its place when the block ends, and is removed if it fails.
+    """A temporary file in the folder of `path`: it replaces `path` when the block ends, and is removed on an error.
 
-    Its name cannot be guessed and it is made only if nothing has it, so that a link planted there is never followed. A
-    link at `path` itself is replaced by the file, and what it points to stays as it is. What was written is on the disk
-    before the renaming: a kill at any moment leaves the old file (or none) and at worst a hidden one beside it.
-    Missing folders are made. For writers that open files by their name; `ending` is what they may ask for.
-    Raises OSError.
+    Its random name is created exclusively, so a planted link is never followed. A link at `path` is replaced by the
+    file; its target is not touched. The content is flushed to the disk before the renaming. A kill at any moment leaves
+    the old file (or none), and at worst a hidden temporary one. Missing folders are created. `ending` is for writers
+    that choose a format by the name of a file. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _new(path, ending)
@@ -35,13 +34,13 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-    # The rename itself lives in the folder; where folders cannot be opened (Windows) the system does without.
+    # The folder stores the rename, so flush it too; Windows cannot open folders.
     with contextlib.suppress(PermissionError):
         _force(path.parent, os.O_RDONLY)
 
 
 def link(path: Path, target: str) -> None:
-    """Make `path` a link to a folder, in place of a link or file that is there. Raises OSError."""
+    """Make `path` a link to a folder; it replaces an earlier link or file. Raises OSError."""
     part = path.with_name(_hidden(path, ".part"))
     try:
         part.symlink_to(target, target_is_directory=True)
@@ -61,7 +60,7 @@ def _unlinked(path: str, flags: int) -> int:
 
 
 def _hidden(path: Path, ending: str) -> str:
-    """For example `.results.csv.0f3a….part`; of a long name the beginning, since file systems bound names."""
+    """A hidden name such as `.results.csv.0f3a….part`; long names are cut, since file systems limit names."""
     return f".{path.name[:40]}.{secrets.token_hex(8)}{ending}"
 
 
@@ -74,7 +73,7 @@ def _force(path: Path, flags: int) -> None:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """What changes whenever `path` is replaced; None while there is no such file."""
+    """A stamp that changes whenever `path` is replaced; None if the file does not exist."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -84,10 +83,10 @@ def stamp(path: Path) -> Stamp | None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same folder waiting: one reads, changes and replaces at a time.
+    """Lock a folder for the block: other processes that lock the same folder wait.
 
-    The lock is the operating system's and ends with the process. Where there are none (Windows, some network disks)
-    everybody goes on at once, and only `stamp` tells who was faster. Missing folders are made. Raises OSError.
+    The operating system releases the lock when the process ends. Systems without such locks (Windows, some network
+    disks) do not wait; there only `stamp` detects a concurrent write. Missing folders are created. Raises OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,8 +1,8 @@
-"""Limits that results must keep, for continuous integration: a gate passes only on evidence.
+"""Gates: limits that results must keep, for continuous integration.
 
-The burden of proof lies with the policy: what must reach a limit is the lower end of the 95 % interval, so too few
-episodes, or episodes without a return, fail and never pass. All conditions must pass, hence their number needs no
-correction (an intersection-union test, Berger 1982).
+The burden of proof lies with the policy: the lower end of the 95 % interval must reach a limit. Too few episodes, or
+episodes without a return, therefore fail a gate. All conditions must pass, so their number needs no correction (an
+intersection-union test, Berger 1982).
 """
 
 import math
@@ -19,25 +19,30 @@ import pandas as pd
 from reports.rows.damaged import READING, reason
 from reports.rows.printable import cut, shown
 from reports.study.names import condition_name
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 
 CHOICES = {"policy": str, "attack": str, "eps": float, "unit": str, "norm": str, "perturbation": str, "factor": float}
-"""Keys by which a gate chooses its conditions, all that agree in every key it has."""
+"""Keys of a gate that select conditions, with their types; a condition must agree in every key."""
 
 LIMITS = {"min_score": float, "min_return": float, "min_change": float, "max_flagged": int}
 BY = ("low", "mean")
 
 LARGEST = 1 << 16
-"""Bytes of a file of gates that is read: the time that dotted keys take grows with their square."""
+"""Maximum size of a file of gates in bytes: parsing dotted keys takes quadratic time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Limits for the conditions that agree with `chosen` (all of them if it is empty).
+    """Limits for the conditions that agree with `chosen`; None is no limit.
 
-    min_score and min_return bound the mean in the unit that they name, min_value in the one the table shows,
-    min_change the change to clean in points; `by` says whether the lower end of the interval counts or the mean
-    itself. max_flagged bounds the number of flagged episodes of all these conditions together. None is no limit.
+    Attributes:
+        chosen: key → value that a condition must have; empty for all conditions.
+        min_score: least mean of conditions measured in scores.
+        min_return: least mean of conditions measured in returns.
+        min_value: least mean in the unit of the table.
+        min_change: least change from clean, in points.
+        max_flagged: largest number of flagged episodes of these conditions together.
+        by: `low` compares the lower end of the interval with a limit, `mean` the mean.
     """
 
     chosen: Mapping[str, str | float]
@@ -49,16 +54,16 @@ class Gate:
     by: str = "low"
 
     def __str__(self) -> str:
-        """For example `gate attack = 'pgd', eps = 0.1`."""
+        """The gate in a sentence, for example `gate attack = 'pgd', eps = 0.1`."""
         keys = ", ".join(f"{key} = {shown(value)}" for key, value in self.chosen.items())
         return f"gate {keys or 'of all conditions'}"
 
 
 def read_gates(path: Path) -> list[Gate]:
-    """The `[[gate]]` tables of a TOML file; max_flagged may also stand alone at its top.
+    """The gates of a TOML file: its `[[gate]]` tables, and max_flagged at the top level if it has that key.
 
     Raises:
-        ValueError: no TOML, no gate, an unknown key, a value of the wrong kind, or a gate without a limit.
+        ValueError: the file is not TOML, has no gate or an unknown key, or a gate has a wrong value or no limit.
         OSError: the file cannot be opened.
     """
     if path.stat().st_size > LARGEST:
@@ -66,7 +71,7 @@ def read_gates(path: Path) -> list[Gate]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except READING as error:
-        raise ValueError(f"{path} is no TOML ({reason(error)}); expected [[gate]] tables.") from error
+        raise ValueError(f"{path} is not TOML ({reason(error)}); expected [[gate]] tables.") from error
     _check_keys(path, "at its top", content, ("gate", "max_flagged"))
     tables = content.pop("gate", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -78,10 +83,10 @@ def read_gates(path: Path) -> list[Gate]:
 
 
 def fail_under(limit: float) -> Gate:
-    """The gate of `--fail-under`: every condition, in the unit that the table shows.
+    """The gate of `--fail-under`: it applies to every condition, in the unit of the table.
 
     Raises:
-        ValueError: the limit is not finite, so that nothing or everything would keep it.
+        ValueError: the limit is not finite.
     """
     if not math.isfinite(limit):
         raise ValueError(f"--fail-under is {limit}; expected a finite number, for example --fail-under 60.")
@@ -89,16 +94,16 @@ def fail_under(limit: float) -> Gate:
 
 
 def failures(gates: Iterable[Gate], results: Results) -> list[str]:
-    """One sentence per limit that the results do not keep; the empty list if every gate passes.
+    """One sentence per violated limit; an empty list if every gate passes.
 
     Raises:
-        ValueError: a gate matches no condition, or bounds a number that its conditions do not have; or as `summarize`.
+        ValueError: a gate matches no condition, or limits a number that its conditions lack; or as `summarize`.
     """
-    given = study(results)
-    episodes, cells = prepare(given), summarize(given)
+    study = study_of(results)
+    episodes, cells = study.episodes, study.summary
     flagged = np.bincount(episodes.loc[episodes["flags"] != "", "cell"], minlength=len(cells))
     cells = cells.assign(flagged=flagged)
-    return [said for gate in gates for said in _failures(gate, cells)]
+    return [sentence for gate in gates for sentence in _failures(gate, cells)]
 
 
 def _failures(gate: Gate, cells: pd.DataFrame) -> list[str]:
@@ -106,7 +111,7 @@ def _failures(gate: Gate, cells: pd.DataFrame) -> list[str]:
     for key, value in gate.chosen.items():
         matched = matched[matched[key] == value]
     if matched.empty:
-        raise ValueError(f"{gate} matches no condition of these results; correct it, or evaluate what it names.")
+        raise ValueError(f"{gate} matches no condition of these results; correct its keys, or evaluate that condition.")
     failed = []
     for name in ("min_score", "min_return", "min_value", "min_change"):
         limit = getattr(gate, name)
@@ -119,7 +124,7 @@ def _failures(gate: Gate, cells: pd.DataFrame) -> list[str]:
 
 
 def _bounded(gate: Gate, name: str, matched: pd.DataFrame) -> pd.DataFrame:
-    """The conditions whose number the limit bounds; raises ValueError where one does not have it."""
+    """The conditions that a limit applies to; raises ValueError if one of them lacks the limited number."""
     metric = {"min_score": "score", "min_return": "return"}.get(name)
     if metric and (matched["metric"] != metric).any():
         other = {"min_score": "min_return", "min_return": "min_score"}[name]
@@ -130,30 +135,30 @@ def _bounded(gate: Gate, name: str, matched: pd.DataFrame) -> pd.DataFrame:
     alone = changed[(changed["paired"] == 0) & (changed["left_out"] < changed["n"])]
     if changed.empty or len(alone):
         which = condition_name((alone if len(alone) else matched).iloc[0])
-        raise ValueError(f"{gate} has min_change, but {which} has no clean episodes beside it; evaluate those too.")
+        raise ValueError(f"{gate} has min_change, but {which} has no paired clean episodes; evaluate clean too.")
     return changed
 
 
 def _below(gate: Gate, cells: pd.DataFrame, limit: float, *, change: bool) -> list[str]:
     column, low = ("change", "change_low") if change else ("mean", "low")
-    said = []
+    sentences = []
     for _, cell in cells.iterrows():
         name = f"{gate}: {cell['policy']}, {condition_name(cell)}"
-        what = "change to clean" if change else cell["metric"]
+        what = "Δ vs. clean" if change else cell["metric"]
         value = cell[column if gate.by == "mean" else low]
         if cell["left_out"]:
-            said.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so no limit is kept.")
+            sentences.append(f"{name}: {cell['left_out']} of {cell['n']} episodes have no return, so the gate fails.")
         elif not change and cell["common_seeds"] < cell["clean_seeds"]:
-            said.append(
+            sentences.append(
                 f"{name}: it has {cell['common_seeds']} of the {cell['clean_seeds']} training runs that clean has, "
-                "so no limit is kept for the others; evaluate them, or bound min_change, which compares common runs."
+                "so the gate fails; evaluate the missing runs, or set min_change, which compares common runs."
             )
         elif pd.isna(value):
-            said.append(f'{name}: one episode gives no interval; evaluate more, or say by = "mean".')
+            sentences.append(f'{name}: one episode gives no interval; evaluate more, or set by = "mean".')
         elif value < limit:
-            which = f"mean {what}" if gate.by == "mean" else f"lower end of the {what}'s interval"
-            said.append(f"{name}: the {which} is {value:.6g}, expected at least {limit:.12g}.")
-    return said
+            which = f"mean {what}" if gate.by == "mean" else f"lower end of the 95 % interval of the {what}"
+            sentences.append(f"{name}: the {which} is {value:.6g}, expected at least {limit:.12g}.")
+    return sentences
 
 
 def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:
@@ -167,7 +172,7 @@ def _gate(path: Path, place: str, table: dict[str, Any]) -> Gate:
     if table.get("by", "low") not in BY:
         raise ValueError(f'{path}, {place}: by is {shown(table["by"])}; expected "low" (of the interval) or "mean".')
     if not set(table) & set(LIMITS):
-        raise ValueError(f"{path}, {place}: there is no limit; give one of {', '.join(LIMITS)}.")
+        raise ValueError(f"{path}, {place}: the gate has no limit; give one of {', '.join(LIMITS)}.")
     known = {field.name for field in fields(Gate)}
     limits = {key: value for key, value in table.items() if key in known}
     return Gate(chosen={key: value for key, value in table.items() if key in CHOICES}, **limits)

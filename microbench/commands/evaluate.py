@@ -31,7 +31,7 @@ from microbench.studies.search import cost, searched
 from microbench.studies.stages import Stages, at_once
 from microbench.tasks import find_task
 from reports.rows.results import RESULTS
-from reports.study.summary import Study, study
+from reports.study.summary import Study, study_of
 from reports.study.worst import WORST
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def evaluate(cells: Sequence[Cell], options: "EvaluateOptions") -> Outcome:
     frame = finish(folder / RESULTS, keys)
     beside = {"runs": past_runs(folder / RESULTS)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", beside)
-    rows = study(planned_rows(frame, keys), beside)
+    rows = study_of(planned_rows(frame, keys), beside)
     return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=metadata)
 
 

@@ -12,8 +12,7 @@ from microbench.tasks.anchors import known_anchors
 from reports.rows.printable import printable
 from reports.rows.results import RESULTS
 from reports.study.provenance import read_sidecars
-from reports.study.summary import Results, Study
-from reports.study.summary import study as summed
+from reports.study.summary import Results, Study, study_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def printed(
     searched: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The table or its numbers as JSON, what searches found, failed gates, and where everything is."""
-    shown = summed(results).shown
+    shown = study_of(results).shown
     if as_json:
         cells, gaps = (
             json.loads(table.to_json(orient="records", double_precision=15))

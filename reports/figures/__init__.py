@@ -1,1 +1,1 @@
-"""Numbers as pictures; figure.mplstyle is their one style."""
+"""Figures of a study; figure.mplstyle is their one style."""

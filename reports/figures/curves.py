@@ -1,6 +1,6 @@
 """Degradation curves: score against eps or factor, with the interval of every point.
 
-Figures are made without pyplot: no window, no choice of backend, nothing left behind in matplotlib's global state.
+Figures are drawn without pyplot, so they open no window and leave matplotlib's global state alone.
 """
 
 import io
@@ -21,19 +21,19 @@ from reports.study import parts
 from reports.study.conditions import is_composition
 from reports.study.grids import SEPARATOR
 from reports.study.names import attack_name, number, perturbation_name
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 from reports.study.worst import WORST
 
 Kind = Literal["eps", "factor"]
 
 STYLE: list[str | Path] = ["default", Path(__file__).with_name("figure.mplstyle")]
-"""Matplotlib's defaults come first, so that nobody's own settings change our files."""
+"""Styles in order: matplotlib's defaults come first, so that a user's own settings do not change the files."""
 
 WIDE = 3
-"""Panels side by side before the next row begins."""
+"""Number of panels in a row."""
 
 PANELS, LINES, CLEAN = 6, 24, 6
-"""So many axes, curves in each of them and clean levels are drawn at most."""
+"""Maximum numbers of panels, of curves per panel, and of clean levels per panel."""
 
 MARKERS = "osD^vPX"
 STROKES = ("-", "-.", ":")
@@ -49,20 +49,19 @@ UNITS = {
 
 
 def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
-    """Mean against eps, or against factor: one line with its 95 % band per adversary, clean dashed.
+    """A figure of the mean against eps or factor: one line with its 95 % band per adversary, clean dashed.
 
-    Budgets in different units or norms are different threats and get axes of their own; so do perturbations that are
-    added (wind, latency) beside those that are scaled. Lines start at the same condition without the adversary (eps 0,
-    the factor that changes nothing). A single eps (or factor) gives points with intervals side by side. Points of
-    grids and samples are no curves (see `heat_maps`), nor are attacks on single sensors (see `sensor_plot`). Conditions
-    of an attack and a perturbation together are drawn over factor, and over eps only where no attack stands alone. Raw
-    returns are drawn if a policy has no normalized score.
+    Every unit and norm has its own panel; so has every unit of factors (multiples, wind in m/s, latency in steps).
+    A line starts at the same condition without the adversary: eps 0, or the nominal factor. A single eps (or factor)
+    gives points with intervals. Grids and samples are left out (see `heat_maps`), and so are attacks on single sensors
+    (see `sensor_plot`). An attack together with a perturbation is drawn over factor; over eps only if no attack was
+    evaluated alone. If a policy has no normalized score, raw returns are drawn.
 
     Raises:
         ValueError: no rows with an attack (kind eps) or a perturbation (kind factor); or as `summarize`.
     """
     adversary, other = ("attack", "perturbation") if kind == "eps" else ("perturbation", "attack")
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     chosen = summary[(summary[adversary] != "none") & ~elsewhere(summary)]
     if chosen.empty:
         raise ValueError(f"there is no {adversary} in these results, so there is no curve over {kind} to draw.")
@@ -73,7 +72,7 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
     panels = [first([line for line in lines if line.scale == scale], LINES) for scale in first(scales, PANELS)]
     clean = first(list(summary[summary["block"] == "clean"].iterrows()), CLEAN)
     rows, columns = -(-len(panels) // WIDE), min(len(panels), WIDE)
-    longer = max(0, max(len(line.name) for line in lines) - 24)  # a file's name, say, beside which axes need room, too
+    longer = max(0, max(len(line.name) for line in lines) - 24)  # long names, such as those of files, need more width
     with style.context(STYLE):
         figure = Figure(figsize=(1.8 + 4.6 * columns + 0.075 * longer, 3.8 * rows), layout="constrained")
         places = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
@@ -94,20 +93,20 @@ def degradation_plot(results: Results, kind: Kind = "eps") -> Figure:
 
 def degradation_plots(results: Results) -> dict[str, Figure]:
     """The plots of `degradation_plot` that these results allow, by file name without ending; raises as `summarize`."""
-    given = study(results)
-    alone = summarize(given)[~elsewhere(summarize(given))]
+    study = study_of(results)
+    alone = study.summary[~elsewhere(study.summary)]
     kinds: dict[Kind, str] = {"eps": "attack", "factor": "perturbation"}
     shown = [kind for kind, column in kinds.items() if (alone[column] != "none").any()]
-    return {f"degradation_{kind}": degradation_plot(given, kind) for kind in shown}
+    return {f"degradation_{kind}": degradation_plot(study, kind) for kind in shown}
 
 
 def score_label(summary: pd.DataFrame) -> str:
-    """What an axis of means is called."""
+    """The label of an axis of means."""
     return "return" if (summary["metric"] == "return").any() else "normalized score (100 = expert)"
 
 
 def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write `<stem>.<format>` for each format, whole or not at all; equal figures give equal bytes."""
+    """Write `<stem>.<format>` for each format and return the paths. Equal figures give equal bytes."""
     undated: dict[str, dict[str, str | None]] = {
         "svg": {"Date": None},
         "png": {"Software": None},
@@ -125,17 +124,17 @@ def save(figure: Figure, stem: Path | str, formats: Sequence[str] = ("png", "svg
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """One adversary against one policy: its conditions, and the one without it as `start` (or no row)."""
+    """One adversary against one policy: its conditions, and the condition without it as `start` (or no row)."""
 
     name: str
-    scale: str  # the label of its axis of eps or factors: lines that share it share axes
+    scale: str  # label of the horizontal axis; lines with one label share a panel
     points: pd.DataFrame
     start: pd.DataFrame
     look: dict[str, Any]
 
 
 def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Line]:
-    """Colour and marker tell the adversary, the stroke tells the policy."""
+    """All lines of a figure. Colour and marker encode the adversary, the line style encodes the policy."""
     budget, fixed = ["unit", "norm"], ["perturbation", "factor"]
     varied = ["attack", *budget] if kind == "eps" else ["perturbation"]
     fixed = fixed if kind == "eps" else ["attack", "eps", *budget]
@@ -149,7 +148,7 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
         name = own if row[fixed[0]] == "none" else f"{own}, {beside}"
         adversaries += [name] if name not in adversaries else []
         shared = ["policy", *fixed]
-        if kind == "factor" and row["attack"] == "none":  # then a unit is that of disturbed sensors, if any
+        if kind == "factor" and row["attack"] == "none":  # then the unit is that of perturbed sensors, if any
             shared = [name for name in shared if name not in budget]
         same = (summary[shared] == row[shared]).all(axis=1)
         look = _colour(adversaries.index(name), row["attack"]) | {
@@ -157,7 +156,7 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
             "label": f"{label(row['policy'])}: {label(name)}" if len(policies) > 1 else label(name),
         }
         start = summary[same & (summary[varied[0]] == "none")]
-        if kind == "factor":  # what is composed with fixed parts is still changed by them where its own factor is not
+        if kind == "factor":  # at the nominal factor of its last part a composition still has its fixed parts
             composed = is_composition(points["perturbation"]).any()
             start = (start.iloc[:0] if composed else start).assign(factor=row["nominal"])
         lines.append(_Line(name=look["label"], scale=_scale(row, kind), points=points, start=start, look=look))
@@ -165,7 +164,7 @@ def _lines(chosen: pd.DataFrame, summary: pd.DataFrame, kind: Kind) -> list[_Lin
 
 
 def _colour(place: int, attack: str) -> dict[str, Any]:
-    """The worst is black and on top; no two of the others have the same colour and marker."""
+    """Colour and marker of a line: `worst` is black and on top, and no two others are alike."""
     if attack == WORST:
         return {"color": "black", "marker": "D", "linewidth": 2.2, "zorder": 3}
     return {"color": f"C{place % 7}", "marker": MARKERS[(place + place // 7) % len(MARKERS)]}
@@ -176,7 +175,7 @@ def _scale(row: pd.Series, kind: Kind) -> str:
         return f"eps ({label(UNITS.get(row['unit'], row['unit']))}, {label(row['norm'])})"
     unit = str(row["measured_in"]).split(SEPARATOR)[-1]
     if row["nominal"] == 1 and not unit:
-        return "factor (1 = untouched)"
+        return "factor (1 = nominal)"
     return parts.label(label(row["perturbation"].split(",")[-1].partition("@")[0]), row["nominal"], label(unit))
 
 

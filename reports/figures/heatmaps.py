@@ -1,4 +1,4 @@
-"""Heat maps: the mean score over a grid of two perturbations, for every policy and attack."""
+"""Heat maps of the mean score over a grid of two perturbations, for every policy and attack."""
 
 from urllib.parse import quote
 
@@ -16,26 +16,26 @@ from reports.rows.printable import cut
 from reports.study import parts
 from reports.study.grids import Family, families
 from reports.study.names import attack_name, point_name, short
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 
 COLOURS = "viridis"
-"""Perceptually uniform, rising in lightness, and the same to every common colour blindness."""
+"""Colour map: perceptually uniform, monotonic in lightness, and safe for common colour blindness."""
 
 FIGURES, SIDE = 6, 5
-"""Figures, and rows and columns of grids in one of them, that are drawn at most."""
+"""Maximum numbers of figures, and of rows and columns of panels in a figure."""
 
 WRITTEN = 12
-"""Values are written into the cells of a grid of at most so many rows and columns, and so many ticks are named."""
+"""Maximum number of rows and columns of a grid with written values, and of labelled ticks per axis."""
 
 
 def heat_maps(results: Results) -> dict[str, Figure]:
-    """A figure for every two perturbations that form a grid, by file name without ending (`heatmap_friction_gravity`).
+    """A figure per pair of perturbations that form a grid, by file name without ending (`heatmap_friction_gravity`).
 
-    One panel per policy and attack, all on one colour scale; what else is perturbed stands above the panel. The
-    cell without a change is outlined, † marks flags or missing returns, and an empty cell was not measured.
+    There is one panel per policy and attack, and all share one colour scale. The title of a panel names fixed
+    perturbations. The nominal cell is outlined, † marks flags or missing returns, and empty cells were not measured.
     Raises ValueError as `summarize` does.
     """
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     pairs: dict[tuple[str, str], list[Family]] = {}
     for family in families(summary):
         if family.axes:
@@ -48,7 +48,7 @@ def heat_maps(results: Results) -> dict[str, Figure]:
 
 
 def _figure(grids: list[Family], measure: str) -> Figure:
-    """One row of panels per policy (and what else is perturbed), one column per attack condition."""
+    """A figure with one row of panels per policy and set of fixed perturbations, and one column per attack."""
     of = len(grids)
     rows = first(list(dict.fromkeys(_row(grid) for grid in grids)), SIDE)
     columns = first(list(dict.fromkeys(attack_name(grid.cells.iloc[0]) for grid in grids)), SIDE)
@@ -69,8 +69,10 @@ def _figure(grids: list[Family], measure: str) -> Figure:
             attack = attack_name(grid.cells.iloc[0])
             axes = panels[rows.index(_row(grid)), columns.index(attack)]
             _draw(axes, grid, scale)
-            told = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
-            axes.set_title("\n".join(label(line, LONGEST_TITLE) for line in [*told, attack] if line), fontsize="medium")
+            heading = [_row(grid)] if len(rows) > 1 else [*_row(grid).partition(": ")[2:]]
+            axes.set_title(
+                "\n".join(label(line, LONGEST_TITLE) for line in [*heading, attack] if line), fontsize="medium"
+            )
         figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, label=f"mean {measure}")
         say(figure, of=of, shown=len(grids), what="grids")
     return figure
@@ -83,7 +85,7 @@ def _row(grid: Family) -> str:
 def _draw(axes: Axes, grid: Family, scale: Normalize) -> None:
     axes.set_visible(True)
     means = grid.matrix("mean")
-    # One rectangle per cell, not a picture: it stays sharp at every size of an SVG or PDF.
+    # Rectangles instead of an image stay sharp at every size of an SVG or PDF.
     axes.pcolormesh(np.ma.masked_invalid(means), cmap=COLOURS, norm=scale, linewidth=0)
     axes.set_facecolor("0.92")
     axes.grid(False)
@@ -111,5 +113,5 @@ def _write(axes: Axes, grid: Family, scale: Normalize) -> None:
 
 def _outline(axes: Axes, grid: Family) -> None:
     for row, column in np.argwhere(grid.matrix("untouched") == 1):
-        for colour, width in (("white", 4.0), ("black", 1.8)):  # seen on dark and on light cells
+        for colour, width in (("white", 4.0), ("black", 1.8)):  # visible on dark and on light cells
             axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=colour, linewidth=width, clip_on=False))

@@ -1,4 +1,4 @@
-"""Plots as parts of a page: drawings inlined as they are, bitmaps where a drawing would be too large."""
+"""Plots as parts of a page: SVG inlined, or a bitmap if the SVG is too large."""
 
 import base64
 import re
@@ -9,13 +9,13 @@ from urllib.parse import unquote
 from markupsafe import Markup, escape
 
 LARGEST_SVG = 250_000
-"""Bytes of the largest drawing inlined as it is; a larger one is shown by its bitmap."""
+"""Maximum size of an inlined SVG in bytes; a larger one is replaced by its bitmap."""
 
 PIXELS_PER_INCH = 82
-"""Of a figure on the page: two of one panel stand side by side, and text is as large as the captions."""
+"""Scale of figures on the page: two of one panel fit side by side, and their text is as large as captions."""
 
 LARGEST_HALF = 700
-"""Pixels of the widest picture that is shown in one of two columns."""
+"""Maximum width in pixels of a picture in one of two columns."""
 
 BITMAP_DPI = 150
 BANDS = "with 95 % bands; the dashed line is the clean score."
@@ -24,42 +24,40 @@ CAPTIONS = {
     "degradation_factor": f"Score against the factor of a perturbation, {BANDS}",
     "distribution": "Episodes: clean, every attack at its largest budget, the worst perturbation; boxes are quartiles.",
     "ladder": "Mean score under each attack of one budget, with 95 % intervals; the dashed line is the clean score. "
-    "If there is one, worst is the lowest rung: the strongest of the others on fresh episodes.",
-    "sensors": "Drop below the clean score where an attack may touch one sensor alone, with 95 % intervals; the dashed "
-    "line is the same attack on all sensors.",
+    "The lowest rung is worst, if it was evaluated: the chosen attack on fresh episodes.",
+    "sensors": "Drop of the score below clean under attacks on single sensors, with 95 % intervals; the dashed line is "
+    "the same attack on all sensors.",
     "profile": "Performance profiles: the share of episodes that exceed a score.",
 }
 
 
 def pictures(plots: Mapping[str, bytes]) -> list[tuple[str, Markup]]:
-    """Caption and picture of each plot, by file name: the drawing, or its bitmap where that is much smaller."""
-    shown = []
+    """Caption and picture of each plot: its SVG, or its bitmap if the SVG is too large."""
+    pairs = []
     for stem in dict.fromkeys(Path(name).stem for name in plots):
-        told = _caption(stem)
+        caption = _caption(stem)
         svg, png = plots.get(f"{stem}.svg"), plots.get(f"{stem}.png")
         if svg is not None and (png is None or len(svg) <= LARGEST_SVG):
-            shown.append((told, _drawing(svg.decode(), told, repaint=not stem.startswith("heatmap"))))
+            pairs.append((caption, _drawing(svg.decode(), caption, repaint=not stem.startswith("heatmap"))))
         elif png is not None:
             image = Markup('<img alt="{}" {}style="--width: {:.0f}px" src="data:image/png;base64,{}">')
             width = int.from_bytes(png[16:20]) / BITMAP_DPI * PIXELS_PER_INCH  # a PNG begins with its size
             wide = Markup('class="wide" ') if width > LARGEST_HALF else ""
-            shown.append((told, image.format(told, wide, width, base64.b64encode(png).decode())))
-    return shown
+            pairs.append((caption, image.format(caption, wide, width, base64.b64encode(png).decode())))
+    return pairs
 
 
 def _caption(stem: str) -> str:
     kind, _, names = stem.partition("_")
     if kind == "heatmap":
-        return (
-            f"Mean over the grid of {' and '.join(unquote(names).split('_'))}; the cell without a change is outlined."
-        )
+        return f"Mean over the grid of {' and '.join(unquote(names).split('_'))}; the nominal cell is outlined."
     return CAPTIONS.get(stem, stem.replace("_", " ").capitalize())
 
 
 def _drawing(svg: str, caption: str, *, repaint: bool) -> Markup:
-    """A matplotlib SVG as an element of the page, drawn in the page's own ink on its own paper.
+    """A matplotlib SVG as an element of the page, in the page's text colour and without a background.
 
-    A heat map keeps its own: the ink in its cells was chosen for their colours.
+    `repaint=False` keeps the colours of a heat map, whose text contrasts with its cells.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)

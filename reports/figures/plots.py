@@ -1,4 +1,4 @@
-"""Beside curves and heat maps: the ladder of attacks, the distribution of scores, and performance profiles."""
+"""Figures of one budget and of episodes: the ladder of attacks, distributions, and performance profiles."""
 
 import numpy as np
 import pandas as pd
@@ -11,50 +11,50 @@ from reports.figures.labels import LONGEST, first, label, say
 from reports.findings.sensors import in_sensors
 from reports.statistics.means import Floats, mean_interval
 from reports.study.names import condition_name, number
-from reports.study.summary import BLOCKS, Results, prepare, study, summarize
+from reports.study.summary import BLOCKS, Results, study_of
 from reports.study.worst import WORST, contenders
 
 BUDGET = ["unit", "norm", "eps"]
 
 ROWS, PROFILES, POLICIES = 60, 24, 8
-"""So many rows of all panels, profiles and policies are drawn at most."""
+"""Maximum numbers of rows in all panels, of profiles, and of policies."""
 
 DOTS = 100
-"""Up to so many episodes are drawn one by one beside their box."""
+"""Maximum number of episodes drawn as dots beside their box."""
 
 THRESHOLDS = 101
-"""A profile has a step at every score of an episode, but not at more than so many."""
+"""Maximum number of steps of a profile, which otherwise has one at every score of an episode."""
 
 
 def plots(results: Results) -> dict[str, Figure]:
     """The figures of this module that these results allow, by file name without ending; raises as `summarize` does."""
-    given = study(results).comparable
-    summary = summarize(given)
+    study = study_of(results).comparable
+    summary = study.summary
     if summary["mean"].isna().all():
         return {}
-    figures = {"distribution": distribution_plot(given), "profile": profile_plot(given)}
-    return figures if _rung(summary).empty else figures | {"ladder": ladder_plot(given)}
+    figures = {"distribution": distribution_plot(study), "profile": profile_plot(study)}
+    return figures if _rung(summary).empty else figures | {"ladder": ladder_plot(study)}
 
 
 def ladder_plot(results: Results) -> Figure:
-    """Mean under every attack of one budget with its interval, weakest first; clean dashed; one panel per policy.
+    """A figure of the mean under every attack of one budget, with its interval: weakest on top, clean dashed.
 
-    `worst` is the lowest rung, wherever its mean lies.
-    The budget is the largest of those with the most attacks; attacks on perturbed robots are not shown.
+    There is one panel per policy. `worst` is the lowest rung, whatever its mean is. The budget is the largest of those
+    with the most attacks. Attacks on perturbed robots are not shown.
 
     Raises:
-        ValueError: there are no two attacks of one budget; or as `summarize`.
+        ValueError: no two attacks have the same budget; or as `summarize`.
     """
-    summary = summarize(study(results).comparable)
+    summary = study_of(results).comparable.summary
     rung = _rung(summary)
     if rung.empty:
-        raise ValueError("there are no two attacks of one budget in these results, so there is no ladder to draw.")
+        raise ValueError("no two attacks in these results have the same budget, so there is no ladder to draw.")
     order = rung.groupby("attack", sort=False)["mean"].mean().sort_values(kind="stable").index.tolist()
     order = first(order, ROWS)
     policies = first(rung["policy"].unique().tolist(), POLICIES)
     drawn = rung[rung["attack"].isin(order) & rung["policy"].isin(policies)]
     with style.context(STYLE):
-        order.sort(key=lambda attack: attack != WORST)  # stable: measured on other episodes, it is the lowest rung
+        order.sort(key=lambda attack: attack != WORST)  # stable: worst is the lowest rung
         figure, panels = _panels(policies, len(order), max(map(len, order)))
         for axes, policy in zip(panels, policies, strict=True):
             own = drawn[drawn["policy"] == policy]
@@ -71,43 +71,43 @@ def ladder_plot(results: Results) -> Figure:
 
 
 def distribution_plot(results: Results) -> Figure:
-    """Every episode of the telling conditions, with quartiles and the mean; one panel per policy.
+    """A figure of the scores of episodes as box plots with the mean; one panel per policy.
 
-    Shown are clean, every attack at its largest budget and the worst condition of every perturbation block. Boxes go
-    from the first to the third quartile, whiskers to the last episode within 1.5 times that length; more than 100
-    episodes are a box without dots. Raises ValueError as `summarize` does.
+    It shows clean, every attack at its largest budget, and the worst condition of every perturbation block. Boxes
+    range from the first to the third quartile, whiskers to the last episode within 1.5 times that length. Up to 100
+    episodes are also drawn as dots. Raises ValueError as `summarize` does.
     """
-    given = study(results).comparable
-    summary, telling = summarize(given), _telling(summarize(given))
-    shown = _few(telling, ROWS)
-    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))[::-1]
-    values = _values(prepare(given), shown)
-    policies = shown["policy"].unique().tolist()
+    study = study_of(results).comparable
+    summary, selected = study.summary, _selected(study.summary)
+    cells = _few(selected, ROWS)
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in cells.iterrows()))[::-1]
+    values = _values(study.episodes, cells)
+    policies = cells["policy"].unique().tolist()
     with style.context(STYLE):
         figure, panels = _panels(policies, len(names), max(map(len, names)))
         for axes, policy in zip(panels, policies, strict=True):
-            for cell, row in shown[shown["policy"] == policy].iterrows():
+            for cell, row in cells[cells["policy"] == policy].iterrows():
                 _draw_box(axes, names.index(condition_name(row)), values[str(cell)], row["mean"])
             axes.set_yticks(range(len(names)), [label(name) for name in names])
-        say(figure, of=len(telling), shown=len(shown), what="conditions")
+        say(figure, of=len(selected), shown=len(cells), what="conditions")
         _finish(figure, panels, policies, f"{score_label(summary)} of an episode (◇ mean)")
     return figure
 
 
 def profile_plot(results: Results) -> Figure:
-    """The share of episodes above every score, with pointwise 95 % bands (Agarwal et al. 2021, arXiv:2108.13264).
+    """A figure of performance profiles: the share of episodes above every score, with pointwise 95 % bands.
 
-    Shown are the conditions of `distribution_plot`: colours tell conditions, strokes tell policies. A band is the
-    `mean_interval` of the share; where all episodes or none lie above a score it has no width. Raises ValueError as
-    `summarize` does.
+    It shows the conditions of `distribution_plot`. Colour encodes the condition, line style the policy. A band is the
+    `mean_interval` of the share; it has no width if all episodes or none exceed a score. Source: Agarwal et al. 2021,
+    arXiv:2108.13264. Raises ValueError as `summarize` does.
     """
-    given = study(results).comparable
-    summary, telling = summarize(given), _telling(summarize(given))
-    shown = _few(telling, PROFILES)
-    values, runs = _values(prepare(given), shown), _values(prepare(given), shown, "train_seed")
-    names = list(dict.fromkeys(condition_name(cell) for _, cell in shown.iterrows()))
-    policies = shown["policy"].unique().tolist()
-    every = np.concatenate([values[str(cell)] for cell in shown.index])
+    study = study_of(results).comparable
+    summary, selected = study.summary, _selected(study.summary)
+    cells = _few(selected, PROFILES)
+    values, runs = _values(study.episodes, cells), _values(study.episodes, cells, "train_seed")
+    names = list(dict.fromkeys(condition_name(cell) for _, cell in cells.iterrows()))
+    policies = cells["policy"].unique().tolist()
+    every = np.concatenate([values[str(cell)] for cell in cells.index])
     margin = 0.03 * (every.max() - every.min()) or 1.0
     ends = every.min() - margin, every.max() + margin
     with style.context(STYLE):
@@ -115,7 +115,7 @@ def profile_plot(results: Results) -> Figure:
         longest += max(len(label(policy)) for policy in policies) if len(policies) > 1 else 0
         figure = Figure(figsize=(6.0 + 0.075 * longest, 3.8), layout="constrained")
         axes = figure.subplots()
-        for cell, row in shown.iterrows():
+        for cell, row in cells.iterrows():
             name = condition_name(row)
             x, policy = values[str(cell)], row["policy"]
             scores = _steps(x, *ends)
@@ -129,12 +129,12 @@ def profile_plot(results: Results) -> Figure:
         axes.set_xlabel(f"{score_label(summary)} τ")
         axes.set_ylabel("share of episodes above τ")
         figure.legend(loc="outside right upper")
-        say(figure, of=len(telling), shown=len(shown), what="conditions")
+        say(figure, of=len(selected), shown=len(cells), what="conditions")
     return figure
 
 
 def _rung(summary: pd.DataFrame) -> pd.DataFrame:
-    """The attacks of the budget that most of them share, the largest if there are several; no rows if none do."""
+    """The attacks of the budget with the most attacks, the largest of several such budgets; no rows without one."""
     alone = summary[(summary["block"] == "attack") & summary["mean"].notna() & (summary["eps"] > 0)]
     alone = alone[~in_sensors(summary)[alone.index]]
     sizes = alone.groupby(BUDGET)["attack"].nunique()
@@ -144,8 +144,8 @@ def _rung(summary: pd.DataFrame) -> pd.DataFrame:
     return alone[(alone[BUDGET] == [unit, norm, eps]).all(axis=1)]
 
 
-def _telling(summary: pd.DataFrame) -> pd.DataFrame:
-    """Clean, every attack at its largest budget, the worst of the other blocks; in the order of the summary."""
+def _selected(summary: pd.DataFrame) -> pd.DataFrame:
+    """Clean, every attack at its largest budget and the worst of the other blocks, in the order of the summary."""
     measured = summary[summary["mean"].notna() & ~in_sensors(summary)]
     chosen = measured[measured["block"] == "clean"].index.tolist()
     attacks = measured[measured["block"] == "attack"].groupby(["policy", "attack", "unit", "norm"])
@@ -156,14 +156,14 @@ def _telling(summary: pd.DataFrame) -> pd.DataFrame:
     return measured.loc[sorted(chosen)]
 
 
-def _few(shown: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Conditions of few enough policies, and of each as many as fit; the clean ones stand first."""
-    own = shown[shown["policy"].isin(shown["policy"].unique()[:POLICIES])]
+def _few(cells: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The first conditions of the first policies, as many as can be drawn; clean comes first."""
+    own = cells[cells["policy"].isin(cells["policy"].unique()[:POLICIES])]
     return own.groupby("policy", sort=False).head(max(2, most // own["policy"].nunique()))
 
 
-def _values(episodes: pd.DataFrame, shown: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
-    own = episodes[episodes["cell"].isin(shown.index) & episodes["value"].notna()]
+def _values(episodes: pd.DataFrame, cells: pd.DataFrame, column: str = "value") -> dict[str, np.ndarray]:
+    own = episodes[episodes["cell"].isin(cells.index) & episodes["value"].notna()]
     return {str(cell): rows.to_numpy() for cell, rows in own.groupby("cell")[column]}
 
 
@@ -179,7 +179,7 @@ def _finish(figure: Figure, panels: list[Axes], policies: list[str], title: str)
         axes.grid(visible=False, axis="y")
         axes.set_title(label(policy) if len(policies) > 1 else "", fontsize="medium", loc="left")
         axes.set_ylim(-0.6, len(axes.get_yticks()) - 0.4)
-    figure.supxlabel(title, fontsize="medium")  # longer than the axes where names are long
+    figure.supxlabel(title, fontsize="medium")  # may be longer than the axes
     lines = {str(line.get_label()): line for line in panels[0].get_lines() if not str(line.get_label()).startswith("_")}
     if lines:
         figure.legend(list(lines.values()), list(lines), loc="outside upper right", ncols=2)
@@ -201,7 +201,7 @@ def _draw_box(axes: Axes, y: int, x: Floats, mean: float) -> None:
 
 
 def _steps(x: Floats, low: float, high: float) -> Floats:
-    """Where a profile steps down, between the ends of the axis."""
+    """The scores at which a profile steps down, between the ends of the axis."""
     scores = np.unique(x)
     if len(scores) > THRESHOLDS:
         scores = np.unique(np.quantile(x, np.linspace(0, 1, THRESHOLDS), method="inverted_cdf"))
@@ -209,7 +209,7 @@ def _steps(x: Floats, low: float, high: float) -> Floats:
 
 
 def _shares(x: Floats, runs: np.ndarray, scores: Floats) -> tuple[Floats, Floats, Floats]:
-    """The share of episodes above every score, of runs that count once each, and its interval; (T,) each."""
+    """The share of episodes above every score with its interval, (T,) each; every run has the same weight."""
     ends = [mean_interval((x > score).astype(np.float64), groups=runs.tolist()) for score in scores]
     share, low, high = (np.array([getattr(one, name) for one in ends]) for name in ("estimate", "low", "high"))
     return share, np.clip(low, 0, 1), np.clip(high, 0, 1)

@@ -1,4 +1,4 @@
-"""Bars of what an attack on each single sensor costs."""
+"""Bars of the drop of the score under attacks on single sensors."""
 
 import numpy as np
 import pandas as pd
@@ -11,40 +11,40 @@ from reports.figures.curves import STYLE, UNITS
 from reports.figures.labels import LONGEST, first, label, say
 from reports.findings.sensors import sensor_numbers
 from reports.study.names import number
-from reports.study.summary import Results, study
+from reports.study.summary import Results, study_of
 
 PANEL = ["policy", "attack", "eps", "unit", "norm"]
 COLOURS = ["attack", "eps", "unit", "norm"]
 
 PANELS = 9
-"""Panels that are drawn at most."""
+"""Maximum number of panels."""
 
 MOST_BARS = 30
-"""Bars of a panel, those of the largest drops; the others are counted above it."""
+"""Maximum number of bars in a panel, those of the largest drops; the title counts the others."""
 
 WIDE = 3
-"""Panels side by side before the next row begins."""
+"""Number of panels in a row."""
 
 GROUP_LIGHT = 0.45  # the share of its colour that the bar of a group keeps
 
 
 def sensor_plots(results: Results) -> dict[str, Figure]:
-    """The figure of this module, by file name without ending, if sensors are compared; raises as `summarize` does."""
+    """The figure `sensors`, by file name without ending, if sensors are compared; raises as `summarize` does."""
     return {"sensors": sensor_plot(results)} if len(_measured(results)) else {}
 
 
 def sensor_plot(results: Results) -> Figure:
-    """A bar per sensor: the drop below clean with its 95 % interval, the largest on top; a panel per policy and threat.
+    """A figure with a bar per sensor: the drop below clean with its 95 % interval, the largest on top.
 
-    Pale bars are groups of sensors. The dashed line is the same attack on all sensors, where it was evaluated. Raw
-    returns are drawn if a policy has no normalized score.
+    There is one panel per policy and threat. Pale bars are groups of sensors. The dashed line is the same attack on all
+    sensors, if it was evaluated. Raw returns are drawn if a policy has no normalized score.
 
     Raises:
-        ValueError: there are no two attacks on sensors of one threat; or as `summarize`.
+        ValueError: no two attacks on sensors share a threat; or as `summarize`.
     """
     numbers = _measured(results)
     if numbers.empty:
-        raise ValueError("no two attacks on single sensors have one budget here, so there is nothing to compare.")
+        raise ValueError("no two attacks on single sensors have the same budget, so there is nothing to compare.")
     threats = list(dict.fromkeys(numbers[COLOURS].itertuples(index=False, name=None)))
     every = [panel for _, panel in numbers.groupby(PANEL, sort=False)]
     panels = first(every, PANELS)
@@ -68,7 +68,7 @@ def sensor_plot(results: Results) -> Figure:
 
 
 def _measured(results: Results) -> pd.DataFrame:
-    numbers = sensor_numbers(study(results).comparable)
+    numbers = sensor_numbers(study_of(results).comparable)
     return numbers[numbers["drop"].notna()]
 
 
@@ -104,7 +104,7 @@ def _title(panel: pd.DataFrame, *, several: bool) -> str:
 
 
 def _legend(figure: Figure, numbers: pd.DataFrame) -> None:
-    """Neutral keys, because colours tell attacks and every panel says its own."""
+    """Draw a legend in grey, because colours encode attacks, which the titles of panels name."""
     keys: list[object] = [Patch(color="0.35", label="one sensor")]
     if numbers["is_group"].any():
         keys.append(Patch(color="0.35", alpha=GROUP_LIGHT, label="several sensors"))

@@ -1,1 +1,1 @@
-"""A finding is a number that answers one question about a study."""
+"""Findings: numbers that each answer one question about a study."""

@@ -1,4 +1,4 @@
-"""What a whole curve over eps comes to: its mean height, and the budget that halves the score."""
+"""Summaries of a curve over eps: its mean height, and the budget that halves the score."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import pandas as pd
 from reports.statistics.bootstrap import expanded, resampled_means
 from reports.statistics.means import Floats, mean_interval, run_weights
 from reports.statistics.of_arrays import curve_area
-from reports.study.summary import Results, prepare, study
+from reports.study.summary import Results, study_of
 
 
 def halving_budgets(eps: Floats, means: Floats) -> Floats:
-    """The first eps at which curves (R, K) have fallen to half of their start, (R,); infinite where they never do.
+    """The first eps (R,) at which curves (R, K) have fallen to half of their start; infinite if they never do.
 
-    Straight lines between the points; NaN where the start is not positive, so that it has no half.
+    Values are interpolated linearly. The result is NaN if the start is not positive.
     """
     half = means[:, :1] / 2
     below = means <= half
@@ -30,7 +30,7 @@ def halving_budgets(eps: Floats, means: Floats) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """One attack over its budgets: eps (K + 1,) from 0 (clean), values (N, K + 1) of N whole episodes, their runs."""
+    """One attack over its budgets: eps (K + 1,) from 0 (clean), values (N, K + 1) of N episodes, and their runs."""
 
     eps: Floats
     values: Floats
@@ -38,28 +38,28 @@ class Curve:
 
 
 def curve_of(results: Results, attack: str) -> Curve | None:
-    """The curve of this attack, of one policy and in one unit; None without an episode that has all its budgets.
+    """The curve of this attack for one policy and unit; None if no episode has a value at every budget.
 
     Raises ValueError as `summarize` does.
     """
-    for head, curve, runs in _curves(prepare(study(results)), fewest=1):
+    for head, curve, runs in _curves(study_of(results).episodes, fewest=1):
         if head["attack"] == attack:
             return Curve(eps=curve.columns.to_numpy(np.float64), values=curve.to_numpy(np.float64), runs=runs)
     return None
 
 
 def budget_numbers(results: Results) -> pd.DataFrame:
-    """One row per policy and attack with two budgets or more and clean episodes: area and eps50 with intervals.
+    """The area and eps50 of curves with intervals: one row per policy and attack with clean and two budgets or more.
 
     Columns: policy, metric, attack, unit, norm, largest (eps), n (episodes with a value at every budget), area and
-    eps50 with low and high. An infinite eps50 is beyond the largest budget; NaN where there is none to give.
+    eps50 with low and high. An infinite eps50 is beyond the largest budget; NaN means that it is undefined.
     Raises ValueError as `summarize` does.
     """
-    return pd.DataFrame([_numbers(head, curve, groups) for head, curve, groups in _curves(prepare(study(results)))])
+    return pd.DataFrame([_numbers(head, curve, groups) for head, curve, groups in _curves(study_of(results).episodes)])
 
 
 def _curves(episodes: pd.DataFrame, fewest: int = 2) -> Iterator[tuple[pd.Series, pd.DataFrame, list[object]]]:
-    """For each curve of so many budgets a row that names it, values (episodes × eps, clean at 0), episodes' runs."""
+    """Curves of at least `fewest` budgets: a row that names each, values (episodes × eps, clean at 0), and runs."""
     alone = episodes[(episodes["block"] == "attack") & (episodes["eps"] > 0) & episodes["clean"].notna()]
     for _, rows in alone.groupby(["policy", "attack", "unit", "norm"], sort=False, observed=True):
         start = pd.factorize(rows["start"])[0]

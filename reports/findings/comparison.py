@@ -1,4 +1,4 @@
-"""Two results tables side by side: per common condition what B lost or won against A, and how sure that is."""
+"""Comparison of two results tables: the difference B - A in every common condition, with its significance."""
 
 import math
 from collections.abc import Mapping
@@ -19,26 +19,32 @@ from reports.study.scores import paired_difference
 from reports.study.summary import CONDITION, prepare
 
 LEVEL = 0.05
-"""A loss counts as significant below this corrected p."""
+"""Significance level: a loss is significant if its corrected p is below."""
 
 MOST = 1000
-"""Conditions that are compared at most."""
+"""Maximum number of compared conditions."""
 
 FLIPS = 9999
-"""Sign patterns drawn for a permutation test; all of them are tried where there are no more than that."""
+"""Number of random sign patterns of a permutation test; if there are no more patterns, all are used."""
 
 POLICY = ["algorithm", "dataset", "recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What came of comparing B with A.
+    """The result of comparing B with A.
 
-    `table` has one row per common condition: the condition, metric, n (pairs), runs (training runs with a pair) and
-    how many A and B have (runs_a, runs_b), left_out (pairs of which one side has
-    no value), equal (pairs with one value to the last bit), a and b (means over the pairs), difference (b - a) with
-    low and high, p and p_holm, and outcome (loss, gain, equal or unclear). `only_a` and `only_b` name conditions of
-    one side, `unpaired` those without a common episode, `changes` says in sentences what else differs.
+    A row of `table` has the condition and its metric. It counts n (pairs), runs (training runs with a pair), runs_a and
+    runs_b (training runs of each side), left_out (pairs without two values) and equal (bitwise equal pairs). Its
+    numbers are a and b (means over pairs), difference (b - a) with low and high, p and p_holm. Its outcome is loss,
+    gain, equal or unclear.
+
+    Attributes:
+        table: one row per common condition.
+        only_a: conditions that only A has.
+        only_b: conditions that only B has.
+        unpaired: common conditions without a paired episode.
+        changes: sentences about other differences.
     """
 
     table: pd.DataFrame
@@ -54,7 +60,7 @@ class Comparison:
 
     @property
     def is_blind(self) -> bool:
-        """Whether no loss could have been significant: too few pairs for so many conditions (equal ones need none)."""
+        """Whether no loss can be significant with these numbers of pairs and conditions; False if all are equal."""
         if (self.table["outcome"] == "equal").all():
             return False
         return smallest_p(int(self.table["n"].max())) * int(self.table["p"].notna().sum()) >= LEVEL
@@ -70,17 +76,17 @@ def compare_results(
 ) -> Comparison:
     """Compare B with A over the episodes that start from the same state in both.
 
-    Where both tables hold one policy only, whatever it is called, these two are compared; else equal algorithm,
-    dataset and recipe. A pair agrees in eval_seed and, with several training runs, in train_seed. The interval is
-    that of `paired_difference`, p is from a two-sided sign-flip permutation test of the mean difference (Fisher 1935;
-    episodes are flipped, so training runs count as given, and their spread is in the interval), p_holm is corrected
-    for all common conditions (Holm 1979). A loss needs both: p_holm below .05 and an interval below 0.
+    If each table has one policy, these two are compared; otherwise policies with equal algorithm, dataset and recipe.
+    Paired episodes agree in eval_seed and, with several training runs, in train_seed. The interval is that of
+    `paired_difference`. p is from a two-sided sign-flip permutation test of the mean difference (Fisher 1935). It flips
+    episodes, so it treats training runs as fixed; the interval includes their variance. p_holm is corrected for all
+    common conditions (Holm 1979). A loss needs p_holm below .05 and an interval below 0.
 
-    Returns are compared where a policy has no scores, and where scores contradict their returns (by the `anchors` of
-    tasks that are known, or among A and B), which `changes` says.
+    Returns are compared if a policy has no scores, or if scores contradict their returns (by known `anchors`, or
+    between A and B). `changes` then says so.
 
     Raises:
-        ValueError: an empty table, more than MOST conditions or nothing in common, or an episode twice on one side.
+        ValueError: an empty table, more than MOST conditions, no common episode, or an episode twice on one side.
     """
     together = contradictions(pd.concat([frame_a, frame_b], ignore_index=True), anchors)
     scales = [one.sentence for one in together if not one.is_one_scale]
@@ -91,7 +97,7 @@ def compare_results(
     if len(common) > MOST:
         raise ValueError(
             f"the two results have {len(common):,} conditions in common, too many for one comparison ({MOST:,} at "
-            "most): corrected for so many, no loss could be shown; compare parts of them."
+            "most): after correction no loss could be significant; compare parts of them."
         )
     for key in common:
         row = _row(sides_a[key], sides_b[key], several="algorithm" in fixed)
@@ -114,9 +120,9 @@ def compare_results(
 
 
 def sign_flip_test(difference: Floats) -> float:
-    """Two-sided p of the hypothesis that differences (N,) are as likely as their negatives; 1 for one value, or zeros.
+    """The two-sided p of the hypothesis that differences (N,) are symmetric about 0; 1 for one value, or zeros.
 
-    Exact for up to 13 values; beyond that `FLIPS` patterns are drawn with a fixed seed, the smallest p being 2/10000.
+    Exact for up to 13 values; beyond that `FLIPS` patterns are drawn with a fixed seed, and the smallest p is 2/10000.
     """
     if len(difference) < 2 or not difference.any():
         return 1.0
@@ -132,12 +138,12 @@ def sign_flip_test(difference: Floats) -> float:
 
 
 def smallest_p(pairs: int) -> float:
-    """What `sign_flip_test` gives at best, when every pair lost."""
+    """The smallest p of `sign_flip_test` for this number of pairs, reached if all differences have one sign."""
     return max(2.0 ** (1 - pairs), 2 / (FLIPS + 1))
 
 
 def holm(p: Floats) -> Floats:
-    """P values (N,) corrected for their number: the i-th smallest times N - i + 1, never falling (Holm 1979)."""
+    """The p values (N,) corrected for their number: i-th smallest times N - i + 1, made monotonic (Holm 1979)."""
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
@@ -147,7 +153,7 @@ def holm(p: Floats) -> Floats:
 def _aligned(
     frame_a: pd.DataFrame, frame_b: pd.DataFrame, *, scored: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Both tables prepared, with one measure, and what identifies a condition in them."""
+    """Both tables prepared with one metric, and the columns that identify a condition in them."""
     a, b = (_distinct(prepare(frame)) for frame in (frame_a, frame_b))
     if not scored or "return" in {
         *a["metric"],
@@ -159,7 +165,7 @@ def _aligned(
 
 
 def _distinct(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Without eps 0 and nominal factors: they repeat the clean episodes, and each would weaken the correction."""
+    """The episodes without eps 0 and nominal factors: these repeat clean ones and would weaken the correction."""
     return episodes[(episodes["block"] == "clean") | changes_something(episodes)]
 
 
@@ -191,7 +197,7 @@ def _row(a: pd.DataFrame, b: pd.DataFrame, *, several: bool) -> dict[str, object
 
 
 def _alone(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether each side is one training run, whose number need not agree."""
+    """Whether each side has a single training run, so that their train_seeds may differ."""
     return all(side["train_seed"].nunique(dropna=False) == 1 for side in (a, b))
 
 
@@ -216,5 +222,5 @@ def _name(rows: pd.DataFrame, *, several: bool) -> str:
 
 def _changes(a: Mapping[str, list[str]], b: Mapping[str, list[str]]) -> list[str]:
     names = dict.fromkeys([*a, *b])
-    told = {name: [", ".join(side.get(name, ["not told"])) for side in (a, b)] for name in names}
-    return [f"{name}: {before} in A, {after} in B." for name, (before, after) in told.items() if before != after]
+    values = {name: [", ".join(side.get(name, ["unknown"])) for side in (a, b)] for name in names}
+    return [f"{name}: {before} in A, {after} in B." for name, (before, after) in values.items() if before != after]

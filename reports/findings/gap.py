@@ -1,4 +1,4 @@
-"""How far every attack is from what the oracle of the same budget finds: the attack gap."""
+"""The attack gap: the difference between every attack and the oracle of the same budget."""
 
 import numpy as np
 import pandas as pd
@@ -6,21 +6,21 @@ import pandas as pd
 from reports.statistics.means import Interval
 from reports.study.attacked import is_oracle, sensors_of
 from reports.study.pairing import paired_cells
-from reports.study.summary import Results, prepare, study, summarize
+from reports.study.summary import Results, study_of
 
 BUDGET = ["policy", "eps", "unit", "norm", "perturbation", "factor"]
 
 
 def gap_numbers(results: Results) -> pd.DataFrame:
-    """One row per attack and oracle of one policy, budget, world and set of sensors, over the episodes both have.
+    """The attack gaps: one row per attack and oracle of one policy, budget, perturbation and set of sensors.
 
-    Columns: policy, metric, attack, eps, unit, norm, perturbation, factor, oracle (its text), n (common episodes), gap
-    (value under the attack less that under the oracle) with low and high, share (of the loss that the oracle causes,
-    in percent; NaN where none is shown) and reading: `weaker`, `no difference shown` or `stronger` than the oracle.
-    No rows where there is no oracle. Raises ValueError as `summarize` does.
+    Columns: policy, metric, attack, eps, unit, norm, perturbation, factor, oracle (its text), n (paired episodes), gap
+    (value under the attack minus value under the oracle) with low and high, share (of the oracle's loss, in percent;
+    NaN unless that loss is significant) and reading: `weaker`, `no difference shown` or `stronger` than the oracle.
+    The table has no rows without an oracle. Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    episodes, summary = prepare(given), summarize(given)
+    study = study_of(results)
+    episodes, summary = study.episodes, study.summary
     pairs = _pairs(summary)
     untouched = _untouched(summary, [oracle for _, oracle in pairs])
     gaps = paired_cells(episodes, pairs) if pairs else []
@@ -35,7 +35,7 @@ def gap_numbers(results: Results) -> pd.DataFrame:
 
 
 def _pairs(summary: pd.DataFrame) -> list[tuple[int, int]]:
-    """The cells of an attack and of an oracle with the same budget, world and sensors."""
+    """Pairs of cells: an attack and an oracle with the same budget, perturbation and sensors."""
     attacked = summary[(summary["attack"] != "none") & (summary["eps"] > 0)]
     oracles = attacked["attack"].map(is_oracle).astype(bool)
     named = attacked.assign(sensors=sensors_of(attacked["attack"]), is_oracle=oracles)
@@ -48,7 +48,7 @@ def _pairs(summary: pd.DataFrame) -> list[tuple[int, int]]:
 
 
 def _untouched(summary: pd.DataFrame, cells: list[int]) -> list[int | None]:
-    """For each cell the one of its policy and world without an attack, if there is exactly one."""
+    """The cell without an attack of the same policy and perturbation, for each cell; None unless there is one."""
     world = ["policy", "perturbation", "factor"]
     rest = summary[summary["attack"] == "none"]
     alone = rest[~rest.duplicated(world, keep=False)]
@@ -57,7 +57,7 @@ def _untouched(summary: pd.DataFrame, cells: list[int]) -> list[int | None]:
 
 
 def _numbers(gap: Interval, loss: Interval) -> dict[str, object]:
-    """`loss` is negative where the oracle hurts; a share is of a loss that is shown, and of the same episodes."""
+    """Columns of one gap. `loss` is negative if the oracle lowers the value; the share needs a significant loss."""
     share = 100 * (1 + gap.estimate / loss.estimate) if loss.n == gap.n and loss.high < 0 else np.nan
     reading = "weaker" if gap.low > 0 else "stronger" if gap.high < 0 else "no difference shown"
     return {

@@ -1,7 +1,7 @@
-"""Which budget to measure next to find the one that halves the score, and when no further one would help.
+"""The search for the budget that halves the score: the next budget to measure, and when to stop.
 
-Doubling until the mean has fallen to half of clean, then halving the interval in which it first does so. Every budget
-is measured on the same episodes. The mean curve need not fall everywhere, so what counts is the first crossing, as in
+The search doubles the budget until the mean is at most half of clean, then bisects the interval of the first crossing.
+Every budget is measured on the same episodes. The mean curve need not be monotonic; the first crossing counts, as in
 `budgets`.
 
 Shapes: N episodes, K budgets, clean as the budget 0 in front of them.
@@ -15,16 +15,20 @@ import numpy as np
 from reports.statistics.means import Floats, mean_interval, run_weights
 
 RESOLUTION = 0.05
-"""Budgets this near to each other, relative to the larger, are near enough."""
+"""Largest distance of two budgets, relative to the larger, at which the search ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The next budget, or None and why there is none; and between which measured budgets the score halves, if it does.
+    """The next budget of a search; or None, with the reason `why` it ends.
 
-    `why` is "resolved" (these are near enough), "episodes" (the means at both cannot be told from half of clean),
-    "budgets" (as many as allowed were measured), "not reached" (so many, and the score never halved) or "no half" (the
-    clean mean is not positive).
+    `between` holds the two measured budgets around the half, if the score falls so far. Values of `why`:
+
+    - "resolved": these budgets are near enough.
+    - "episodes": neither mean differs significantly from half of clean.
+    - "budgets": the maximum number of budgets was measured.
+    - "not reached": the same, and the score never halved.
+    - "no half": the clean mean is not positive.
     """
 
     next: float | None = None
@@ -33,13 +37,13 @@ class Step:
 
 
 def next_step(eps: Floats, values: Floats, groups: Sequence[object], *, most: int) -> Step:
-    """What the budgets measured so far call for.
+    """The next step of a search after these budgets.
 
     Args:
         eps: (K + 1,) ascending, the first 0.
         values: (N, K + 1) finite; a row is one episode under every budget.
         groups: (N,) the training run of each episode.
-        most: K that must not be exceeded.
+        most: maximum of K.
     """
     means = run_weights(groups) @ values  # (K + 1,)
     if means[0] <= 0:
@@ -60,11 +64,11 @@ def next_step(eps: Floats, values: Floats, groups: Sequence[object], *, most: in
 
 
 def _is_unclear(above: Floats, groups: Sequence[object]) -> bool:
-    """Whether the interval of the mean distance to half holds 0, or there is none."""
-    found = mean_interval(above, groups=groups)
-    return not (found.low > 0 or found.high < 0)
+    """Whether the interval of the mean distance to half includes 0, or there is no interval."""
+    distance = mean_interval(above, groups=groups)
+    return not (distance.low > 0 or distance.high < 0)
 
 
 def _plain(eps: float) -> float:
-    """Without the last digits of a sum of halves: a budget is read, typed and stored."""
+    """The budget rounded to 12 digits, since it is typed and stored."""
     return float(f"{eps:.12g}")

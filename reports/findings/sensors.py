@@ -1,6 +1,6 @@
-"""Attacks on single sensors, side by side: which reading a policy can least afford to get wrong.
+"""Comparison of attacks on single sensors: the drop of the score for each of them.
 
-A sensor is what stands behind the @ of an attack's text: `thigh_joint`, a group (`velocities`), or several with a +.
+A sensor is the text after the @ of an attack: `thigh_joint`, a group (`velocities`), or several joined by +.
 """
 
 import pandas as pd
@@ -8,21 +8,21 @@ import pandas as pd
 from reports.study.attacked import names_of, readings, sensors_of
 from reports.study.grids import in_families
 from reports.study.provenance import runs_of
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
 
 THREAT = ["policy", "metric", "name", "eps", "unit", "norm"]
-"""What sensors are compared under: a policy, an attack, and a budget."""
+"""Columns that compared sensors share: policy, metric, attack and budget."""
 
 FEWEST = 2
-"""Attacks on sensors are compared where there are so many of one threat; a single one stays a row like any other."""
+"""Minimum number of attacks on sensors of one threat for a comparison; a single one stays a row of the table."""
 
 
 GROUPS = ("positions", "velocities")
-"""Sensors that are several readings, where no JSON beside the results says of how many."""
+"""Names of sensors with several readings, for results without JSON."""
 
 
 def in_sensors(summary: pd.DataFrame) -> pd.Series:
-    """Which conditions of `summarize` are attacks on some sensors, beside others of the same threat."""
+    """Whether each condition of `summarize` is an attack on sensors with others of the same threat."""
     alone = summary["block"] == "attack"
     threats = [summary["policy"], names_of(summary["attack"]), *(summary[name] for name in ("eps", "unit", "norm"))]
     marked = alone & (sensors_of(summary["attack"]) != "")
@@ -30,20 +30,20 @@ def in_sensors(summary: pd.DataFrame) -> pd.Series:
 
 
 def elsewhere(summary: pd.DataFrame) -> pd.Series:
-    """Which conditions have a table and a figure of their own, and so no row: grids, samples, and single sensors."""
+    """Whether each condition is in a separate table, and so has no row: grids, samples, and single sensors."""
     return in_families(summary) | in_sensors(summary)
 
 
 def sensor_numbers(results: Results) -> pd.DataFrame:
-    """One row per policy, threat and sensor: the drop below clean with interval, and that of the whole observation.
+    """The drops below clean under attacks on sensors: one row per policy, threat and sensor.
 
     Columns: policy, metric, attack (without its sensors), eps, unit, norm, sensor, is_group, mean, drop with low and
-    high (paired to clean; positive is a loss), percent, whole (drop of the same attack on all sensors, NaN where it was
-    not evaluated) with low and high, n, flags. Largest drop first within a threat; no rows where none are compared.
+    high (paired with clean; positive is a loss), percent, whole (drop of the same attack on all sensors, NaN if not
+    evaluated) with low and high, n, flags. The largest drop of a threat is first. No rows if none are compared.
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    summary, known = summarize(given), readings(runs_of(given.about))
+    study = study_of(results)
+    summary, known = study.summary, readings(runs_of(study.about))
     named = summary.assign(name=names_of(summary["attack"]), sensor=sensors_of(summary["attack"]))
     own = _dropped(named[in_sensors(summary)], "drop")
     whole = _dropped(named[(named["block"] == "attack") & (named["sensor"] == "")], "whole")
@@ -63,6 +63,6 @@ def sensor_numbers(results: Results) -> pd.DataFrame:
 
 
 def _dropped(conditions: pd.DataFrame, name: str) -> pd.DataFrame:
-    """With the change to clean turned round: a loss of the policy is a positive drop."""
+    """The conditions with the negative change from clean in columns `name…`: a loss is a positive drop."""
     ends = {name: "change", f"{name}_low": "change_high", f"{name}_high": "change_low"}
     return conditions.assign(**{new: -conditions[old] for new, old in ends.items()})

@@ -1,1 +1,1 @@
-"""One HTML file that needs nothing else."""
+"""The page of a study: one self-contained HTML file."""

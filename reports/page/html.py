@@ -1,7 +1,7 @@
-"""One HTML file per study: verdict first, then tables, plots, flags, proofs and provenance; it needs nothing else.
+"""The page of a study as one HTML file: verdict, plots, tables, flags, effects and provenance.
 
-Everything is inlined and escaped, and a content security policy forbids the file to load anything or to run any
-script but its own, so a page can be sent by mail or kept beside a paper.
+Everything is inlined and escaped, so a page can be sent by mail or archived with a paper. A content security policy
+forbids the file to load anything or to run any script but its own.
 """
 
 import base64
@@ -21,7 +21,7 @@ from reports.statistics.means import LEVEL
 from reports.study import provenance
 from reports.study.grids import families
 from reports.study.names import condition_name
-from reports.study.summary import CONDITION, Results, Study, prepare, study, summarize
+from reports.study.summary import CONDITION, Results, Study, study_of
 from reports.tables import budgets, choices, searched, sensors
 from reports.tables import gap as gap_tables
 from reports.tables.listing import listings
@@ -33,7 +33,7 @@ from reports.words.remarks import notes
 
 HERE = Path(__file__).parent
 MOST_FINDINGS = 12
-"""Sentences of a verdict; of more budgets the largest are told."""
+"""Maximum number of sentences of a verdict; of more budgets the largest are kept."""
 
 SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return": "raw return (no reference scores)"}
 
@@ -41,18 +41,18 @@ SUMMED = {"score": "normalized score (0 = random policy, 100 = expert)", "return
 def html_page(
     results: Results, sidecar: Mapping[str, object] | None = None, plots: Mapping[str, bytes] | None = None
 ) -> str:
-    """The page of a results table.
+    """The page of a results table, as HTML text.
 
     Args:
         results: the episodes.
-        sidecar: what produced them, as beside results.csv.
+        sidecar: the metadata of the JSON file beside results.csv.
         plots: file name (`.svg` or `.png`) → content, in the order in which they are shown.
 
     Raises:
         ValueError: as `summarize` does.
     """
-    given, runs = study(results, sidecar).shown, provenance.runs_of(sidecar)
-    episodes, summary = prepare(given), summarize(given)
+    study, runs = study_of(results, sidecar).shown, provenance.runs_of(sidecar)
+    episodes, summary = study.episodes, study.summary
     script = (HERE / "page.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"prose": _prose, "typeset": typeset}
@@ -65,14 +65,14 @@ def html_page(
             "title": _title(episodes),
             "measure": " and ".join(SUMMED[name] for name in SUMMED if (summary["metric"] == name).any()),
             "level": f"{100 * LEVEL:g}",
-            "caption": caption(given),
+            "caption": caption(study),
             "counts": _counts(episodes, summary),
             "policies": _policies(summary),
             "limits": verdict.limits(summary),
-            "notes": [(sentence, of_note(sentence)) for sentence in notes(given)],
+            "notes": [(sentence, of_note(sentence)) for sentence in notes(study)],
             "plots": pictures(plots or {}),
             "listings": listings(summary[~elsewhere(summary)]),
-            "tables": _tables(given),
+            "tables": _tables(study),
             "flags": _flags(episodes),
             "checkpoints": provenance.checkpoints(episodes),
             "effects": provenance.effects(runs),
@@ -85,13 +85,13 @@ def html_page(
 
 
 def typeset(text: object) -> str:
-    """The text with minus signs in place of the hyphens before numbers, and numbers that stay with their units."""
+    """The text with minus signs instead of hyphens before numbers, and no line break between number and unit."""
     minus = re.sub(r"(?<![\w.)\]])-(?=\d)", "−", str(text))
     return re.sub(r"(?<=\d),? (?=%|−?\d+\.\d+\])", lambda gap: gap[0].replace(" ", "\N{NO-BREAK SPACE}"), minus)
 
 
 def _prose(text: str) -> Markup:
-    """Escaped text in which `code` is code."""
+    """Escaped text with `code` as a code element and links as plain text."""
     parts = re.split(r"`([^`]+)`", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text))
     marked = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
     return Markup("").join(marked)
@@ -117,25 +117,25 @@ def _counts(episodes: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, st
 
 
 def _policies(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    shown = []
+    policies = []
     for policy, own in summary.groupby("policy", sort=False):
-        found = verdict.findings(own)
-        spare = max(0, len(found) - MOST_FINDINGS)  # the clean one stands first, then budgets from the smallest
-        # One tile per kind: of the attacks the one at the largest budget, where most is at stake.
-        tiles = {finding.cell["block"]: finding for finding in found}
-        shown.append(
+        findings = verdict.findings(own)
+        spare = max(0, len(findings) - MOST_FINDINGS)  # order: clean, then budgets from the smallest
+        # One tile per block; for attacks, the largest budget comes last and stays.
+        tiles = {finding.cell["block"]: finding for finding in findings}
+        policies.append(
             {
                 "name": policy,
-                "sentences": [verdict.sentence(one) for one in [*found[:1], *found[1 + spare :]]],
+                "sentences": [verdict.sentence(one) for one in [*findings[:1], *findings[1 + spare :]]],
                 "spare": spare,
                 "tiles": [*tiles.values()],
             }
         )
-    return shown
+    return policies
 
 
 def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Every flag that fired: its name, episodes, conditions and explanation."""
+    """Every flag in these episodes: its name, number of episodes, conditions and explanation."""
     flagged = episodes[episodes["flags"] != ""]
     fired = flagged.assign(flag=flagged["flags"].str.split(";")).explode("flag")
     return [
@@ -149,14 +149,14 @@ def _flags(episodes: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _tables(given: Study) -> list[tuple[str, pd.DataFrame]]:
-    """What is no condition, with captions: whole curves over eps, grids and samples, each grid over its two axes."""
-    found = [(choices.CAPTION, choices.choice_table(given)), (budgets.CAPTION, budgets.budget_table(given))]
-    found += [(searched.CAPTION, searched.search_table(given))]
-    found += [(sensors.CAPTION, sensors.sensor_table(given)), (gap_tables.CAPTION, gap_tables.gap_table(given))]
-    found += [(OVERVIEW, family_table(given))]
-    grids = [(grid_caption(family), grid_table(family)) for family in families(summarize(given)) if family.axes]
-    return [(caption, table) for caption, table in (*found, *grids) if len(table)]
+def _tables(study: Study) -> list[tuple[str, pd.DataFrame]]:
+    """Captions and tables: choices, curves over eps, sensors, gaps, grids and samples, each grid over its two axes."""
+    tables = [(choices.CAPTION, choices.choice_table(study)), (budgets.CAPTION, budgets.budget_table(study))]
+    tables += [(searched.CAPTION, searched.search_table(study))]
+    tables += [(sensors.CAPTION, sensors.sensor_table(study)), (gap_tables.CAPTION, gap_tables.gap_table(study))]
+    tables += [(OVERVIEW, family_table(study))]
+    grids = [(grid_caption(family), grid_table(family)) for family in families(study.summary) if family.axes]
+    return [(caption, table) for caption, table in (*tables, *grids) if len(table)]
 
 
 def _duration(seconds: float) -> str:

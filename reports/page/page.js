@@ -1,4 +1,4 @@
-// Sorts a table by the column whose header is pressed; cells without a value stay below in either direction.
+// Sorts a table by the clicked column header; cells without a value stay last in both directions.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, column) => {

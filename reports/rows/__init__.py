@@ -1,1 +1,1 @@
-"""The table of episodes: what it looks like, how it is read, checked, packed and written."""
+"""The table of episodes: its schema, and how it is read, checked, packed and written."""

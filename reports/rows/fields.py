@@ -1,4 +1,4 @@
-"""The fields of a results file: text to fields, and the fields of a column to values, exactly or not at all."""
+"""Fields of a results file: the text is split into fields, and fields are converted to values exactly."""
 
 import csv
 import io
@@ -11,11 +11,11 @@ from reports.rows.printable import shown
 from reports.rows.schema import SCHEMA
 
 MAY_MISS = ("train_seed", "return", "score")
-"""Columns in which an empty field means that there is no value."""
+"""Columns in which an empty field is a missing value."""
 
 
 def split(text: str) -> list[list[str]]:
-    """The fields of every row; raises ValueError where quotes do not close where a field ends."""
+    """The fields of every row; raises ValueError for damaged quoting."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         return list(reader)
@@ -32,15 +32,15 @@ def split(text: str) -> list[list[str]]:
 
 
 def names_of(first_line: bytes) -> list[str]:
-    """The columns that a header names, in the file's order."""
+    """The names of columns in a header line, in order."""
     return split(first_line.decode("utf-8-sig"))[0]
 
 
 def convert(texts: list[str], name: str) -> pd.Series:
-    """One column of a file; an empty field means "missing" where a value may be missing.
+    """One column of a file as values; an empty field of a column in `MAY_MISS` is missing.
 
     Raises:
-        ValueError: a field that is no number in a column of numbers; the sentence names row and column.
+        ValueError: a field of a numeric column is not a number; names row and column.
     """
     dtype = SCHEMA[name]
     if dtype == "str":
@@ -56,14 +56,14 @@ def convert(texts: list[str], name: str) -> pd.Series:
     try:
         return pd.Series(np.array(values, "float64") if number is float else values, dtype=dtype)
     except OverflowError:
-        return pd.Series(values, dtype="object")  # the check of the table tells which row does not fit into 64 bits
+        return pd.Series(values, dtype="object")  # `check` names the row that exceeds 64 bits
 
 
 def whole(text: str) -> int:
-    """A whole number, also in the form `3.0` that pandas gives a column in which another number is missing.
+    """The integer of a text. `3.0` is accepted: pandas writes it in columns with missing values.
 
     Raises:
-        ValueError: it is none, or a float so large that not all whole numbers of its size are floats.
+        ValueError: the text is not an integer, or a float above 2**53, where floats skip integers.
     """
     try:
         return int(text)

@@ -1,8 +1,8 @@
-"""What identifies an episode: what decides it, and nothing else.
+"""Identity of an episode: rows with the same key are the same episode.
 
-The policy file, the task and the seed of the episode, the attack with the content of the files that it names, its
-budget, and the perturbation decide what happens. The number that a command gave to the episode and the labels of the
-policy decide nothing. A unit decides only where something is measured in it, a norm only where something is attacked.
+The key holds everything that determines the episode: policy file, task, seed, attack with the content of its files,
+budget, and perturbation. The episode's number in its command and the policy's labels are no part of it. A unit counts
+only if a quantity of the row is measured in it, a norm only if there is an attack.
 """
 
 from collections.abc import Callable
@@ -15,51 +15,51 @@ import pandas as pd
 from reports.rows.schema import KEY, OUTCOME
 
 LABELS = ("algorithm", "dataset", "train_seed")
-"""What a policy is called. It identifies the policy only where nobody knows the file."""
+"""Labels of a policy. They identify it only if its file is unknown."""
 
 IN_UNIT = ("sensor-bias", "sensor-noise")
-"""Perturbations whose factors are in the row's unit, for rows that name a unit although they need not."""
+"""Perturbations whose factors are measured in the unit of the row."""
 
 Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """How many rows were left out because others are of the same episodes, and how many episodes disagree."""
+    """Counts of repeated rows that were left out, and of episodes whose rows disagree."""
 
     rows: int = 0
     disagreeing: int = 0
 
 
 def keys_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns `KEY` of every row, equal for equal episodes and only for them; texts may be packed.
+    """The columns `KEY` of every row; two rows have equal keys if and only if they are the same episode.
 
-    The keys of keys are the same keys. Where no checkpoint is named, the labels of the policy stand in its place.
+    Texts may be packed. The function is idempotent. A row without a checkpoint has the policy's labels instead.
     """
     return measured(rows).assign(checkpoint=_policies(rows))[list(KEY)]
 
 
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows without units and norms where nothing is measured in them."""
+    """The rows with empty units and norms where they measure nothing."""
     attacked = (rows["attack"] != "none").to_numpy(bool)
     unit = attacked | _marked(rows["perturbation"], in_unit)
     return rows.assign(unit=_kept(rows["unit"], unit), norm=_kept(rows["norm"], attacked))
 
 
 def in_unit(perturbation: str) -> bool:
-    """Whether a part of this perturbation is measured in the unit of the row, as far as its name tells.
+    """Whether a part of this perturbation is measured in the unit of the row, judged by its name.
 
-    Nobody knows it of `module:name`, so its unit counts.
+    This is unknown for `module:name`, so its unit counts.
     """
     names = (part.partition("=")[0].partition("@")[0] for part in perturbation.split(","))
     return any(name in IN_UNIT or (":" in name and not name.startswith("compat:")) for name in names)
 
 
 def once(rows: pd.DataFrame) -> tuple[pd.DataFrame, Repeats]:
-    """The rows with every episode once, in their order, and what was left out.
+    """The rows with every episode once, in their order, and counts of the rows left out.
 
-    Which of several rows stays does not depend on their order: one with flags first, then the one with the lowest
-    number of the episode. Rows disagree where return, length or score differ.
+    The row that stays does not depend on the order of rows: flagged rows come first, then the lowest episode number.
+    Rows disagree if return, length or score differ.
     """
     keys = keys_of(rows)
     if not keys.duplicated().any():
@@ -78,7 +78,7 @@ def once(rows: pd.DataFrame) -> tuple[pd.DataFrame, Repeats]:
 
 
 def _policies(rows: pd.DataFrame) -> pd.Series:
-    """The checkpoint of every row, or its labels where nobody knows the file."""
+    """The checkpoint of every row, or its labels if the file is unknown."""
     unknown = (rows["checkpoint"] == "").to_numpy(bool)
     if not unknown.any():
         return rows["checkpoint"]
@@ -88,15 +88,15 @@ def _policies(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(names, index=rows.index)
 
 
-def _marked(texts: pd.Series, asked: Callable[[str], bool]) -> Marks:
-    """Which texts are so; each distinct one is asked once."""
+def _marked(texts: pd.Series, is_marked: Callable[[str], bool]) -> Marks:
+    """Whether `is_marked` holds for each text; it is called once per distinct text."""
     if isinstance(texts.dtype, pd.CategoricalDtype):
-        return np.array([asked(text) for text in texts.cat.categories], bool)[texts.cat.codes]
-    return np.asarray(texts.map({text: asked(text) for text in texts.unique()}), bool)
+        return np.array([is_marked(text) for text in texts.cat.categories], bool)[texts.cat.codes]
+    return np.asarray(texts.map({text: is_marked(text) for text in texts.unique()}), bool)
 
 
 def _kept(texts: pd.Series, there: Marks) -> pd.Series:
-    """The texts, empty where this is not marked."""
+    """The texts, empty where `there` is False."""
     if not isinstance(texts.dtype, pd.CategoricalDtype):
         return texts.where(there, "")
     if "" not in texts.cat.categories:

@@ -1,7 +1,7 @@
-"""Tables of very many rows with few distinct texts: packed, every text is kept once and a row holds its number.
+"""Packed tables, which store every distinct text once: large tables have few distinct texts.
 
-A packed table is a checked one whose text columns are categories in the order of the alphabet. Whoever asks for a
-table gets plain text columns (`unpacked`), in which equal texts are one object.
+A packed table is a checked one whose text columns are categories in alphabetical order. Public functions return plain
+text columns (`unpacked`), in which equal texts are one object.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ TEXTS = tuple(name for name, dtype in SCHEMA.items() if dtype == "str")
 
 
 def packed(checked: pd.DataFrame) -> pd.DataFrame:
-    """A checked table with its texts as categories."""
+    """The checked table with its text columns as categories."""
     return checked.astype(dict.fromkeys(TEXTS, "category"))
 
 
 def unpacked(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as `check` returns it."""
+    """The packed table with plain text columns, as `check` returns it."""
     return table.assign(**{name: _texts(table[name]) for name in TEXTS})
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Packed tables below each other; whether an episode is now there twice is not looked at."""
+    """The concatenation of packed tables; repeated episodes are not removed."""
     if len(tables) == 1:
         return tables[0]
     numbers = pd.concat([table.drop(columns=list(TEXTS)) for table in tables], ignore_index=True)
@@ -38,7 +38,7 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def contains(column: pd.Series, part: str) -> Marks:
-    """Which rows of a packed column have this part in their text, (N,)."""
+    """Whether the text of each row of a packed column contains this part, (N,)."""
     return np.array([part in text for text in column.cat.categories], bool)[column.cat.codes]
 
 

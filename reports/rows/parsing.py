@@ -1,4 +1,4 @@
-"""The text of a results file: CSV to a checked table and back."""
+"""Conversion between the text of a results file (CSV) and a checked table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ ALWAYS = tuple(name for name in SCHEMA if name not in OPTIONAL)
 
 
 def parse(content: bytes, path: Path) -> pd.DataFrame:
-    """A checked table; every float64 comes back bit for bit.
+    """The checked table of a file's content; every float64 is restored bit for bit.
 
     Raises:
-        ValueError: the content is empty, cut off, foreign or damaged; the sentence names file, row and column.
+        ValueError: the content is empty, truncated, damaged or not a results table; names file, row and column.
     """
     return unpacked(parse_packed(content, path))
 
 
 def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
-    """What `parse` gives, packed; raises as `parse` does."""
-    found = bulk.table(content)
+    """The table of `parse`, packed; raises as `parse` does."""
+    frame = bulk.table(content)
     try:
-        if found is not None:
-            return check_rows(found)
+        if frame is not None:
+            return check_rows(frame)
     except ValueError:
-        pass  # the exact parser finds it again, and says it
+        pass  # the exact parser raises it again with the place
     try:
         return packed(check(_parse(content)))
     except ValueError as error:
@@ -38,23 +38,23 @@ def parse_packed(content: bytes, path: Path) -> pd.DataFrame:
 
 
 def header(names: Sequence[str] = ALWAYS) -> bytes:
-    """The first line of a file."""
+    """The header line of a file."""
     return (",".join(names) + "\n").encode()
 
 
 def columns_of(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The columns that a file of these rows needs, in order: without optional ones that are empty in every row."""
+    """The columns of a file of these rows, in order, without optional columns that are empty in every row."""
     return tuple(name for name in SCHEMA if name not in OPTIONAL or (frame[name] != "").any())
 
 
 def lines(frame: pd.DataFrame, names: Sequence[str] = ALWAYS) -> bytes:
-    """The rows of a checked table, with the columns in this order."""
+    """The rows of a checked table as CSV lines, with columns in the order of `names`."""
     # pandas writes repr(float64): the shortest text that reads back as the same 64 bits.
     return frame[list(names)].to_csv(index=False, header=False, lineterminator="\n").encode()
 
 
 def _parse(content: bytes) -> pd.DataFrame:
-    """Text columns as they stand, number columns converted; no opinion yet about their values."""
+    """The unchecked table of a file: text columns unchanged, number columns converted."""
     if not content.strip():
         raise ValueError(f"the file is empty; expected a header with {len(SCHEMA)} columns and rows below it.")
     try:

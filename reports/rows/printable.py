@@ -1,16 +1,16 @@
-"""Texts from files made fit to be shown: no control characters, no reordering, no more than anybody reads."""
+"""Safe display of texts from files: control characters and direction marks are escaped, long texts are cut."""
 
 from collections.abc import Iterable
 
 LONGEST = 120
-"""Characters of a name in tables, notes and sentences; figures have less room (`figures.labels`)."""
+"""Maximum length of a name in tables and notes, in characters; figures have less space (`figures.labels`)."""
 
 KEPT = "\n"
-"""What a text of several lines keeps of the characters that are not printed."""
+"""Characters that stay although they are not printable."""
 
 
 def printable(text: str) -> str:
-    r"""The text with every character that is not printed (escapes, direction marks, lone surrogates) written out.
+    r"""The text with escapes for unprintable characters: control characters, direction marks, lone surrogates.
 
     Line breaks stay. `\x1b` stands for the escape character, as in Python.
     """
@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, most: int = LONGEST) -> str:
-    """The text itself, or its beginning and its end with … between them, `most` characters in all."""
+    """The text, cut to `most` characters with … in its middle if it is longer."""
     if len(text) <= most:
         return text
     behind = most // 3
@@ -28,16 +28,16 @@ def cut(text: str, most: int = LONGEST) -> str:
 
 
 def shown(value: object, most: int = LONGEST) -> str:
-    """A value in a sentence: as Python writes it, and not longer than anybody reads."""
-    written = cut(value, 2 * most) if isinstance(value, str) else value  # a text of megabytes is not written out first
+    """The repr of a value for a sentence, printable and cut if long."""
+    written = cut(value, 2 * most) if isinstance(value, str) else value  # repr of a text of megabytes would be slow
     try:
         return cut(printable(repr(written)), most)
-    except (ValueError, RecursionError):  # a whole number of too many digits, or lists within lists
+    except (ValueError, RecursionError):  # an integer with too many digits, or deeply nested lists
         return f"a {type(value).__name__}"
 
 
 def names(texts: Iterable[str], most: int = LONGEST) -> list[str]:
-    """Distinct texts made fit to be shown, and still distinct: what would look the same is numbered."""
+    """Distinct texts as distinct printable names; names that would look the same are numbered."""
     taken: dict[str, int] = {}
     fit = []
     for text in texts:

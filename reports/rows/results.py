@@ -1,4 +1,4 @@
-"""The results table on disk: read, write, append, and nothing lost or doubled on the way."""
+"""Results files on disk: read, merge, write and append, without losing or repeating an episode."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,16 +15,16 @@ from reports.rows.schema import KEY, OUTCOME, SCHEMA, check
 from reports.rows.writer import append
 
 RESULTS = "results.csv"
-"""What the table of an evaluation is called in its folder."""
+"""The file name of an evaluation's table."""
 
 __all__ = ["KEY", "RESULTS", "SCHEMA", "append", "check", "load_many", "read", "write"]
 
 
 def read(path: Path | str) -> pd.DataFrame:
-    """A checked table from a CSV file; every float64 comes back bit for bit.
+    """The checked table of a CSV file; every float64 is restored bit for bit.
 
     Raises:
-        ValueError: the file is empty, cut off, foreign or damaged; the sentence names file, row and column.
+        ValueError: the file is empty, truncated, damaged or not a results table; names file, row and column.
         OSError: the file cannot be opened.
     """
     path = Path(path)
@@ -32,7 +32,7 @@ def read(path: Path | str) -> pd.DataFrame:
 
 
 def load_many(paths: Iterable[Path | str]) -> pd.DataFrame:
-    """One table from several files in which every episode is once (`reports.rows.identity`).
+    """One table of several files, with every episode once (see `reports.rows.identity`).
 
     Raises:
         ValueError: no paths, a damaged file, or two files that disagree about the same episode.
@@ -41,9 +41,9 @@ def load_many(paths: Iterable[Path | str]) -> pd.DataFrame:
 
 
 def load_packed(paths: Iterable[Path | str]) -> pd.DataFrame:
-    """The rows of several files, packed, without those that are equal in every column; raises as `load_many` does.
+    """The rows of several files as one packed table, without rows that are equal in every column.
 
-    Other rows of one episode are left in, so that a report can say how many there were.
+    Other repeated rows of an episode stay, so that a report can count them. Raises as `load_many` does.
     """
     tables = [parse_packed(Path(path).read_bytes(), Path(path)) for path in paths]
     if not tables:
@@ -56,7 +56,7 @@ def load_packed(paths: Iterable[Path | str]) -> pd.DataFrame:
 
 
 def _check_agreement(tables: Sequence[pd.DataFrame]) -> None:
-    """Raise ValueError where two files give an episode two outcomes; of one that disagrees with itself a note tells."""
+    """Raise ValueError if two files disagree about an episode. A disagreement within one file is only noted."""
     rows = joined([once(table)[0] for table in tables])
     keys = keys_of(rows)
     several = keys.duplicated(keep=False).to_numpy()
@@ -72,7 +72,7 @@ def _check_agreement(tables: Sequence[pd.DataFrame]) -> None:
 
 
 def write(frame: pd.DataFrame, path: Path | str, sidecar: Mapping[str, object]) -> None:
-    """Write the table to `path` and what produced it to `<stem>.json` beside it, each whole or not at all.
+    """Write the table to `path` and its metadata to `<stem>.json` in the same folder, each atomically.
 
     `sidecar` holds versions, config, command line and wall time. Raises ValueError as `check` does.
     """
@@ -86,7 +86,7 @@ def write(frame: pd.DataFrame, path: Path | str, sidecar: Mapping[str, object]) 
 
 
 def as_json(sidecar: Mapping[str, object], path: Path) -> bytes:
-    """What stands beside the table `path`; raises ValueError for what JSON cannot hold."""
+    """The bytes of the JSON file of the table `path`; raises ValueError for values that JSON cannot represent."""
     try:
         return (json.dumps(dict(sidecar), indent=2, default=str, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as error:

@@ -1,8 +1,7 @@
-"""What a results table looks like: one row per episode, clean episodes are rows too.
+"""The schema of a results table: one row per episode, clean episodes included.
 
-Which rows are of the same episode is said by `reports.rows.identity`.
-
-In sentences about a table, rows are counted from 1 without the header (row r of a file is its line r + 1).
+`reports.rows.identity` decides which rows are the same episode. Errors about a table count rows from 1 without the
+header: row r of a file is its line r + 1.
 """
 
 from collections.abc import Mapping
@@ -12,47 +11,47 @@ import pandas as pd
 
 SCHEMA: Mapping[str, str] = {
     "algorithm": "str",
-    "dataset": "str",  # empty where nobody knows (foreign checkpoints)
-    "train_seed": "Int64",  # missing for foreign checkpoints
+    "dataset": "str",  # empty if unknown (checkpoints of other tools)
+    "train_seed": "Int64",  # missing if unknown
     "checkpoint": "str",  # sha256, hexadecimal
     "task": "str",
     "attack": "str",  # "none" for clean observations
     "eps": "float64",  # in `unit`, measured by `norm`; 0 for attack "none"
-    "unit": "str",  # of eps and of disturbed sensors; empty where nothing is measured in it
+    "unit": "str",  # of eps and of perturbed sensors; empty if neither is present
     "norm": "str",  # of eps; empty for attack "none"
-    "perturbation": "str",  # "none" for the untouched simulation
+    "perturbation": "str",  # "none" for the nominal simulation
     "factor": "float64",  # 1 for perturbation "none"
-    "nominal": "float64",  # the factor that changes nothing: 1 for what is scaled, 0 for what is added
-    "episode": "int64",  # its number in the command that measured it, a label
-    "eval_seed": "int64",  # decides the start and every draw of the episode
+    "nominal": "float64",  # the factor without effect: 1 for a scale, 0 for an added amount
+    "episode": "int64",  # its number in its command; a label that identifies nothing
+    "eval_seed": "int64",  # seed of the start state and of all randomness of the episode
     "return": "float64",  # undiscounted sum of rewards
     "length": "int64",  # steps
-    "score": "float64",  # 0 = random, 100 = expert, never clipped; missing where the task has no anchors
-    "flags": "str",  # names joined by ";", empty when there are none
-    "recipe": "str",  # what identifies the settings of the training; empty where nobody knows
-    "attack_files": "str",  # SHA-256 of every file that the attack's text names, joined by ";"; empty where none
-    "perturbation_files": "str",  # the same of the perturbation
+    "score": "float64",  # 0 = random, 100 = expert, never clipped; missing if the task has no anchors
+    "flags": "str",  # names joined by ";", empty if there are none
+    "recipe": "str",  # hash of the training settings; empty if unknown
+    "attack_files": "str",  # SHA-256 of every file that the attack names, joined by ";"; empty if none
+    "perturbation_files": "str",  # the same for the perturbation
 }
 """Column → dtype, in the order of the file."""
 
 OPTIONAL = ("recipe", "attack_files", "perturbation_files")
-"""Columns that a table may lack, which is the same as empty fields: tables were written before there were any."""
+"""Columns that a table may lack: older tables do. A missing column is equal to an empty one."""
 
 KEY = (
     *("checkpoint", "task", "attack", "attack_files", "eps", "unit", "norm"),
     *("perturbation", "perturbation_files", "factor", "eval_seed"),
 )
-"""What decides an episode, and so identifies it; `reports.rows.identity.keys_of` makes it of rows."""
+"""Columns that determine and identify an episode; `reports.rows.identity.keys_of` computes them for rows."""
 
 OUTCOME = ("return", "length", "score")
-"""What an episode came to."""
+"""Columns of the outcome of an episode."""
 
 EXCUSES = ("nan-", "unstable")
-"""A return may be missing or infinite only in a row with a flag that starts like this."""
+"""Beginnings of flags that allow a missing or infinite return."""
 
 
 def check(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns in order and exact dtypes, or one sentence about what is wrong with it.
+    """The table with ordered columns and exact dtypes; an invalid table raises one sentence.
 
     Raises:
         ValueError: missing or unknown columns, wrong dtypes, impossible values.
@@ -64,19 +63,19 @@ def check(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table itself, whose columns are right and whose texts may be packed; raises as `check` about its rows."""
+    """The table itself after a check of its rows; columns must be right, texts may be packed. Raises as `check`."""
     _check_values(frame)
     return frame
 
 
 def with_optional(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the optional columns that it lacks, empty."""
+    """The table with empty columns for the optional ones that it lacks."""
     lacking = [name for name in OPTIONAL if name not in frame.columns]
     return frame.assign(**{name: pd.Series("", frame.index, dtype="str") for name in lacking}) if lacking else frame
 
 
 def check_names(names: list[str]) -> None:
-    """Every column once and no other, in any order, but for those that may be lacking; raises ValueError."""
+    """Check that all columns but the optional ones occur, each once, and no others. Raises ValueError."""
     for name in SCHEMA:
         if name not in names and name not in OPTIONAL:
             raise ValueError(f"row 0 (the header): column {name!r} is missing; expected {', '.join(SCHEMA)}.")
@@ -87,7 +86,7 @@ def check_names(names: list[str]) -> None:
 
 
 def first(wrong: np.ndarray) -> int:
-    """The first marked row, counted from 1."""
+    """The number of the first marked row, counted from 1."""
     return int(np.argmax(wrong)) + 1
 
 
@@ -97,7 +96,7 @@ def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
     if str(column.dtype) == "int64" and dtype == "Int64":
         return column.reset_index(drop=True).astype("Int64")
     if str(column.dtype) == dtype == "str" and all(_is_line(value) for value in column.unique()):
-        return column.reset_index(drop=True)  # few distinct texts in very many rows
+        return column.reset_index(drop=True)  # faster: few distinct texts in very many rows
     values = column.to_list()
     if dtype == "str" and _are_lines(values):
         return pd.Series(values, dtype=dtype)
@@ -106,16 +105,16 @@ def _cast(column: pd.Series, name: str, dtype: str) -> pd.Series:
     wrong = ~missing & ~np.array([fits(value) for value in values], bool)
     if wrong.any():
         wanted = {"str": "text on one line", "float64": "a number"}.get(dtype, "a whole number of 64 bits")
-        found = values[int(np.argmax(wrong))]
-        raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {found!r}.")
+        offender = values[int(np.argmax(wrong))]
+        raise ValueError(f"row {first(wrong)}, column {name!r}: expected {wanted}, found {offender!r}.")
     blank = np.nan if dtype == "float64" else pd.NA
     return pd.Series([blank if gone else v for gone, v in zip(missing, values, strict=True)], dtype=dtype)
 
 
 def _are_lines(values: list[object]) -> bool:
-    """Whether all are text on one line; at once, because tables are long."""
+    """Whether all values are texts of one line; one check of the joined text is faster than one per row."""
     try:
-        return _is_line("".join(values))  # type: ignore[arg-type]  # what is no text is refused here
+        return _is_line("".join(values))  # type: ignore[arg-type]  # join refuses values that are no text
     except TypeError:
         return False
 
@@ -129,7 +128,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_whole(value: object) -> bool:
-    # Beside a missing neighbour pandas keeps whole numbers as floats: 3.0 is welcome as a seed, 3.5 is not.
+    # pandas stores integers as floats in a column with missing values: 3.0 is a valid seed, 3.5 is not.
     if isinstance(value, (float, np.floating)):
         return float(value).is_integer() and abs(float(value)) <= 2**53
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and _fits_64_bits(int(value))
@@ -149,11 +148,11 @@ def _check_values(frame: pd.DataFrame) -> None:
         ("eps", ~(np.isfinite(eps) & (eps >= 0)), "a budget is a finite number, 0 or larger"),
         ("eps", (frame["attack"] == "none").to_numpy() & (eps != 0), "attack 'none' has eps 0"),
         ("factor", ~np.isfinite(factor), "a factor is a finite number"),
-        ("nominal", ~np.isfinite(nominal), "the factor that changes nothing is a finite number"),
+        ("nominal", ~np.isfinite(nominal), "a nominal factor is a finite number"),
         (
             "factor",
             (frame["perturbation"] == "none").to_numpy() & ((factor != 1) | (nominal != 1)),
-            "perturbation 'none' has factor 1, and 1 is what changes nothing",
+            "perturbation 'none' has factor 1 and nominal factor 1",
         ),
         ("return", ~finite & ~excused, f"a return is a finite number and never missing {excuse}"),
         ("score", np.isinf(frame["score"].to_numpy()) & finite, "a finite return has a finite or no score"),
@@ -162,5 +161,5 @@ def _check_values(frame: pd.DataFrame) -> None:
     )
     for name, wrong, sentence in rules:
         if wrong.any():
-            found = frame[name].iloc[int(np.argmax(wrong))]
-            raise ValueError(f"row {first(wrong)}, column {name!r}: {sentence}; found {found}.")
+            offender = frame[name].iloc[int(np.argmax(wrong))]
+            raise ValueError(f"row {first(wrong)}, column {name!r}: {sentence}; found {offender}.")

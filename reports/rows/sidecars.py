@@ -1,7 +1,7 @@
-"""The JSON beside results: read within bounds, and each part of it checked before anything believes it.
+"""Sidecars: the JSON files of results, read within limits of size and depth and checked part by part.
 
-A file that is no list of runs is refused. A part of a run that has another form than expected counts as absent, and
-`complaints` says so: the results beside it are worth a report. Names that are not listed here may say what they like.
+A file that is not a list of runs is refused. A part of a run with an unexpected form counts as absent, and
+`complaints` reports it, because the results are still worth a report. Unknown names are not checked.
 """
 
 import json
@@ -14,25 +14,25 @@ from reports.rows.damaged import READING, reason
 from reports.rows.printable import shown
 
 LARGEST = 1 << 24
-"""Bytes of a file that is read."""
+"""Maximum size of a file in bytes."""
 
 DEEPEST = 32
-"""Lists and objects within each other."""
+"""Maximum depth of nested lists and objects."""
 
 Check = Callable[[object, str], None]
-"""Raises ValueError, naming the place, where a value has another form."""
+"""A check that raises ValueError with the place of a value that has another form."""
 
 
 def read_runs(path: Path) -> list[dict[str, Any]]:
-    """The runs that a file tells of, as they stand there; one without "runs" is one run, and an empty object none.
+    """The unchecked runs of a file. An object without "runs" is one run, an empty object has none.
 
     Raises:
-        ValueError: the file is no such JSON, too large or nested too deeply; the sentence names it.
+        ValueError: the file is not a list of runs as JSON, too large or nested too deeply.
         OSError: it cannot be read.
     """
     way = "remove it, the results beside it are not affected"
     if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path} has more than {LARGEST >> 20} MiB, too many for what stands beside results; {way}.")
+        raise ValueError(f"{path} has more than {LARGEST >> 20} MiB, too many for metadata of results; {way}.")
     try:
         content = json.loads(path.read_text("utf-8"), parse_constant=_no_number)
         if not isinstance(content, dict):
@@ -46,12 +46,12 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
 
 
 def fit_runs(content: Mapping[str, object]) -> list[dict[str, Any]]:
-    """The runs of a sidecar without the parts that have another form."""
+    """The runs of a sidecar without parts that have an unexpected form."""
     return [run for run, _ in _fitted(content)]
 
 
 def complaints(content: Mapping[str, object]) -> list[str]:
-    """What `fit_runs` leaves out and why, for example `runs[0].seconds is 'long', expected a finite number`."""
+    """Sentences about parts that `fit_runs` drops: `runs[0].seconds is 'long', expected a finite number`."""
     return [sentence for _, sentences in _fitted(content) for sentence in sentences]
 
 
@@ -96,7 +96,7 @@ def _fits(check: Check, part: object, place: str, sentences: list[str]) -> bool:
 
 
 def _check_depth(content: object) -> None:
-    """Raise ValueError for more than DEEPEST levels, without going down by recursion."""
+    """Raise ValueError for more than DEEPEST levels; the loop cannot overflow the stack."""
     level: list[object] = [content]
     for _ in range(DEEPEST):
         held = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
@@ -138,7 +138,7 @@ def _scalar(value: object, place: str) -> None:
 
 
 def _line(value: object, place: str) -> None:
-    """A command, as one text or as its words."""
+    """Check a command: one text, or a list of its words."""
     if isinstance(value, list):
         _list_of(_scalar)(value, place)
     else:
@@ -170,7 +170,7 @@ def _mapping_to(check: Check) -> Check:
 
 
 def _record(form: Mapping[str, Check], needed: tuple[str, ...] = ()) -> Check:
-    """An object whose listed names have these forms; None is as good as an absent name, unless it is needed."""
+    """A check of an object: the names in `form` have these forms. None counts as absent; `needed` names must exist."""
 
     def fits(value: object, place: str) -> None:
         if not isinstance(value, Mapping):
@@ -199,7 +199,7 @@ CHOICE = {
     "margin": _list_of(_or_none(_number), 3),
     "passed_over": _list_of(_text),
 }
-"""How an attack was chosen as the worst of a cell."""
+"""Form of the record of how an attack was chosen as the worst of a cell."""
 
 CHOSEN = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor", "attack")
 
@@ -222,7 +222,7 @@ EACH: dict[str, Check] = {
     "worst": _record(CHOICE, CHOSEN),
     "searched": _record(SEARCH, SEARCHED),
 }
-"""Lists of which a part of another form is left out alone."""
+"""Lists in which only misfit items are dropped, with the check of an item."""
 
 RUN: dict[str, Check] = {
     "command": _line,
@@ -236,4 +236,4 @@ RUN: dict[str, Check] = {
     "searched": _list_of(_scalar),
     "critics": _mapping_to(_record({"sha256": _text}, ("sha256",))),
 }
-"""What one run may say, as far as somebody reads it."""
+"""Form of one run: the names that reports read, with their checks."""

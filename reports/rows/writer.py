@@ -1,4 +1,4 @@
-"""New rows for a results file: the bytes of old rows stay, and no episode is there twice."""
+"""Writers that add rows to a results file: bytes of old rows stay, and no episode occurs twice."""
 
 import sys
 import threading
@@ -20,16 +20,15 @@ Key = tuple[object, ...]
 
 
 class Writer:
-    """One results file while an evaluation adds to it, read once and again only after somebody else wrote.
+    """A results file to which an evaluation adds rows; it is read once, and again only after another process wrote.
 
         with Writer("results.csv") as writer:
             writer.put(rows)
 
-    Rows are in the file `every` seconds (0.5) after `put` at the latest, with 0 at once; a file so large that writing
-    it takes longer than a tenth of that is written less often. Leaving the block writes what is left, also after an
-    error or an interruption.
-    Each time the longer file is renamed into place: there is never a cut-off line, and a reader sees all of a chunk or
-    nothing of it. Raises ValueError for a damaged file.
+    `put` writes rows within `every` seconds (0.5); 0 writes at once. A large file, whose writing takes longer than a
+    tenth of that, is written less often. Leaving the block writes the remaining rows, also after an error or an
+    interruption. Every write renames a whole file into place: no line is ever truncated, and a reader sees all rows of
+    a `put` or none. Raises ValueError for a damaged file.
     """
 
     def __init__(self, path: Path | str, *, every: float | None = None) -> None:
@@ -41,11 +40,11 @@ class Writer:
         self._guard = threading.Lock()
 
     def put(self, rows: pd.DataFrame) -> None:
-        """Add rows, in place of those of the same episodes where the file has them.
+        """Add rows; they replace rows of the same episodes.
 
         Raises:
-            ValueError: as `check`; or somebody else damaged the file.
-            OSError: the file cannot be written; it is as it was, and closing tries again.
+            ValueError: as `check`; or another process damaged the file.
+            OSError: the file cannot be written. It is unchanged, and closing tries again.
         """
         checked = check(rows)
         with self._guard:
@@ -53,13 +52,13 @@ class Writer:
             wait = self._due - time.monotonic()
             if wait <= 0:
                 self._flush()
-            elif self._timer is None:  # the next rows may be long in coming
+            elif self._timer is None:  # the next `put` may come late
                 self._timer = threading.Timer(wait, self._flush_late)
                 self._timer.daemon = True
                 self._timer.start()
 
     def close(self) -> None:
-        """Write what is waiting; raises as `put`."""
+        """Write the waiting rows; raises as `put`."""
         with self._guard:
             if self._timer is not None:
                 self._timer.cancel()
@@ -77,7 +76,7 @@ class Writer:
             try:
                 self._flush()
             except (OSError, ValueError):
-                self._due = 0.0  # nobody listens in this thread: the next `put` or `close` tries again and tells
+                self._due = 0.0  # an error in this thread is lost: the next `put` or `close` tries again and raises
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -97,11 +96,10 @@ class Writer:
 
 
 def append(frame: pd.DataFrame, path: Path | str) -> int:
-    """Add the rows whose episode `path` does not hold yet and return how many those were.
+    """Add the rows of new episodes to `path` and return their number; rows of episodes in the file stay unchanged.
 
-    The file is made when missing. Old bytes are copied, not formatted again, and the longer file is renamed
-    into place. That costs O(file) per call; whoever adds often takes a `Writer`. An episode that is there stays as
-    it is. If somebody else wrote in between, the file's stamp tells and the rows are added to the newer version.
+    A missing file is created. Old bytes stay, and the longer file is renamed into place. A call costs O(file): use
+    a `Writer` for frequent additions. If another process writes meanwhile, the rows are added to the newer version.
     Raises ValueError as `check` and `read` do.
     """
     path, new = Path(path), check(frame)
@@ -118,10 +116,10 @@ def append(frame: pd.DataFrame, path: Path | str) -> int:
 
 
 def move_last(keys: pd.DataFrame, path: Path | str) -> None:
-    """Put the rows of these episodes (columns `KEY`) last and in this order, without formatting any of them again.
+    """Move the rows of these episodes (columns `KEY`) to the end, in this order; their bytes do not change.
 
     Raises:
-        ValueError: the file is damaged or lacks one of them.
+        ValueError: the file is damaged or lacks an episode.
         OSError: it cannot be written.
     """
     path = Path(path)
@@ -129,13 +127,13 @@ def move_last(keys: pd.DataFrame, path: Path | str) -> None:
         table = _Table(path)
         planned = _keys(keys)
         if not all(key in table.lines for key in planned):
-            raise ValueError(f"{path} lost rows while others were added, so somebody else changed it; use --resume.")
+            raise ValueError(f"{path} lost rows while others were added, so another process changed it; use --resume.")
         table.lines |= {key: table.lines.pop(key) for key in planned}
         table.save()
 
 
 def remove(keys: pd.DataFrame, path: Path | str) -> None:
-    """Take out the rows of these episodes (columns `KEY`), as far as they are there; the others keep their bytes.
+    """Remove the rows of these episodes (columns `KEY`) that the file has; other rows keep their bytes.
 
     Raises:
         ValueError: the file is damaged.
@@ -144,35 +142,34 @@ def remove(keys: pd.DataFrame, path: Path | str) -> None:
     path = Path(path)
     with files.alone(path.parent):
         table = _Table(path)
-        found = [table.lines.pop(key) for key in _keys(keys) if key in table.lines]
-        if found:
+        removed = [table.lines.pop(key) for key in _keys(keys) if key in table.lines]
+        if removed:
             table.save()
 
 
 class _Table:
-    """A file as lines: which episode each one is, and the stamp it had.
+    """The lines of a file by episode, with the stamp of the file.
 
-    A file may have several rows of one episode, from before episodes were identified by what decides them. They stay
-    together until a new row takes their place.
+    An older file may have several rows of one episode. They stay together until a new row replaces them.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.stamp = path, files.stamp(path)
         content = path.read_bytes() if self.stamp else header()
-        frame = parse(content, path)  # first, for its sentences
+        frame = parse(content, path)  # raises for a damaged file
         self.first, *rows = content.splitlines(keepends=True)
         self.lines: dict[Key, bytes] = {}
         for key, line in zip(_keys(frame), rows, strict=True):
             self.lines[key] = self.lines.get(key, b"") + line
 
     def formatted(self, frame: pd.DataFrame) -> dict[Key, bytes]:
-        """The lines of a checked table, with the columns in the file's order."""
+        """The lines of a checked table by episode, with columns in the order of the file."""
         self._widen([name for name in OPTIONAL if (frame[name] != "").any()])
         texts = lines(frame, names_of(self.first)).splitlines(keepends=True)
         return dict(zip(_keys(frame), texts, strict=True))
 
     def _widen(self, needed: list[str]) -> None:
-        """Add those of the columns that the file lacks, empty in all its rows, whose other bytes stay."""
+        """Add the columns that the file lacks, empty in all its rows; other bytes stay."""
         lacking = [name for name in needed if name not in names_of(self.first)]
         if lacking:
             self.first = _lengthened(self.first, "," + ",".join(lacking))
@@ -184,18 +181,18 @@ class _Table:
 
 
 def _lengthened(text: bytes, more: str) -> bytes:
-    """The lines with this at the end of each, before its line break."""
+    """The lines with `more` at the end of each, before its line break."""
     ended = (line.rstrip(b"\r\n") for line in text.splitlines())
     ends = (line[len(line.rstrip(b"\r\n")) :] for line in text.splitlines(keepends=True))
     return b"".join(line + more.encode() + end for line, end in zip(ended, ends, strict=True))
 
 
 def _keys(frame: pd.DataFrame) -> list[Key]:
-    """What identifies each row."""
+    """The key of each row."""
     keys = keys_of(frame)
     columns = []
     for name in KEY:
         values = keys[name].astype(object).to_list()
-        # A hundred thousand rows may share one checkpoint: repeated texts are kept once.
+        # Interning stores repeated texts once: a hundred thousand rows may share one checkpoint.
         columns.append([sys.intern(value) for value in values] if SCHEMA[name] == "str" else values)
     return list(zip(*columns, strict=True))

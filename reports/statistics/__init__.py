@@ -1,1 +1,1 @@
-"""The statistics of arrays and of cells, and their intervals."""
+"""Statistics of arrays and of cells, and their intervals."""

@@ -1,4 +1,4 @@
-"""Intervals of any statistic by resampling training runs and their episodes.
+"""Bootstrap intervals of any statistic: training runs are resampled, then their episodes.
 
 Shapes: N values (episodes) of G groups (training runs), R resamples, K conditions.
 """
@@ -15,13 +15,13 @@ from reports.statistics.means import LEVEL, Floats, Interval, checked, numbered
 from reports.statistics.of_arrays import Statistic, mean
 
 BOOTSTRAP_SEED = 20231203
-"""Seed of the generator used where none is given: one file gives one table, whoever computes it."""
+"""Seed of the default generator: a file gives the same table everywhere."""
 
 RESAMPLES = 2000
 REPEATED = 20
-"""So many times the size of the largest run is the most that runs of other sizes are repeated to."""
+"""Maximum number of places per run in `balanced`, in multiples of the largest run."""
 
-_BLOCK = 2**22  # resampled values held at a time: bounds the memory, not the result's meaning
+_BLOCK = 2**22  # resampled values per block; limits the memory, not the result
 
 
 def bootstrap_interval(
@@ -33,22 +33,21 @@ def bootstrap_interval(
     resamples: int = RESAMPLES,
     generator: np.random.Generator | None = None,
 ) -> Interval:
-    """Expanded percentile bootstrap of a statistic over episodes, or over training runs and their episodes.
+    """The expanded percentile bootstrap of a statistic over episodes, or over training runs and their episodes.
 
-    For a mean, `mean_interval` holds its level more often.
+    For a mean, use `mean_interval`, whose coverage is better. A resample draws runs first, then episodes within them.
+    Every run has the same weight: the episodes of smaller runs are repeated (see `balanced`).
 
-    With `groups` (one label per value, a training run each) a resample draws runs first, then episodes within them.
-    Every run counts once, however many episodes it has: the statistic is that of values in which the episodes of the
-    smaller runs are repeated (see `balanced`). A plain percentile interval of ten values is some 15 % too short, so the
-    percentiles are moved out to Φ(±√(k/(k-1))·t₍k₋₁₎), k the number of runs, or of episodes if there is one run
-    (the expanded percentile interval of Hesterberg 2015, arXiv:1411.5279). One value gives no interval: low and
-    high are NaN. No resample reaches beyond the runs at hand, so with fewer than five the interval is too short.
+    A plain percentile interval of ten values is some 15 % too short. The percentiles are therefore
+    Φ(±√(k/(k-1))·t₍k₋₁₎), where k is the number of runs, or of episodes if there is one run (Hesterberg 2015,
+    arXiv:1411.5279). One value gives no interval: low and high are NaN. With fewer than five runs the interval is too
+    short, because resamples contain only these runs.
 
     Args:
         values: (N,) finite.
         statistic: function of (R, N) and axis -1.
-        groups: (N,) hashable labels, or None for one run.
-        level: coverage aimed at, between 0 and 1.
+        groups: (N,) hashable labels of training runs, or None for one run.
+        level: nominal coverage, between 0 and 1.
         resamples: R.
         generator: randomness; default_rng(BOOTSTRAP_SEED) if None.
 
@@ -70,12 +69,12 @@ def bootstrap_interval(
 
 
 def expanded(draws: Floats, units: int, level: float = LEVEL) -> tuple[float, float]:
-    """Both ends of the expanded percentile interval of draws, which may be infinite; `units` are runs or episodes."""
+    """Low and high of the expanded percentile interval of draws (may be infinite); `units` counts runs or episodes."""
     widen = math.sqrt(units / (units - 1)) * stats.t.ppf((1 + level) / 2, units - 1)
     places = (stats.norm.cdf(-widen), stats.norm.cdf(widen))
     if np.isfinite(draws).all():
         return float(np.quantile(draws, places[0])), float(np.quantile(draws, places[1]))
-    ordered = np.sort(draws)  # nothing lies between a number and infinity
+    ordered = np.sort(draws)  # interpolation with infinity is undefined
     low, high = (ordered[int(np.ceil(place * len(ordered))) - 1] for place in places)
     return float(low), float(high)
 
@@ -87,9 +86,9 @@ def resampled_means(
     resamples: int = RESAMPLES,
     generator: np.random.Generator | None = None,
 ) -> Floats:
-    """Means (R, K) of resampled rows of (N, K) values, runs first and then their episodes: a row stays whole.
+    """The means (R, K) of resampled rows of (N, K) values; runs are drawn first, then their episodes.
 
-    What is made of the means keeps the pairing of conditions. Randomness as in `bootstrap_interval`.
+    Rows stay whole, so functions of the means keep the pairing of conditions. Randomness is as in `bootstrap_interval`.
     """
     runs = numbered(groups)
     ordered, sizes = values[np.argsort(runs, kind="stable")], tuple(np.bincount(runs).tolist())
@@ -103,10 +102,10 @@ def resampled_means(
 
 
 def balanced(sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Positions (G, M) among values sorted by run in which every run takes as many places, its episodes by turns.
+    """Positions (G, M) among values sorted by run: every run has M places, which its episodes share evenly.
 
-    M is the least common multiple of the sizes (G,), so that the episodes of a run have one weight; where that exceeds
-    `REPEATED` times the largest size it is that, and weights within a run differ by at most a part in REPEATED.
+    M is the least common multiple of the sizes (G,), so all episodes of a run have one weight. M is at most `REPEATED`
+    times the largest size; at that limit, weights within a run differ by at most a part in REPEATED.
     """
     size = np.array(sizes)
     places = min(math.lcm(*sizes), REPEATED * max(sizes))
@@ -120,21 +119,21 @@ def _resampled(
     """The statistic of every resample, (R,); `values` are sorted by group."""
     block = rows_at_once(sizes)
     if generator is None and resamples <= block:
-        return statistic(values[_commondrawn(sizes, resamples)], axis=-1)
+        return statistic(values[_default_positions(sizes, resamples)], axis=-1)
     generator = generator or np.random.default_rng(BOOTSTRAP_SEED)
     rows = [min(block, resamples - done) for done in range(0, resamples, block)]
     return np.concatenate([statistic(values[drawn(sizes, count, generator)], axis=-1) for count in rows])
 
 
 def rows_at_once(*sizes: tuple[int, ...]) -> int:
-    """How many resamples of so many tables of runs are held in memory together."""
+    """The number of resamples per block, for tables with these sizes of runs."""
     return max(1, _BLOCK // sum(balanced(one).size for one in sizes))
 
 
 def drawn(sizes: tuple[int, ...], rows: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions among values sorted by run, (rows, G·M): for each of G places a run, then episodes of it on M places.
+    """Resampled positions (rows, G·M) among values sorted by run: G runs are drawn, then episodes for M places each.
 
-    Every run is as likely as any other, and as many of its episodes are drawn as it has (M is that of `balanced`).
+    All runs are equally likely. The number of drawn episodes of a run is its size (M as in `balanced`).
     """
     size = np.array(sizes)  # (G,)
     starts = np.cumsum(size) - size  # (G,)
@@ -143,13 +142,13 @@ def drawn(sizes: tuple[int, ...], rows: int, generator: np.random.Generator) -> 
     luck = generator.random((rows, runs, places))
     if len(set(sizes)) == 1:
         inside = (luck * places).astype(np.int64)
-    else:  # so many draws as the run has episodes, each on as many places
+    else:  # as many draws as the run has episodes, each for equally many places
         turn = np.arange(places) * size[run][..., None] // places  # (rows, G, M)
         inside = (np.take_along_axis(luck, turn, axis=2) * size[run][..., None]).astype(np.int64)
     return np.asarray(starts[run][..., None] + inside, np.int64).reshape(rows, runs * places)
 
 
 @functools.lru_cache(maxsize=2)
-def _commondrawn(sizes: tuple[int, ...], resamples: int) -> npt.NDArray[np.int64]:
-    """What the default generator draws; the same for every cell of a table, so it is drawn once."""
+def _default_positions(sizes: tuple[int, ...], resamples: int) -> npt.NDArray[np.int64]:
+    """The positions drawn by the default generator; cached, because all cells of a table share them."""
     return drawn(sizes, resamples, np.random.default_rng(BOOTSTRAP_SEED))

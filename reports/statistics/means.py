@@ -1,7 +1,7 @@
-"""Intervals of means without resampling: one formula for every cell of a table at once.
+"""Intervals of means without resampling, for all cells of a table at once.
 
-Shapes: N values (episodes), C cells, and within a cell G training runs. Why these formulas and not a bootstrap of the
-mean is measured by benchmarks/coverage.py.
+Shapes: N values (episodes), C cells, and G training runs within a cell. benchmarks/coverage.py compares the coverage of
+these intervals with that of a bootstrap.
 """
 
 import math
@@ -19,16 +19,16 @@ Integers = npt.NDArray[np.int64]
 LEVEL = 0.95
 
 STRETCH = 1.5
-"""The correction for skewness moves no end further from the mean than so many times Student's distance.
+"""Largest distance of an end from the mean after the correction for skewness, in multiples of Student's distance.
 
-Ten episodes often show so much skewness that the correction alone would reach several times as far; with the bound
-intervals are 6 % longer on average and hold the truth as often (benchmarks/coverage.py).
+Ten episodes often have a sample skewness for which the correction alone would reach several times as far. With the
+bound, intervals are 6 % longer on average and have the same coverage (benchmarks/coverage.py).
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate, its interval at `level` (NaN where none can be given) and the number `n` of values in it."""
+    """An estimate with its interval at `level` (NaN if there is none) and the number `n` of its values."""
 
     estimate: float
     low: float
@@ -46,11 +46,10 @@ class Interval:
 def mean_interval(values: npt.ArrayLike, *, groups: Sequence[object] | None = None, level: float = LEVEL) -> Interval:
     """The mean of episodes with its interval, over training runs if there are several.
 
-    With `groups` (one label per value, a training run each) of two labels or more, runs are what varies: the mean is
-    that of the runs' means, so that a run counts once however many episodes it has, and the interval is Student's t
-    over these means with G - 1 degrees of freedom. Otherwise t over episodes, corrected for their skewness (Hall 1992,
-    On the removal of skewness by transformation, J. R. Stat. Soc. B 54:221), within STRETCH. One value gives no
-    interval: low and high are NaN.
+    `groups` has one label per value, its training run. With two runs or more the mean is that of the runs' means, so
+    every run has the same weight. The interval is then Student's t over these means with G - 1 degrees of freedom.
+    Otherwise the interval is t over episodes, corrected for their skewness within STRETCH (Hall 1992, On the removal of
+    skewness by transformation, J. R. Stat. Soc. B 54:221). One value gives no interval: low and high are NaN.
 
     Raises:
         ValueError: no values, values that are not finite, or another number of labels.
@@ -66,14 +65,14 @@ def mean_interval(values: npt.ArrayLike, *, groups: Sequence[object] | None = No
 def mean_intervals(
     x: Floats, cell: Integers, run: Integers, cells: int, *, level: float = LEVEL
 ) -> tuple[Floats, Floats, Floats]:
-    """`mean_interval` of every cell: means, low and high, (C,) each; NaN for a cell without values.
+    """The `mean_interval` of every cell: means, low and high, (C,) each; NaN for a cell without values.
 
     Args:
         x: (N,) finite.
         cell: (N,) from 0 to C - 1.
         run: (N,) the training run, from 0.
         cells: C.
-        level: coverage aimed at, between 0 and 1.
+        level: nominal coverage, between 0 and 1.
     """
     n = np.bincount(cell, minlength=cells)  # (C,)
     owner, place, size = by_run(cell, run)
@@ -93,7 +92,7 @@ def mean_intervals(
 
 
 def by_run(cell: Integers, run: Integers) -> tuple[Integers, Integers, Integers]:
-    """The pairs of cell and training run that occur, of P: their cells (P,), the pair of each value (N,), sizes (P,).
+    """The P pairs of cell and training run that occur: their cells (P,), the pair of each value (N,), sizes (P,).
 
     Args:
         cell: (N,) from 0.
@@ -105,20 +104,20 @@ def by_run(cell: Integers, run: Integers) -> tuple[Integers, Integers, Integers]
 
 
 def run_weights(groups: Sequence[object]) -> Floats:
-    """The weight of each episode in a mean in which every training run counts once, (N,) with sum 1."""
+    """The weights (N,) of episodes in a mean with equal weight for every training run; their sum is 1."""
     run = numbered(groups)
     size = np.bincount(run)
     return np.asarray(1 / (size.size * size[run]), np.float64)
 
 
 def numbered(groups: Sequence[object]) -> Integers:
-    """Labels as numbers from 0, in the order in which they come."""
+    """The labels as integers (N,) from 0, in order of first occurrence."""
     labels = pd.Series(list(groups), dtype="object")
     return np.asarray(pd.factorize(labels, use_na_sentinel=False)[0], np.int64)
 
 
 def checked(values: npt.ArrayLike, groups: Sequence[object] | None) -> tuple[Floats, Integers]:
-    """The values as floats and their labels as numbers from 0; raises ValueError as `mean_interval` does."""
+    """The values as floats and their labels as integers from 0; raises ValueError as `mean_interval` does."""
     x = np.asarray(values, np.float64)
     if x.ndim != 1 or x.size == 0 or not np.isfinite(x).all():
         raise ValueError("an interval needs at least one value and only finite ones; leave the others out and say so.")
@@ -129,12 +128,12 @@ def checked(values: npt.ArrayLike, groups: Sequence[object] | None) -> tuple[Flo
 
 
 def no_interval(method: str, n: int = 0) -> Interval:
-    """What is given where nothing can be: NaN and the reason."""
+    """An interval of NaN, with the reason as its method."""
     return Interval(estimate=math.nan, low=math.nan, high=math.nan, level=LEVEL, method=method, n=n)
 
 
 def _skewness(cubes: Floats, squares: Floats, n: Integers) -> Floats:
-    """Fisher's skewness, adjusted for small samples (G1); 0 for two values or equal ones, which have none."""
+    """Fisher's skewness of every cell (C,), adjusted for small samples (G1); 0 for up to two values or equal ones."""
     skew = np.sqrt(n * (n - 1)) / (n - 2) * (cubes / n) / (squares / n) ** 1.5
     return np.where((n > 2) & np.isfinite(skew), skew, 0.0)
 

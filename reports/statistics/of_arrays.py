@@ -1,4 +1,4 @@
-"""Statistics of scores: plain functions of an array and an axis, so that a bootstrap evaluates all resamples at once.
+"""Statistics of scores as functions of an array and an axis, so a bootstrap evaluates all resamples at once.
 
 Scores are normalized (0 = random, 100 = expert) and never clipped.
 """
@@ -15,7 +15,7 @@ TARGET = 100.0
 """The expert's score."""
 
 WORST = 0.1
-"""The share of the values that counts as the worst ones."""
+"""The share of the lowest values that CVaR averages."""
 
 
 class Statistic(Protocol):
@@ -38,15 +38,15 @@ def median(values: Floats, axis: int = -1) -> Floats:
 
 
 def iqm(values: Floats, axis: int = -1) -> Floats:
-    """Interquartile mean: floor(N/4) values cut off at either end (Agarwal et al. 2021, arXiv:2108.13264)."""
+    """Interquartile mean: floor(N/4) values are dropped at either end (Agarwal et al. 2021, arXiv:2108.13264)."""
     return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
 def cvar(values: Floats, axis: int = -1, share: float = WORST) -> Floats:
-    """Conditional value at risk: the mean of the worst `share` of the values.
+    """Conditional value at risk: the mean of the lowest `share` of the values.
 
-    With share·N not whole, the last value counts by its fraction: for N = 15 and share .1 it is
-    (x₍₁₎ + x₍₂₎/2) / 1.5 (Rockafellar and Uryasev 2002, on scenario models).
+    If share·N is not an integer, the last value has a fractional weight. For N = 15 and share .1 the result is
+    (x₍₁₎ + x₍₂₎/2) / 1.5. Source: Rockafellar and Uryasev 2002, on scenario models.
     """
     ordered = np.sort(values, axis=axis)
     count = share * ordered.shape[axis]
@@ -55,14 +55,14 @@ def cvar(values: Floats, axis: int = -1, share: float = WORST) -> Floats:
 
 
 def optimality_gap(values: Floats, axis: int = -1, target: float = TARGET) -> Floats:
-    """How far the values stay below the target on average: mean of max(target - x, 0) (Agarwal et al. 2021)."""
+    """The optimality gap: the mean of max(target - x, 0) (Agarwal et al. 2021)."""
     return np.asarray(np.mean(np.maximum(target - values, 0), axis=axis))
 
 
 def normalized_std(return_std: float, random_return: float, expert_return: float) -> float:
-    """The standard deviation of normalized scores: scaled by 100 / (expert - random), never shifted.
+    """The standard deviation of normalized scores: the return's, times 100 / (expert - random).
 
-    A spread has no origin: putting it through the score formula would subtract the random policy's return.
+    A standard deviation is scaled but not shifted; the score formula would also subtract the random policy's return.
     """
     return 100 * return_std / (expert_return - random_return)
 

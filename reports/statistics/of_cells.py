@@ -1,4 +1,4 @@
-"""The statistics of `of_arrays`, of every cell of a table at once instead of one array at a time."""
+"""The statistics of `of_arrays` for all cells of a table at once."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,10 @@ from reports.statistics.of_arrays import TARGET, WORST
 
 
 def statistics_of(x: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats]:
-    """Spread (std, over N - 1), median, iqm, cvar and optimality_gap of every cell, (C,) each; NaN where there is none.
+    """The std (over N - 1), median, iqm, cvar and optimality_gap of every cell, (C,) each; NaN if undefined.
 
-    Every training run of a cell counts once: an episode of a run with half as many episodes weighs twice as much. Where
-    runs have equally many, these are the functions of `statistics`.
+    Every training run of a cell has the same weight: an episode of a run with half as many episodes weighs twice as
+    much. If all runs have equally many episodes, the results are those of the functions in `of_arrays`.
 
     Args:
         x: (N,) finite.
@@ -25,10 +25,10 @@ def statistics_of(x: Floats, cell: Integers, run: Integers, cells: int) -> dict[
     owner, place, sizes = by_run(cell, run)
     weight = n[cell] / (np.bincount(owner, minlength=cells)[cell] * sizes[place])  # (N,) 1 where runs are of one size
     total = n[cell]
-    above = np.cumsum(weight)  # (N,) the weight of what is not larger
+    above = np.cumsum(weight)  # (N,) the weight of values up to this one
     above -= (np.cumsum(n) - n)[cell]
     below = above - weight
-    cut, slack = total // 4, 1e-9 * total  # sums of weights that are no binary fractions are not whole
+    cut, slack = total // 4, 1e-9 * total  # sums of weights are inexact unless these are binary fractions
     kept = np.minimum(above, total - cut) - np.maximum(below, cut)
     parts = {
         "median": (_first(above >= total / 2 - slack, cell) + 0.0 + _first(above > total / 2 + slack, cell)) / 2,
@@ -49,6 +49,6 @@ def statistics_of(x: Floats, cell: Integers, run: Integers, cells: int) -> dict[
 
 
 def _first(marked: npt.NDArray[np.bool_], cell: Integers) -> npt.NDArray[np.bool_]:
-    """The first marked value of each cell, where marks begin somewhere in a cell and last to its end."""
+    """The first marked value of each cell, if marks last from there to the end of the cell."""
     before = np.concatenate([[False], marked[:-1] & (cell[1:] == cell[:-1])])
     return np.asarray(marked & ~before)

@@ -1,1 +1,1 @@
-"""A study is the table of episodes, checked, prepared and summed up once."""
+"""A study: the table of episodes, checked, prepared and summarized once."""

@@ -1,7 +1,4 @@
-"""The part of a very large study that is shown: tables, notes and figures of thousands of policies help nobody.
-
-table.csv, JSON and gates are always of everything.
-"""
+"""The excerpt of a very large study for tables, notes and figures; table.csv, JSON and gates use all of it."""
 
 import numpy as np
 import pandas as pd
@@ -9,20 +6,20 @@ import pandas as pd
 from reports.study.conditions import is_composition
 
 POLICIES = 24
-"""Policies that are shown, in the order of the table."""
+"""Maximum number of policies, in the order of the table."""
 
 CONDITIONS = 600
-"""Conditions of all policies that are shown beside grids and samples; of a block those with the lowest means."""
+"""Maximum number of conditions without grids and samples; each block keeps its lowest means."""
 
 KINDS = 12
-"""Sets of names of which compositions are shown, those with the most points."""
+"""Maximum number of sets of composed perturbations, those with the most points."""
 
 POINTS = 2000
-"""Compositions that are shown."""
+"""Maximum number of compositions."""
 
 
 def excerpt(summary: pd.DataFrame) -> tuple[pd.Index, str]:
-    """The cells that are shown, and a sentence that says what is not; the sentence is empty where all are."""
+    """The cells of the excerpt, and a sentence about the others; the sentence is empty if there are none."""
     policies = summary["policy"].unique()
     shown = summary[summary["policy"].isin(policies[:POLICIES])]
     composed = is_composition(shown["perturbation"])

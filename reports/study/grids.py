@@ -1,7 +1,7 @@
-"""Compositions that belong together: grids of two perturbations, and samples of a set of perturbed robots.
+"""Families of compositions: grids of two perturbations, and samples of a set of perturbed robots.
 
-A composition is stored as all its parts but the last with their values, then the last name: `friction=0.5,gravity`
-with factor 0.75 is the point (friction 0.5, gravity 0.75).
+A composition is stored as all its parts but the last with their values, then the last name. For example,
+`friction=0.5,gravity` with factor 0.75 is the point (friction 0.5, gravity 0.75).
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ Floats = npt.NDArray[np.float64]
 FAMILY = ["policy", "metric", "attack", "eps", "unit", "norm"]
 
 SAMPLE = 10
-"""So many compositions that form no grid are summed up as a sample; fewer stay rows of the table."""
+"""Minimum number of compositions of a sample; fewer stay rows of the table."""
 
 SEPARATOR = ";"
-"""Between what the table says of the parts of a composition, in its columns `nominals` and `measured_in`."""
+"""Separator of the parts of a composition in the columns `nominals` and `measured_in`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class Family:
     """Compositions of the same names, for one policy under one attack condition.
 
     Attributes:
-        names: what is composed, in the order of composition.
-        axes: the two names of a grid (down, across); None for a sample of points without that structure.
-        cells: rows of `summarize`, one per point, and whether it is `marked` for flags or missing returns.
-        points: the same index, one column per name.
+        names: the composed perturbations, in the order of composition.
+        axes: the two names of a grid (down, across); None for a sample.
+        cells: rows of `summarize`, one per point; `marked` says whether it has flags or missing returns.
+        points: factors, with the index of `cells` and one column per name.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Family:
 
     @property
     def beside(self) -> dict[str, float]:
-        """The parts of a grid that do not vary, by name."""
+        """The fixed factors of a grid, by name."""
         return {name: float(self.points[name].iloc[0]) for name in self.names if name not in (self.axes or self.names)}
 
     @property
@@ -63,52 +63,52 @@ class Family:
 
     @property
     def nominal(self) -> dict[str, float]:
-        """The factor of each name at which it changes nothing."""
+        """The nominal factor of each name, which has no effect."""
         texts = str(self.cells["nominals"].iloc[0]).split(SEPARATOR)
         return {name: _number(value) for name, value in zip(self.names, texts, strict=True)}
 
     @property
     def units(self) -> dict[str, str]:
-        """What the factors of each name are measured in; empty for multiples."""
+        """The unit of the factors of each name; empty for multiples."""
         return dict(zip(self.names, str(self.cells["measured_in"].iloc[0]).split(SEPARATOR), strict=True))
 
     @property
     def untouched(self) -> pd.Series:
-        """Whether each point changes nothing."""
+        """Whether each point has nominal factors only."""
         return (self.points == pd.Series(self.nominal)).all(axis=1)
 
 
 def families(summary: pd.DataFrame) -> list[Family]:
     """The grids and samples among the conditions of `summarize`, in its order.
 
-    A grid has at least two values of either name, met in several of its points, and more than half of its cells; three
-    varied names give one grid of the last two per value of the first. Ten other compositions of the same names are a
-    sample.
+    A grid has at least two values of either name, each in several points, and more than half of its cells. Three
+    varied names give one grid of the last two per value of the first. Other compositions of the same names are a
+    sample if there are at least `SAMPLE` of them.
     """
     composed = summary[is_composition(summary["perturbation"])]
-    found: list[Family] = []
+    grids_and_samples: list[Family] = []
     if composed.empty:
-        return found
+        return grids_and_samples
     names = composed["perturbation"].str.replace(r"=[^,]*", "", regex=True)
     composed = composed.assign(marked=(composed["flags"] != "") | (composed["left_out"] > 0))
     for _, cells in composed.groupby([*(composed[name] for name in FAMILY), names], sort=False):
         ends = zip(cells["perturbation"], cells["factor"], strict=True)
         points = pd.DataFrame([dict(parts(name, factor)) for name, factor in ends], cells.index)
-        found += _families(cells, points)
-    return found
+        grids_and_samples += _families(cells, points)
+    return grids_and_samples
 
 
 def parts(perturbation: str, factor: float) -> list[tuple[str, float]]:
-    """`("friction=0.5,gravity", 0.75)` → `[("friction", 0.5), ("gravity", 0.75)]`; what has no value gets NaN."""
+    """`("friction=0.5,gravity", 0.75)` → `[("friction", 0.5), ("gravity", 0.75)]`; a missing value is NaN."""
     *first, last = perturbation.split(",")
     pairs = [item.partition("=")[::2] for item in first]
     return [*((name, _number(value)) for name, value in pairs), (last, float(factor))]
 
 
 def descriptions(heads: pd.DataFrame, known: Mapping[str, Part]) -> dict[str, list[str]]:
-    """Columns `nominals` and `measured_in` of conditions: what holds for each part of their perturbations, in order.
+    """The columns `nominals` and `measured_in` of conditions: nominal factor and unit of each part, in order.
 
-    Of the last part the table itself says the nominal factor.
+    The nominal factor of the last part is from the table itself.
     """
     nominals, units = [], []
     rows = zip(heads["perturbation"], heads["factor"], heads["nominal"], heads["unit"], strict=True)
@@ -121,7 +121,7 @@ def descriptions(heads: pd.DataFrame, known: Mapping[str, Part]) -> dict[str, li
 
 
 def in_families(summary: pd.DataFrame) -> pd.Series:
-    """Which conditions stand in a grid or a sample, and so not in a row of their own."""
+    """Whether each condition belongs to a grid or a sample, and so has no row of its own."""
     members = [index for family in families(summary) for index in family.cells.index]
     return pd.Series(summary.index.isin(members), index=summary.index)
 
@@ -130,20 +130,20 @@ def _families(cells: pd.DataFrame, points: pd.DataFrame) -> list[Family]:
     names = tuple(points.columns)
     varied = [name for name in names if points[name].nunique() > 1]
     if len(varied) < 2:
-        return []  # one name varies: a curve like any other
+        return []  # with one varying name it is a curve
     axes = (varied[-2], varied[-1])
     fixed = [name for name in names if name not in axes]
     groups = [group for _, group in points.groupby(fixed, sort=False)] if fixed else [points]
     grids = [grid for grid in (_grid(group, axes) for group in groups) if len(grid)]
-    found = [Family(names=names, axes=axes, cells=cells.loc[grid.index], points=grid) for grid in grids]
+    grids_and_samples = [Family(names=names, axes=axes, cells=cells.loc[grid.index], points=grid) for grid in grids]
     rest = points.drop(index=[index for grid in grids for index in grid.index])
     if len(rest) >= SAMPLE:
-        found.append(Family(names=names, axes=None, cells=cells.loc[rest.index], points=rest))
-    return found
+        grids_and_samples.append(Family(names=names, axes=None, cells=cells.loc[rest.index], points=rest))
+    return grids_and_samples
 
 
 def _grid(points: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:
-    """The points whose values are met again on both axes, and those beside them; none if they fill less than half."""
+    """The points of a grid: values that recur on both axes, and their neighbours; none if it is less than half full."""
     core = points
     while True:
         again = np.logical_and.reduce([core[axis].groupby(core[axis]).transform("size") > 1 for axis in axes])

@@ -1,4 +1,4 @@
-"""What policies, attacks and perturbations are called where their own names do not tell them apart."""
+"""Distinct labels of policies, attacks and perturbations whose own names are equal."""
 
 import numpy as np
 import pandas as pd
@@ -8,16 +8,16 @@ from reports.study.attacked import marked
 from reports.study.worst import WORST
 
 SHORT = 8
-"""Digits of a hash in a name."""
+"""Number of digits of a hash in a label."""
 
 POLICY = ["algorithm", "dataset", "task", "recipe", "checkpoint", "train_seed"]
 
 
 def policies(episodes: pd.DataFrame) -> pd.Series:
-    """What the policy of every episode is called: its algorithm, and as much more as tells the policies apart.
+    """The label of every episode's policy: its algorithm, with as much detail as separates the policies.
 
-    Different recipes are different policies; an unknown one is its own. Two checkpoints that claim one training seed,
-    or have none, are not known to be two runs of one recipe: they are policies of their own.
+    Every recipe is a policy of its own, and so is the unknown recipe. Two checkpoints with equal or missing training
+    seeds may not be two runs of one recipe, so they are two policies.
     """
     code = episodes.groupby(POLICY, sort=False, dropna=False, observed=True).ngroup().to_numpy()
     kinds = episodes[POLICY].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
@@ -36,16 +36,16 @@ def policies(episodes: pd.DataFrame) -> pd.Series:
 
 
 def labelled(episodes: pd.DataFrame) -> pd.DataFrame:
-    """The packed episodes with one set of labels per policy file, and one name per attack and perturbation.
+    """The packed episodes with one set of labels per policy file, and distinct names of attacks and perturbations.
 
-    Where the files that an attack or a perturbation names have had several contents, its name says which
+    If the files of an attack or a perturbation have several contents, its name includes the beginning of the hash
     (`adversary:pusher.safetensors#0f3a92c1`).
     """
-    return _told_apart(_with_one_set_of_labels(episodes))
+    return _distinct(_with_one_set_of_labels(episodes))
 
 
 def _with_one_set_of_labels(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Of several sets of labels that rows of one policy file have the one that says most, by the alphabet if equal."""
+    """The episodes with one set of labels per policy file: the most complete one, or the alphabetically first."""
     names = ["checkpoint", "task", *LABELS, "recipe"]
     code = episodes.groupby(names, sort=False, dropna=False, observed=True).ngroup().to_numpy()
     kinds = episodes[names].iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True)
@@ -59,13 +59,13 @@ def _with_one_set_of_labels(episodes: pd.DataFrame) -> pd.DataFrame:
     own = pd.MultiIndex.from_frame(kinds[["checkpoint", "task"]])
     chosen = first.reindex(own).reset_index(drop=True)
     labels = ["algorithm", "dataset", "recipe"]
-    found = {name: pd.Categorical(chosen[name].where(again, kinds[name])).take(code) for name in labels}
+    columns = {name: pd.Categorical(chosen[name].where(again, kinds[name])).take(code) for name in labels}
     seeds = chosen["train_seed"].where(again, kinds["train_seed"]).astype("Int64")
-    return episodes.assign(**found, train_seed=seeds.take(code).to_numpy())
+    return episodes.assign(**columns, train_seed=seeds.take(code).to_numpy())
 
 
-def _told_apart(episodes: pd.DataFrame) -> pd.DataFrame:
-    """With the beginning of the hash behind every name whose files have not always been the same."""
+def _distinct(episodes: pd.DataFrame) -> pd.DataFrame:
+    """The episodes with part of the hash after every name whose files have several contents."""
     for name, files in (("attack", "attack_files"), ("perturbation", "perturbation_files")):
         if (episodes[files] == "").all():
             continue
@@ -82,5 +82,5 @@ def _told_apart(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _short(files: str) -> str:
-    """The beginnings of some hashes, or that nobody knows them."""
+    """The beginnings of hashes, joined by `+`; `unknown` without any."""
     return "+".join(sha[:SHORT] for sha in files.split(";")) if files else "unknown"

@@ -1,7 +1,7 @@
-"""What is known of a perturbation beside its name: the factor that changes nothing, and what factors are measured in.
+"""Parts of a perturbation: nominal factor and unit of the factors.
 
-The JSON beside results tells it of every part of a perturbation. Without one only the names that are listed here are
-known, and anything else is taken for a multiple.
+The JSON beside results describes every part. Without it the names in `KNOWN` are used, and any other part counts as a
+multiple with nominal factor 1.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One thing that is perturbed; `unit` is empty for a multiple and where it is the unit of observations."""
+    """One perturbation of a composition; `unit` is empty for multiples and for the unit of observations."""
 
     nominal: float = 1.0
     unit: str = ""
@@ -29,14 +29,14 @@ KNOWN: Mapping[str, Part] = {
     "sensor-noise": Part(nominal=0.0, in_obs_units=True),
     "wind": Part(nominal=0.0, unit="m/s"),
 }
-"""Of results without JSON: what is added rather than scaled."""
+"""Added (not scaled) perturbations, for results without JSON."""
 
 
 def described(runs: Iterable[Mapping[str, Any]]) -> dict[str, Part]:
-    """The parts that the JSON beside results describes, the newest run's; what has another form is left out."""
+    """The parts described in the JSON beside results; the newest run counts, and malformed entries are skipped."""
     groups = (run.get("perturbations") for run in runs)
     parts = [item for group in groups if isinstance(group, dict) for item in group.items()]
-    return {name: found for name, about in parts if (found := _part(about)) is not None}
+    return {name: part for name, about in parts if (part := _part(about)) is not None}
 
 
 def _part(about: object) -> Part | None:
@@ -51,17 +51,17 @@ def _part(about: object) -> Part | None:
 
 
 def part_of(name: str, known: Mapping[str, Part]) -> Part:
-    """What is known of a part by its name, which may name bodies (`mass@torso`) or say which file (`mine:f#0f3a`)."""
+    """The part of this name, which may include bodies (`mass@torso`) or the hash of a file (`mine:f#0f3a`)."""
     own = name.partition("@")[0].partition("#")[0]
     return known.get(own) or KNOWN.get(own, Part())
 
 
 def measured_in(part: Part, unit: str) -> str:
-    """What factors of a part are measured in, where observations are measured in this unit; empty for a multiple."""
+    """The unit of a part's factors if observations have this `unit`; empty for a multiple."""
     return f"× {unit}" if part.in_obs_units and unit else part.unit
 
 
 def label(name: str, nominal: float, unit: str) -> str:
-    """For example `friction (factor, 1 = untouched)` or `latency (control steps, 0 = untouched)`."""
+    """The label of an axis: `friction (factor, 1 = nominal)` or `latency (control steps, 0 = nominal)`."""
     what = unit or ("factor" if nominal == 1 else "")
-    return f"{name} ({', '.join(filter(None, [what, f'{nominal:.12g} = untouched']))})"
+    return f"{name} ({', '.join(filter(None, [what, f'{nominal:.12g} = nominal']))})"

@@ -1,4 +1,4 @@
-"""Episodes made ready: which policy and block each belongs to, what it is worth, and one fixed order of cells."""
+"""Preparation of episodes: policy, block, value and cell of each, in one fixed order."""
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,16 @@ from reports.study.worst import WORST
 CONDITION = ["block", "attack", "eps", "unit", "norm", "perturbation", "factor", "nominal"]
 CELL = ["policy", "metric", *CONDITION]
 PAIR = ["policy", "train_seed", "eval_seed"]
-"""Episodes that agree in these start from the same state, so their difference is the condition's doing."""
+"""Columns of a start: episodes that agree in these start from the same state, so they can be paired."""
 
 LARGEST = 1e100
-"""Scores and returns beyond this count as missing: their squares have no float64."""
+"""Largest score or return; larger ones count as missing, because their squares overflow float64."""
 
 BLOCKS = ("clean", "attack", "perturbation", "attack and perturbation")
 
 
 def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
-    """What `prepare` returns, of a packed table with every episode once; raises ValueError where it has no rows."""
+    """The result of `prepare` for a packed table with every episode once; raises ValueError if it has no rows."""
     if episodes.empty:
         raise ValueError("there are no episodes to report; run an evaluation first.")
     episodes = labelled(readable(measured(episodes)))
@@ -40,7 +40,7 @@ def prepared(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable(episodes: pd.DataFrame) -> pd.DataFrame:
-    """With texts that can be shown (`printable.names`): distinct ones stay distinct."""
+    """The episodes with printable texts (`printable.names`); distinct texts stay distinct."""
     texts = {name: list(episodes[name].cat.categories) for name in TEXTS}
     fit = {name: names(own) for name, own in texts.items()}
     changed = {name: episodes[name].cat.rename_categories(fit[name]) for name in TEXTS if fit[name] != texts[name]}
@@ -54,12 +54,12 @@ def _blocks(episodes: pd.DataFrame) -> pd.Series:
 
 
 def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
-    """In the order of cells, then of training seed, seed and episode; only the few cells are sorted by text."""
+    """The episodes sorted by cell, training seed, evaluation seed and episode number, with the column `cell`."""
     code = episodes.groupby(CELL, sort=False, observed=True).ngroup().to_numpy()
     heads = heads_of(episodes, np.unique(code, return_index=True)[1])
     keys = heads[["policy", "attack", "unit", "norm", "eps", "perturbation", "factor", "nominal"]].copy()
     keys.insert(1, "block", heads["block"].map(BLOCKS.index))
-    keys.insert(2, "search", heads["attack"] != "random")  # the yardstick stands above what is measured by it
+    keys.insert(2, "search", heads["attack"] != "random")  # the baseline comes before the searches
     keys.insert(3, "last", heads["attack"] == WORST)
     cell = np.argsort(keys.sort_values(list(keys.columns)).index.to_numpy())[code]
     seeds = pd.factorize(episodes["train_seed"], sort=True)[0]
@@ -69,6 +69,6 @@ def _sorted(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def heads_of(episodes: pd.DataFrame, rows: Integers) -> pd.DataFrame:
-    """What names the cells of these rows, as plain text and numbers."""
+    """The columns `CELL` of these rows, as plain texts and numbers."""
     heads = episodes[CELL].iloc[rows].reset_index(drop=True)
     return heads.astype(dict.fromkeys([*CELL[:4], "unit", "norm", "perturbation"], object))

@@ -1,4 +1,4 @@
-"""Where results come from, out of the JSON beside them: programs, policies, commands, and what each cell changed."""
+"""Provenance of results from their JSON: versions, policies, commands, and the effects of perturbations."""
 
 import math
 import shlex
@@ -14,17 +14,17 @@ from reports.study.names import number
 from reports.study.worst import choices
 
 COMMAND = 4000
-"""Characters of a command line that is shown."""
+"""Maximum length of a displayed command line, in characters."""
 
 MOST = 500
-"""Commands, sets of versions, policy files and effects that a page lists; the JSON beside the results has them all."""
+"""Maximum number of commands, sets of versions, policy files and effects on a page; the JSON has all."""
 
 
 def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
-    """What the JSON files beside these results tell, as one: {"runs": [...]}; a missing file tells nothing.
+    """The merged JSON files of these results: {"runs": [...]}. A missing file has no runs.
 
     Raises:
-        ValueError: a file that is not such JSON (`sidecars.read_runs`).
+        ValueError: a file is not a list of runs as JSON (`sidecars.read_runs`).
         OSError: a file cannot be read.
     """
     paths = [path.with_suffix(".json") for path in results]
@@ -32,21 +32,21 @@ def read_sidecars(results: Iterable[Path]) -> dict[str, list[Any]]:
 
 
 def runs_of(sidecar: Mapping[str, object] | None) -> list[dict[str, Any]]:
-    """The runs of a sidecar, which without "runs" is one itself; what has another form counts as nothing told."""
+    """The runs of a sidecar without malformed parts; a sidecar without "runs" is itself one run."""
     return [run for run in fit_runs(sidecar or {}) if run]
 
 
 def commands(runs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The command lines, each once, ready to be typed."""
+    """The distinct command lines, quoted for a shell."""
     lines = (run.get("command") for run in runs)
     typed = (shlex.join(map(str, line)) if isinstance(line, list) else str(line or "") for line in lines)
     return [cut(printable(line), COMMAND) for line in dict.fromkeys(typed) if line]
 
 
 def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The command lines, each once and with the policy file that it was about, ready to be typed.
+    """The distinct command lines, quoted for a shell, each with its policy file as a comment.
 
-    A command may take the newest run, so its words alone do not say which policy that was.
+    A command may use the newest run, so its text alone does not identify the policy.
     """
     lines: list[str] = []
     for run in runs:
@@ -57,23 +57,23 @@ def again(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def machines(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Where and when the rows were measured, as far as it is told: processor, threads, commit, first and last date."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Processor, threads, commit, and first and last date of the runs, as far as they are recorded."""
+    dates_of: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         where = tuple(str(run[name]) if run.get(name) else "" for name in ("processor", "threads", "commit"))
         date = run.get("date")
         if any(where) or date:
-            found.setdefault(where, []).append(str(date or ""))
-    shown = []
-    for (processor, threads, commit), dates in found.items():
+            dates_of.setdefault(where, []).append(str(date or ""))
+    records = []
+    for (processor, threads, commit), dates in dates_of.items():
         ends = dict.fromkeys((min(dates), max(dates)))
         one = {"date (UTC)": " to ".join(filter(None, ends)), "processor": processor, "threads": threads}
-        shown.append({name: value for name, value in (one | {"commit": commit}).items() if value})
-    return shown
+        records.append({name: value for name, value in (one | {"commit": commit}).items() if value})
+    return records
 
 
 def named_files(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The files that attacks and perturbations name, each content once, with its SHA-256."""
+    """The files that attacks and perturbations name, with the SHA-256 of each distinct content."""
     groups = [run.get(kind) for run in runs for kind in ("attacks", "perturbations")]
     descriptions = [about for group in groups if isinstance(group, dict) for about in group.values()]
     known = [about.get("files") for about in descriptions if isinstance(about, dict)]
@@ -84,7 +84,7 @@ def named_files(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The different sets of versions that made the rows; more than one is worth knowing."""
+    """The distinct sets of versions of the runs."""
     sets: list[dict[str, str]] = []
     for run in runs:
         versions = run.get("versions")
@@ -95,13 +95,13 @@ def version_sets(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def seconds(runs: Iterable[Mapping[str, Any]]) -> float:
-    """Wall time of all runs together, in seconds; 0 where none is told."""
+    """The wall time of all runs together, in seconds; 0 if none is recorded."""
     times = (run.get("seconds", 0) for run in runs)
     return min(math.fsum(time for time in times if isinstance(time, (int, float)) and math.isfinite(time)), 1e12)
 
 
 def settings(runs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, list[str]]:
-    """What decides an evaluation → its different values: policies, versions and the conditions common to all cells."""
+    """Settings of an evaluation → distinct values: policies, versions, and conditions common to all cells."""
     values: dict[str, dict[str, None]] = {
         "algorithm": dict.fromkeys(map(_fit, frame["algorithm"].unique())),
         "checkpoint": dict.fromkeys(sorted(_fit(sha)[:12] for sha in frame["checkpoint"].unique())),
@@ -120,7 +120,7 @@ def _fit(value: object) -> str:
 
 
 def checkpoints(episodes: pd.DataFrame) -> list[dict[str, str]]:
-    """One record per policy file: what it is, how many episodes it has and of which evaluation seeds, its SHA-256."""
+    """One record per policy file: labels, number of episodes, range of evaluation seeds, and SHA-256."""
     known = ["policy", "task", "dataset", "train_seed", "recipe", "checkpoint"]
     return [_checkpoint(rows) for _, rows in episodes.groupby(known, dropna=False)]
 
@@ -140,7 +140,7 @@ def _checkpoint(episodes: pd.DataFrame) -> dict[str, str]:
 
 
 def effects(runs: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Per perturbed cell what differs from the untouched simulation: perturbation, factor, change; the newest run's."""
+    """The differences between every perturbed cell and the nominal simulation, from the newest run of each cell."""
     newest: dict[tuple[str, float], dict[str, str]] = {}
     for run in runs:
         for effect in run.get("effects") or ():

@@ -1,4 +1,4 @@
-"""Which training runs stand behind each condition, and what conditions of different runs would look like on the same.
+"""Training runs of each condition, and means that are comparable between conditions of different runs.
 
 Shapes: N episodes, C cells, P pairs of a cell and one of its runs.
 """
@@ -10,18 +10,18 @@ from reports.statistics.means import Floats, Integers, by_run
 
 
 def shared_runs(value: Floats, cell: Integers, run: Integers, heads: pd.DataFrame) -> dict[str, Integers | Floats]:
-    """Per cell the runs it shares with clean, how many clean has, and its mean as if it had all of those; (C,) each.
+    """Counts of the runs that cells share with clean, counts of runs of clean, and aligned means; (C,) each.
 
-    `clean_seeds` counts the training runs of the clean cell of the same policy (the cell's own where there is
-    none), `common_seeds` those of them that the cell has. `aligned` is the clean mean plus the mean over common
-    runs of the difference to clean: a condition measured on the worst runs only is not the worst for that. It is the
-    mean itself where the runs are the same, and where no run is common.
+    `clean_seeds` counts the training runs of the clean cell of the same policy, or the cell's own runs without one.
+    `common_seeds` counts the runs of clean that the cell has. `aligned` is the clean mean plus the mean difference from
+    clean over common runs. A condition then does not rank low only because its runs are poor.
+    `aligned` is the plain mean if the runs are equal or none is common.
 
     Args:
         value: (N,) finite.
         cell: (N,) from 0 to C - 1.
         run: (N,) the training run, from 0.
-        heads: what names the cells, with columns policy and block, (C,) rows.
+        heads: (C,) rows that name the cells, with columns policy and block.
     """
     owner, place, size = by_run(cell, run)
     level = np.bincount(place, value, len(owner)) / size
@@ -52,7 +52,7 @@ def shared_runs(value: Floats, cell: Integers, run: Integers, heads: pd.DataFram
 
 
 def unequal_runs(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Per cell the fewest and the most episodes with a value that a training run has: columns fewest and most."""
+    """The smallest and largest number of episodes with a value per training run, by cell: fewest and most."""
     present = episodes[episodes["value"].notna()]
     sizes = present.groupby(["cell", "train_seed"], dropna=False).size()
     return sizes.groupby("cell").agg(["min", "max"]).rename(columns={"min": "fewest", "max": "most"})

@@ -1,7 +1,7 @@
-"""Whether scores follow from their own returns: 100 · (R − random) / (expert − random) with two anchors per task.
+"""A check that scores follow from their returns: 100 · (R − random) / (expert − random) with two anchors per task.
 
-A table of somebody else may hold scores from 0 to 1, or returns in the column of scores, and every number, limit and
-comparison made of them would be wrong by a factor. Columns that are checked one by one do not show it; rows do.
+A table of another tool may have scores from 0 to 1, or returns in the column of scores. Numbers, limits and comparisons
+would then be wrong by a factor. Only return and score together reveal this.
 
 Shapes: N episodes of one task.
 """
@@ -18,23 +18,26 @@ from reports.statistics.means import Floats
 
 Marks = npt.NDArray[np.bool_]
 Anchors = Mapping[str, tuple[float, float]]
-"""Task → the returns of a random and of an expert policy."""
+"""Task → return of a random policy and return of an expert policy."""
 
 ROUNDED = 0.051
-"""Points by which a score may differ from its return's: somebody may have rounded it to one digit."""
+"""Tolerance of scores in points, enough for scores rounded to one digit."""
 
 LINES = 200
-"""Pairs of episodes that are tried for the anchors that most rows of a task follow."""
+"""Number of random pairs of episodes that propose anchors for a task."""
 
 UNIT = 2.0
-"""Scores that all lie below this may be on a scale from 0 to 1."""
+"""Largest score of a table that may be on a scale from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """What is wrong with the scores of a task; `is_certain` where a known anchor leaves no other reading.
+    """A contradiction between the scores and the returns of a task.
 
-    `is_one_scale` where all of them follow one pair of anchors, so that they can be compared with each other.
+    Attributes:
+        sentence: what is wrong and what is expected.
+        is_certain: whether the known anchors of the task leave no other interpretation.
+        is_one_scale: whether all scores follow one pair of anchors, so that they are comparable with each other.
     """
 
     sentence: str
@@ -43,10 +46,10 @@ class Contradiction:
 
 
 def contradictions(table: pd.DataFrame, anchors: Anchors | None = None) -> list[Contradiction]:
-    """What the scores of a checked table say against their own returns, a sentence per task; none where they agree.
+    """The contradictions between scores and returns of a checked table, at most one per task.
 
-    Tasks with known `anchors` are held against these; other anchors that all rows of a task follow are named. Of other
-    tasks the rows must agree with each other: one rising line, and no scores that look like returns or like 0 to 1.
+    Scores of a task with known `anchors` are compared with these; if all follow other anchors, the sentence names them.
+    The rows of another task must lie on one rising line, and its scores must not look like returns or a scale to 1.
     """
     returns, scores = (table[name].to_numpy(np.float64) for name in ("return", "score"))
     known = np.isfinite(returns) & np.isfinite(scores) & (np.abs(returns) < 1e100) & (np.abs(scores) < 1e100)
@@ -64,7 +67,7 @@ def contradictions(table: pd.DataFrame, anchors: Anchors | None = None) -> list[
 
 
 def _against(task: str, returns: Floats, scores: Floats, anchor: tuple[float, float]) -> Contradiction | None:
-    """The scores of a task with known anchors."""
+    """The contradiction in the scores of a task with known anchors; None without one."""
     right = _line(returns, anchor)
     wrong = ~_near(scores, right)
     if not wrong.any():
@@ -83,18 +86,18 @@ def _against(task: str, returns: Floats, scores: Floats, anchor: tuple[float, fl
     own = _anchors_of_all(returns, scores)
     if own is not None:
         usual = f"the task's are {anchor[0]:g} and {anchor[1]:g}"
-        said = f"the scores of {_name(task)} follow other anchors, {_rule(own)}; {usual}"
-        return Contradiction(said, is_certain=False, is_one_scale=True)
+        sentence = f"the scores of {_name(task)} follow other anchors, {_rule(own)}; {usual}"
+        return Contradiction(sentence, is_certain=False, is_one_scale=True)
     return Contradiction(f"{some} do not follow from their returns; expected {rule}", is_certain=False)
 
 
 def _among_themselves(task: str, returns: Floats, scores: Floats) -> Contradiction | None:
-    """The scores of a task of which nobody knows the anchors."""
+    """The contradiction in the scores of a task with unknown anchors; None without one."""
     if (np.abs(scores - returns) <= 1e-6 * np.maximum(1, np.abs(returns))).all() and np.abs(scores).max() > UNIT:
-        said = (
+        sentence = (
             f"the scores of {_name(task)} are its returns; a score is 100·(R − random)/(expert − random) of two anchors"
         )
-        return Contradiction(said, is_certain=False)
+        return Contradiction(sentence, is_certain=False)
     own = _anchors_of_all(returns, scores)
     if own is not None:
         return _looks_like_unit(task, scores, own)
@@ -110,30 +113,30 @@ def _among_themselves(task: str, returns: Floats, scores: Floats) -> Contradicti
 def _looks_like_unit(task: str, scores: Floats, own: tuple[float, float]) -> Contradiction | None:
     if not ROUNDED < np.abs(scores).max() <= UNIT:
         return None
-    said = (
+    sentence = (
         f"the scores of {_name(task)} lie between {scores.min():.3g} and {scores.max():.3g}, as on a scale from 0 to "
         f"1: 100 is an expert's, which would be {_rule(own)}, so multiply them by 100 if 1 is"
     )
-    return Contradiction(said, is_certain=False, is_one_scale=True)
+    return Contradiction(sentence, is_certain=False, is_one_scale=True)
 
 
 def _beside_most(task: str, returns: Floats, scores: Floats) -> Contradiction:
-    """Scores that no one line explains: what most of them follow, and what the others look like."""
+    """The contradiction in scores on several lines: the anchors of most of them, and the kind of the others."""
     own, follow = _anchors_of_most(returns, scores)
     if own is None or 2 * follow.sum() < len(scores):
         if np.corrcoef(returns, scores)[0, 1] < -0.99:
             return Contradiction(f"the scores of {_name(task)} fall where its returns rise", is_certain=False)
-        said = f"the scores of {_name(task)} do not follow from its returns by two anchors"
-        return Contradiction(said, is_certain=False)
+        sentence = f"the scores of {_name(task)} do not follow from its returns by two anchors"
+        return Contradiction(sentence, is_certain=False)
     others = ~follow
     kind = _kind(returns[others], scores[others], _line(returns[others], own))
     what = f"are {kind}" if kind else "do not follow from their returns"
-    said = f"{_some(task, int(others.sum()), len(scores))} {what}; the others follow {_rule(own)}"
-    return Contradiction(said, is_certain=False)
+    sentence = f"{_some(task, int(others.sum()), len(scores))} {what}; the others follow {_rule(own)}"
+    return Contradiction(sentence, is_certain=False)
 
 
 def _kind(returns: Floats, scores: Floats, expected: Floats) -> str | None:
-    """What scores that are not the expected ones are instead, if all of them are the same."""
+    """The kind of error of unexpected scores, if one kind explains all of them; else None."""
     if (np.abs(scores - returns) <= 1e-6 * np.maximum(1, np.abs(returns))).all():
         return "the returns themselves"
     if _near(100 * scores, expected, 10 * ROUNDED).all():
@@ -144,14 +147,14 @@ def _kind(returns: Floats, scores: Floats, expected: Floats) -> str | None:
 
 
 def _anchors_of_all(returns: Floats, scores: Floats) -> tuple[float, float] | None:
-    """The anchors of a rising line through all rows; None where there is none."""
+    """The anchors of a rising line through all rows; None without one."""
     low, high = int(np.argmin(returns)), int(np.argmax(returns))
     own = _through(returns[low], scores[low], returns[high], scores[high])
     return own if own is not None and _near(scores, _line(returns, own), _slack(scores)).all() else None
 
 
 def _anchors_of_most(returns: Floats, scores: Floats) -> tuple[tuple[float, float] | None, Marks]:
-    """The anchors that most rows follow, of lines through pairs of rows, and which rows do."""
+    """The anchors that most rows follow, among lines through pairs of rows, and a mark (N,) of these rows."""
     generator = np.random.default_rng(0)
     best, follow = None, np.zeros(len(scores), bool)
     for one, other in generator.integers(len(scores), size=(LINES, 2)):
@@ -159,13 +162,13 @@ def _anchors_of_most(returns: Floats, scores: Floats) -> tuple[tuple[float, floa
         if own is not None:
             near = _near(scores, _line(returns, own), _slack(scores))
             gain = int(near.sum()) - int(follow.sum())
-            if gain > 0 or (gain == 0 and best is not None and own[1] < best[1]):  # of equals the scale to 100
+            if gain > 0 or (gain == 0 and best is not None and own[1] < best[1]):  # on a tie, the scale to 100
                 best, follow = own, near
     return best, follow
 
 
 def _through(x: float, y: float, x_other: float, y_other: float) -> tuple[float, float] | None:
-    """The anchors of the line through two points, where it rises."""
+    """The anchors of the line through two points; None unless it rises."""
     if x == x_other or (y_other - y) * (x_other - x) <= 0:
         return None
     slope = (y_other - y) / (x_other - x)
@@ -186,7 +189,7 @@ def _near(scores: Floats, expected: Floats, slack: float = ROUNDED) -> Marks:
 
 
 def _slack(scores: Floats) -> float:
-    """Rounding to one digit, of the two rows that make a line as well; of scores from 0 to 1 as much less."""
+    """The tolerance of a line through rounded scores: three roundings; a hundredth on a scale from 0 to 1."""
     return 3 * (ROUNDED if np.abs(scores).max() > UNIT else ROUNDED / 100)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of two policies or conditions, and by name everything else a number with an interval is made of."""
+"""Comparisons of two policies or conditions; the module also re-exports statistics and intervals."""
 
 import numpy as np
 import pandas as pd
@@ -38,14 +38,14 @@ __all__ = [
 def paired_difference(
     frame_a: pd.DataFrame, frame_b: pd.DataFrame, *, value: str = "score", level: float = LEVEL
 ) -> Interval:
-    """Mean of a - b with its `mean_interval` over the episodes both hold: equal train_seed and eval_seed.
+    """The mean of a - b with its `mean_interval` over paired episodes: equal train_seed and eval_seed.
 
-    Where each table holds one training run only, its seed need not agree (two algorithms are compared on the same
-    episodes). Episodes without a finite value on either side are left out; `n` counts what is left. Without a
-    common episode n is 0 and all numbers are NaN.
+    If each table has a single training run, the train_seeds may differ: two algorithms are compared on equal episodes.
+    Pairs without two finite values are left out, and `n` counts the others. Without a pair n is 0 and all numbers are
+    NaN.
 
     Raises:
-        ValueError: a table holds an episode twice, because it mixes conditions or policies.
+        ValueError: a table has an episode twice, because it mixes conditions or policies.
     """
     seeds = {*_runs(frame_a), *_runs(frame_b)}
     alone = len(_runs(frame_a)) <= 1 and len(_runs(frame_b)) <= 1
@@ -71,11 +71,11 @@ def probability_of_improvement(
     resamples: int = RESAMPLES,
     generator: np.random.Generator | None = None,
 ) -> Interval:
-    """How probable it is that an episode of a scores more than one of b (see `improvement_probability`).
+    """The probability that an episode of a scores more than one of b (see `improvement_probability`).
 
-    The interval is the percentile bootstrap over training runs and their episodes, both sides resampled on their own.
-    Every run counts once, however many episodes it has. 0.5 within it means that neither is shown to be better. Where a
-    side has no finite value all numbers are NaN.
+    The interval is the percentile bootstrap over training runs and their episodes; both sides are resampled
+    independently. Every run has the same weight. If the interval includes 0.5, neither side is significantly better.
+    All numbers are NaN if a side has no finite value.
     """
     sides = [frame[np.isfinite(frame[value].to_numpy(np.float64))] for frame in (frame_a, frame_b)]
     if not all(len(side) for side in sides):
@@ -93,7 +93,7 @@ def probability_of_improvement(
 
 
 def _by_run(frame: pd.DataFrame, value: str) -> tuple[Floats, tuple[int, ...]]:
-    """The values sorted by training run, (N,), and how many each run has."""
+    """The values sorted by training run, (N,), and the number of values of each run."""
     x, runs = checked(frame[value].to_numpy(np.float64), frame["train_seed"].tolist())
     return x[np.argsort(runs, kind="stable")], tuple(np.bincount(runs).tolist())
 

@@ -1,8 +1,8 @@
-"""From episodes to conditions: every number of every table and curve, before it is rounded.
+"""The summary of episodes: every number of tables and figures in full precision.
 
-A *policy* is what gets a column: algorithm, dataset and task, with its training runs pooled. A *condition* is what
-gets a row: attack and eps, perturbation and factor (with the factor that would change nothing). One policy under one
-condition is a *cell*. Cells are summed up all at once: a million episodes must not wait for a loop over conditions.
+A *policy* (a column of tables) is an algorithm on a dataset and task, with its training runs pooled. A *condition* (a
+row) is an attack with eps and a perturbation with factor and nominal factor. A *cell* is one policy under one
+condition. All cells are summarized in vectorized form, so a million episodes take no loop over conditions.
 """
 
 from __future__ import annotations
@@ -32,18 +32,21 @@ from reports.study.runs import shared_runs
 from reports.study.scales import Anchors, contradictions
 from reports.study.worst import chosen
 
-__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study", "summarize"]
+__all__ = ["BLOCKS", "CELL", "CONDITION", "PAIR", "Results", "Study", "load_study", "prepare", "study_of", "summarize"]
 
-Made = TypeVar("Made")
+Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A results table, checked, prepared and summed up at most once for all that is made of it.
+    """A results table that is checked, prepared and summarized at most once.
 
-    `is_checked` tells that the table was checked and packed when it was read (see `load_study`); `about` is what
-    stands in the JSON beside it, `anchors` the returns of a random and of an expert policy on tasks that are known, and
-    `left_out` says that the table is an excerpt of a larger one.
+    Attributes:
+        frame: the table of episodes.
+        is_checked: whether the table is already checked and packed (see `load_study`).
+        about: the content of the JSON beside the results.
+        anchors: task → returns of a random and of an expert policy.
+        left_out: a sentence about omitted conditions if the table is an excerpt; else empty.
     """
 
     frame: pd.DataFrame
@@ -63,24 +66,24 @@ class Study:
 
     @property
     def repeats(self) -> Repeats:
-        """How many rows were left out because others are of the same episodes; raises ValueError as `check` does."""
+        """Counts of rows left out as repeats of other rows; raises ValueError as `check` does."""
         return self._unique[1]
 
     @cached_property
     def episodes(self) -> pd.DataFrame:
-        """What `prepare` returns."""
+        """The prepared episodes; see `prepare`."""
         return prepared(self._unique[0])
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """What `summarize` returns."""
+        """The summary; see `summarize`."""
         summary, runs = _summarized(self.episodes), runs_of(self.about)
         described_parts = descriptions(summary, described(runs))
         return summary.assign(chosen=chosen(self.episodes, len(summary), runs), **described_parts)
 
     @cached_property
     def shown(self) -> Study:
-        """What tables, notes and figures are of: the study itself, or an excerpt where it is too large to be read."""
+        """The study of tables, notes and figures: this one, or an excerpt if it is too large to be read."""
         if self.left_out:
             return self
         cells, left_out = excerpt(self.summary)
@@ -93,7 +96,7 @@ class Study:
 
     @cached_property
     def comparable(self) -> Study:
-        """Scores and raw returns never share an axis: raw returns for all, if one policy has only those."""
+        """The study in one metric, for a common axis: raw returns for all policies if one has no scores."""
         alike = self.episodes["metric"].nunique() == 1
         return (
             self
@@ -102,22 +105,22 @@ class Study:
         )
 
     @cached_property
-    def _made(self) -> dict[Callable[[Study], object], object]:
+    def _derived(self) -> dict[Callable[[Study], object], object]:
         return {}
 
-    def once(self, make: Callable[[Study], Made]) -> Made:
-        """What this function makes of the study, made when it is first asked for."""
-        if make not in self._made:
-            self._made[make] = make(self)
-        return cast(Made, self._made[make])
+    def once(self, make: Callable[[Study], Derived]) -> Derived:
+        """The result of `make` for this study, computed on the first call and cached."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return cast(Derived, self._derived[make])
 
 
 Results: TypeAlias = pd.DataFrame | Study
-"""A results table, or one that was prepared before."""
+"""A results table, or its Study."""
 
 
-def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
-    """The study of a table and of what stands beside it; a study that knows the latter stays what it is."""
+def study_of(results: Results, about: Mapping[str, object] | None = None) -> Study:
+    """A Study of the table with its sidecar metadata. A Study that already has metadata is returned unchanged."""
     if not isinstance(results, Study):
         return Study(results, about=about)
     return results if results.about or not about else replace(results, about=about)
@@ -126,47 +129,54 @@ def study(results: Results, about: Mapping[str, object] | None = None) -> Study:
 def load_study(
     paths: Iterable[Path | str], about: Mapping[str, object] | None = None, anchors: Anchors | None = None
 ) -> Study:
-    """The study of several results files, which takes the place of a table in all of `reports`; raises as `load_many`.
+    """The Study of several results files; every function of `reports` accepts it instead of a table.
 
-    A million rows are checked once, while they are read, and never unfold into a table of texts. `about` is what the
-    JSON files beside them tell (`provenance.read_sidecars`). Scores must follow from returns by the `anchors` of tasks
-    that are known, or by others.
+    Rows are checked once while they are read, and stay packed. Scores must follow from returns by some anchors.
+
+    Args:
+        paths: results files.
+        about: the merged JSON of these files (`provenance.read_sidecars`).
+        anchors: task → returns of a random and of an expert policy.
 
     Raises:
-        ValueError: as `load_many`, or scores on another scale than from 0 (random) to 100 (expert).
+        ValueError: as `load_many`, or scores on a scale other than 0 (random) to 100 (expert).
     """
-    given = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
-    for one in contradictions(given.checked, anchors):
+    study = Study(load_packed(paths), is_checked=True, about=about, anchors=anchors)
+    for one in contradictions(study.checked, anchors):
         if one.is_certain:
             raise ValueError(f"{one.sentence}.")
-    return given
+    return study
 
 
 def prepare(results: Results) -> pd.DataFrame:
     """The checked episodes in a fixed order, with columns policy, metric, block, value, cell, start and clean.
 
-    `value` is the normalized score, or the raw return for a policy with an episode that has a return but no score
-    (`metric` says which). Every episode counts once (`reports.rows.identity`), and where nothing is measured in a unit
-    there is none. `cell` is the row of `summarize`; episodes of one `start` begin in one state with one policy, and
-    `clean` is the value of the clean one. The order of the given rows changes nothing.
+    `value` is the normalized score, or the raw return if the policy has an episode with a return but no score (`metric`
+    names the measure). Every episode counts once, and units that measure nothing are empty (`reports.rows.identity`).
+    `cell` is the row of `summarize`. Episodes with one `start` have the same policy and start state, and `clean` is the
+    value of the clean one. The result does not depend on the order of rows.
 
     Raises:
         ValueError: as `check`, or there are no rows.
     """
-    return study(results).episodes
+    return study_of(results).episodes
 
 
 def summarize(results: Results) -> pd.DataFrame:
     """One row per policy and condition, clean first, every number in full precision.
 
-    Columns: policy, metric, the condition, n (episodes), left_out (of these, without a value), seeds (training
-    runs), mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %), optimality_gap (scores
-    only), change to clean with low and high and in percent over `paired` common episodes, flags with counts, chosen
-    (for `worst` the attack that it was, where the JSON beside the results tells it; else empty), what `shared_runs`
-    says of training runs that not every condition has (common_seeds, clean_seeds, aligned), and nominals and
-    measured_in (of every part of the perturbation, joined by `;`: the factor that changes nothing, and the unit).
+    Columns:
+        policy, metric and the condition.
+        n (episodes), left_out (episodes without a value) and seeds (training runs).
+        mean with low and high (95 %, `mean_interval`), std, median, iqm, cvar (worst 10 %).
+        optimality_gap, of scores only.
+        change from clean with low, high and percent, over `paired` episodes.
+        flags with counts.
+        chosen: the attack behind `worst` if the JSON beside the results names it; else empty.
+        common_seeds, clean_seeds and aligned: see `shared_runs`.
+        nominals and measured_in: nominal factor and unit of every part of the perturbation, joined by `;`.
     """
-    return study(results).summary
+    return study_of(results).summary
 
 
 def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +203,7 @@ def _summarized(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: int) -> dict[str, Floats | Integers]:
-    """Points and percent against the clean episodes with the same start; percent only of a positive clean mean."""
+    """The paired change from clean in points and percent, (C,) each; percent is NaN without a positive clean mean."""
     paired = np.bincount(cell, minlength=cells)
     change, low, high = mean_intervals(value - clean, cell, run, cells)
     before = mean_intervals(clean, cell, run, cells)[0]
@@ -203,7 +213,7 @@ def _change(value: Floats, clean: Floats, cell: Integers, run: Integers, cells: 
 
 
 def _flags(episodes: pd.DataFrame, cells: int) -> list[str]:
-    """For example `zero-gradient (3)`, per cell: the number of episodes with each flag."""
+    """The flags of every cell with their numbers of episodes, for example `zero-gradient (3)`."""
     flagged = episodes.loc[episodes["flags"] != "", ["cell", "flags"]].astype({"flags": object})
     counts = [Counter[str]() for _ in range(cells)]
     for cell, flags, count in flagged.value_counts().reset_index().itertuples(index=False):

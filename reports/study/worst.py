@@ -1,7 +1,7 @@
-"""The worst of a suite of attacks, measured honestly: its rows are called `worst`.
+"""The worst of a suite of attacks, without selection bias: its rows have the attack name `worst`.
 
-They are those of the attack that was the strongest on other episodes, measured again on fresh ones: a minimum over
-noisy means is too low, the mean of what it chose is not. Which attack that was stands in the JSON beside the results.
+They are from the attack with the lowest mean on other episodes, measured on fresh ones. A minimum over noisy means is
+biased downwards, while the fresh mean of the chosen attack is not. The JSON beside the results names the attack.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,22 +12,22 @@ import pandas as pd
 from reports.study.attacked import is_oracle, parted
 
 WORST = "worst"
-"""What results call the strongest attack of a suite, measured again."""
+"""Name of the attack chosen from a suite, in results."""
 
 CELL = ("checkpoint", "task", "eps", "unit", "norm", "perturbation", "factor")
-"""What tells for which cell an attack was chosen."""
+"""Columns that identify the cell of a choice."""
 
 
 def stands_apart(attack: str) -> bool:
-    """Whether this attack never counts as the worst: `@…` closes sensors, and `oracle` looks into the simulator."""
+    """Whether this attack is never a candidate for the worst: one on some sensors (`@…`), or the oracle."""
     return bool(parted(attack)[1]) or is_oracle(attack)
 
 
 def candidates(conditions: pd.DataFrame) -> pd.DataFrame:
-    """Of one policy's conditions (rows of `summarize`) those among which the worst is looked for.
+    """The candidates for the worst condition among one policy's conditions (rows of `summarize`).
 
-    Where `worst` was measured it alone, at the largest budget of each world, because that contains the smaller ones;
-    elsewhere every attack that does not stand apart, or all if there is no other.
+    If `worst` was measured, these are its rows at the largest budget of each perturbation and factor: a larger budget
+    contains the smaller ones. Otherwise they are all attacks that do not stand apart, or all attacks without another.
     """
     again = conditions[conditions["attack"] == WORST]
     if len(again):
@@ -43,24 +43,24 @@ def contenders(conditions: pd.DataFrame) -> pd.DataFrame:
 
 
 def most(conditions: pd.DataFrame) -> int:
-    """From how many candidates the worst of a block is chosen, of the policy that has the most."""
+    """The largest number of candidates that any policy has in this block."""
     return int(contenders(conditions).groupby("policy").size().max()) if len(conditions) else 0
 
 
 def by(condition: pd.Series) -> str:
-    """For example ` by pgd` for a condition called `worst`, where the JSON tells it."""
+    """The text ` by pgd` for a condition `worst` whose attack is recorded; empty for any other."""
     return f" by {condition['chosen']}" if condition["chosen"] else ""
 
 
 def searched(conditions: pd.DataFrame) -> int:
-    """How many attacks that count as the worst are among these conditions, `worst` itself left out."""
+    """The number of attacks among these conditions that are candidates for the worst, without `worst` itself."""
     return sum(not stands_apart(str(name)) for name in conditions["attack"].unique() if name not in (WORST, "none"))
 
 
 def choices(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What was chosen, as the JSON beside results tells it, the newest last; what has another form is left out."""
-    told = (run.get("worst") for run in runs)
-    return [one for listed in told if isinstance(listed, list) for one in listed if _is_choice(one)]
+    """The recorded choices in the JSON beside results, the newest last; malformed records are skipped."""
+    lists = (run.get("worst") for run in runs)
+    return [one for listed in lists if isinstance(listed, list) for one in listed if _is_choice(one)]
 
 
 def _is_choice(one: object) -> bool:
@@ -94,17 +94,17 @@ _FORM = {
     **dict.fromkeys(("eps", "factor", "seed", "episodes"), _is_number),
     **{"mean_returns": _are_means, "passed_over": _are_names, "margin": _is_margin},
 }
-"""What a choice may say, beside what nobody here reads."""
+"""Form of a choice: names that reports read, with their checks."""
 
 
 def chosen(episodes: pd.DataFrame, cells: int, runs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The attacks behind the `worst` rows of every cell of a prepared table, (cells,); empty where nobody tells."""
-    told: dict[tuple[object, ...], dict[object, str]] = {}
+    """The attacks behind the `worst` rows of every cell of a prepared table, (cells,); empty if not recorded."""
+    attacks_of: dict[tuple[object, ...], dict[object, str]] = {}
     for one in choices(runs):
         key = tuple(one[name] if isinstance(one[name], str) else float(one[name]) for name in CELL)
-        told.setdefault(key, {})[(one.get("seed"), one.get("episodes"))] = str(one["attack"])
+        attacks_of.setdefault(key, {})[(one.get("seed"), one.get("episodes"))] = str(one["attack"])
     own = episodes.loc[(episodes["attack"] == WORST).to_numpy(), ["cell", *CELL]].drop_duplicates()
     names: list[dict[str, None]] = [{} for _ in range(cells)]
     for cell, *place in own.itertuples(index=False, name=None):
-        names[int(cell)] |= dict.fromkeys(sorted(told.get(tuple(place), {}).values()))
+        names[int(cell)] |= dict.fromkeys(sorted(attacks_of.get(tuple(place), {}).values()))
     return [" and ".join(one) for one in names]

@@ -1,4 +1,4 @@
-"""The area under the curve over eps and eps50 as text cells."""
+"""The table of curves over eps: area under each curve and eps50, as text cells."""
 
 import numpy as np
 import pandas as pd
@@ -6,22 +6,23 @@ import pandas as pd
 from reports.findings.budgets import budget_numbers
 from reports.findings.sensors import in_sensors
 from reports.study.names import number, short
-from reports.study.summary import Results, study, summarize
+from reports.study.summary import Results, study_of
+from reports.study.texts import DASH
 
 CAPTION = (
     "Curves over eps: area is the mean score from eps 0 (clean) to the largest budget, by trapezoids [95 % interval as "
-    "above]; eps50 is the budget at which the mean first falls to half of clean, by straight lines between the "
+    "above]. eps50 is the budget at which the mean first falls to half of clean, linearly interpolated between the "
     "measured budgets [95 % expanded percentile bootstrap over runs and their episodes]."
 )
 
 
 def budget_table(results: Results) -> pd.DataFrame:
-    """`budget_numbers` as text cells, without rows if there is no curve; attacks on compared sensors are left out."""
-    given = study(results)
-    summary = summarize(given)
+    """`budget_numbers` as text cells; no rows without a curve. Attacks on single sensors are left out if compared."""
+    study = study_of(results)
+    summary = study.summary
     apart = set(summary.loc[in_sensors(summary), ["policy", "attack"]].itertuples(index=False, name=None))
-    shown = [row for _, row in budget_numbers(given).iterrows() if (row["policy"], row["attack"]) not in apart]
-    return pd.DataFrame([_text(row) for row in shown])
+    rows = [row for _, row in budget_numbers(study).iterrows() if (row["policy"], row["attack"]) not in apart]
+    return pd.DataFrame([_text(row) for row in rows])
 
 
 def _text(row: pd.Series) -> dict[str, str]:
@@ -42,7 +43,7 @@ def _text(row: pd.Series) -> dict[str, str]:
 def _with_interval(texts: list[str]) -> str:
     estimate, low, high = texts
     if estimate == "nan":
-        return "–"
+        return DASH
     if estimate.startswith("beyond") and estimate == low:
         return estimate
     return estimate + (" (no interval)" if "nan" in (low, high) else f" [{low}, {high}]")

@@ -1,4 +1,4 @@
-"""Tables for a paper: one number per policy and condition, with the worst case beside them."""
+"""Tables for a paper: one number per policy and condition, and the worst case."""
 
 import numpy as np
 import pandas as pd
@@ -6,36 +6,39 @@ import pandas as pd
 from reports.findings.ranking import leaders
 from reports.findings.sensors import elsewhere
 from reports.study.names import condition_name
-from reports.study.summary import BLOCKS, CONDITION, Results, study, summarize
+from reports.study.summary import BLOCKS, CONDITION, Results, study_of
+from reports.study.texts import DASH
 from reports.study.worst import by, candidates, most
 
-NO_CELL = "–"
-
 WIDE = 6
-"""So many conditions stand side by side; more of them stand below each other."""
+"""Maximum number of conditions as columns; more of them become rows."""
 
 
 def policy_table(results: Results, block: str = "attack", *, changes: bool = False) -> pd.DataFrame:
-    """Rows are policies; columns are clean, the conditions of the block and the worst of them: `mean ± half-width`.
+    """A table with a row per policy, and columns for clean, the conditions of a block and the worst of them.
 
-    `changes` adds points and percent against clean. Bold marks leaders (see `leaders`) and † flags, as in the large
-    table. The worst case (`worst.candidates`; without a column where there is no choice) counts the points of grids and
-    samples, which have no columns. Without conditions of this block (attack, perturbation, or attack and perturbation)
-    the table has only the clean column.
+    A cell is `mean ± half-width`. Bold marks leaders (see `leaders`) and † flags, as in the large table. The worst case
+    (`worst.candidates`) includes the points of grids and samples, which have no columns of their own. It has no
+    column if only one condition is a candidate. Without conditions of the block the table has only the clean column.
+
+    Args:
+        results: the episodes.
+        block: attack, perturbation, or attack and perturbation.
+        changes: add the change from clean, in points and percent.
 
     Raises:
-        ValueError: there is no such block; or as `summarize`.
+        ValueError: the block is unknown; or as `summarize`.
     """
     if block not in BLOCKS[1:]:
         raise ValueError(f"there is no block {block!r} of conditions; choose one of {', '.join(BLOCKS[1:])}.")
-    given = study(results)
-    summary, best = summarize(given), leaders(given)
+    study = study_of(results)
+    summary, best = study.summary, leaders(study)
     conditions = summary[summary["block"] == block]
     shown = summary[summary["block"].isin(["clean", block]) & ~elsewhere(summary)]
     names = {key: condition_name(cells.iloc[0]) for key, cells in shown.groupby(CONDITION, sort=False)}
     rows = []
     for policy, own in summary.groupby("policy", sort=False):
-        row: dict[str, str] = {"policy": str(policy)} | dict.fromkeys(names.values(), NO_CELL)
+        row: dict[str, str] = {"policy": str(policy)} | dict.fromkeys(names.values(), DASH)
         for index, cell in shown[shown["policy"] == policy].iterrows():
             row[condition_name(cell)] = _cell(cell, bold=index in best, changes=changes)
         if most(conditions) > 1:
@@ -52,16 +55,16 @@ def turned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def paper_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """The policy table of every block that has conditions, turned where these are many."""
-    given = study(results)
-    blocks = [block for block in BLOCKS[1:] if (summarize(given)["block"] == block).any()]
-    tables = {block: policy_table(given, block) for block in blocks}
+    """The policy table of every block that has conditions, transposed if there are more than `WIDE` of them."""
+    study = study_of(results)
+    blocks = [block for block in BLOCKS[1:] if (study.summary["block"] == block).any()]
+    tables = {block: policy_table(study, block) for block in blocks}
     return {block: turned(table) if table.shape[1] > WIDE + 2 else table for block, table in tables.items()}
 
 
 def _worst(cells: pd.DataFrame, *, changes: bool) -> str:
     if cells.empty:
-        return NO_CELL
+        return DASH
     cells = candidates(cells)
     cell = cells.iloc[int(np.argmin(cells["aligned"].to_numpy()))]
     return f"{_cell(cell, bold=False, changes=changes)} at {condition_name(cell)}"

@@ -1,50 +1,50 @@
-"""A comparison as text: its table and the sentences that say what it shows and what it does not."""
+"""A comparison as text: its table, and sentences about its outcome and its limits."""
 
 import pandas as pd
 
 from reports.findings.comparison import Comparison
 from reports.study.names import listed
+from reports.study.texts import interval
 from reports.tables.formats import plain, to_markdown
-from reports.words.verdict import interval
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """The table as Markdown with its sentences below, ending in a line break."""
+    """The comparison as Markdown: the table, then its sentences as a list."""
     rows = [_cells(row) for _, row in comparison.table.iterrows()]
     metric = " or ".join(dict.fromkeys(comparison.table["metric"]))
-    title = f"B against A, mean {metric} over common episodes; p two-sided, corrected for all conditions."
+    title = f"B vs. A: mean {metric} over paired episodes; p is two-sided and Holm-corrected for all conditions."
     return f"{to_markdown(pd.DataFrame(rows), title)}\n" + "".join(
-        f"- {plain(said)}\n" for said in sentences(comparison)
+        f"- {plain(sentence)}\n" for sentence in sentences(comparison)
     )
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """The outcome first, then what could not be compared and what else differs."""
-    said = [_outcome(comparison)]
+    """Sentences about a comparison: the outcome, then conditions without a partner, then differences in settings."""
+    texts = [_outcome(comparison)]
     for title, names in (
         ("Only in A", comparison.only_a),
         ("Only in B", comparison.only_b),
         ("Without a common episode", comparison.unpaired),
     ):
         if names:
-            said.append(f"{title}: {listed(names, 20)}.")
-    said += _common_runs(comparison.table)
+            texts.append(f"{title}: {listed(names, 20)}.")
+    texts += _common_runs(comparison.table)
     if comparison.is_blind:
-        said.append(
+        texts.append(
             f"With {comparison.table['n'].max()} pairs no loss can be significant among {len(comparison.table)} "
             "conditions: evaluate more episodes, or fewer conditions."
         )
     lost = int(comparison.table["left_out"].sum())
     if lost:
-        said.append(f"{lost} pairs are left out, because one side has no finite return; see the flags.")
-    return [*said, *comparison.changes]
+        texts.append(f"{lost} pairs are left out, because one side has no finite return; see the flags.")
+    return [*texts, *comparison.changes]
 
 
 def _common_runs(table: pd.DataFrame) -> list[str]:
-    """The conditions that are compared over some of the training runs only."""
+    """Sentences about conditions that are compared over some of the training runs only."""
     fewer = table[(table["runs"] < table[["runs_a", "runs_b"]].max(axis=1)) & (table["n"] > 0)]
     return [
-        f"Over the training runs that both have, {runs} of {runs_a} in A and {runs_b} in B: "
+        f"Compared over common training runs only, {runs} of {runs_a} in A and {runs_b} in B: "
         f"{listed([str(name) for name in rows['condition']])}."
         for (runs, runs_a, runs_b), rows in fewer.groupby(["runs", "runs_a", "runs_b"])
     ]
@@ -57,8 +57,8 @@ def _outcome(comparison: Comparison) -> str:
     if (table["outcome"] == "equal").all():
         return f"All {table['n'].sum()} pairs of episodes are equal to the last bit."
     lowest = table["low"].min()
-    bound = "" if pd.isna(lowest) else f" Losses of up to {max(-lowest, 0):.1f} lie within the intervals."
-    return f"No significant loss in {len(table)} conditions; that does not show that there is none.{bound}"
+    bound = "" if pd.isna(lowest) else f" The 95 % intervals include losses of up to {max(-lowest, 0):.1f}."
+    return f"No significant loss in {len(table)} conditions, which is not evidence that there is none.{bound}"
 
 
 def _cells(row: pd.Series) -> dict[str, str]:

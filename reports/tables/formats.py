@@ -1,6 +1,7 @@
-"""A table of text cells as Markdown, LaTeX, HTML or CSV; in three of them `**number…**` begins a bold cell.
+"""Writers of a table of text cells: Markdown, LaTeX, HTML and CSV.
 
-Names come from files, so nothing in a cell or caption is taken for markup, a link or a formula.
+A cell that begins with `**number…**` is bold in all but CSV. Names come from files, so every cell and caption is
+escaped: none of it acts as markup, a link or a formula.
 """
 
 import html
@@ -10,16 +11,16 @@ from collections.abc import Iterable
 import pandas as pd
 
 LONG = 40
-"""A LaTeX table of more rows is a longtable, which may break across pages."""
+"""Maximum number of rows of a floating LaTeX table; more rows make a longtable, which breaks across pages."""
 
 BOLD = re.compile(r"\*\*(-?\d[^*]*)\*\*")
-"""Bold by which a table marks a number; it stands at the beginning of a cell."""
+"""The bold number at the beginning of a cell."""
 
 MARKDOWN = re.compile(r"([\\`*<|]|(?<=\])[(\[]|(?<=:)//|(?<=www)\.)", re.IGNORECASE)
-"""What Markdown would take for code, emphasis, HTML, the end of a cell, or a link; brackets alone are intervals."""
+"""Signs that Markdown would read as code, emphasis, HTML, the end of a cell, or a link. Intervals keep brackets."""
 
 FORMULA = re.compile(r"^[=+\-@\t\r]")
-"""What a spreadsheet would take for a formula."""
+"""The beginning of a text that a spreadsheet would read as a formula."""
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -27,21 +28,21 @@ TEX = {
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}"},
     **{"|": r"\textbar{}"},
     **{"±": r"$\pm$", "×": r"$\times$", "†": r"$\dagger$", "–": "--", "…": r"\ldots{}", "√": r"$\surd$"},
-    **{"↓": r"$\downarrow$", "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "·": r"$\cdot$"},
+    **{"Δ": r"$\Delta$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "·": r"$\cdot$"},
 }
-"""What LaTeX would take for something else, and signs that its fonts lack."""
+"""Sign → its LaTeX: signs with a meaning in LaTeX, and signs that its fonts lack."""
 
 
 def to_markdown(table: pd.DataFrame, caption: str) -> str:
-    """The caption and a pipe table, ending in a line break; whatever Markdown would interpret is escaped."""
+    """The caption and a pipe table as Markdown, with a final line break; cells and caption are escaped."""
     cells = table.rename(columns=_marked).map(_marked)
     return f"{plain(caption)}\n\n{cells.to_markdown(index=False, tablefmt='pipe', disable_numparse=True)}\n"
 
 
 def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A floating table with booktabs rules, or a longtable of many rows, for documents that use booktabs and longtable.
+    """A floating LaTeX table with booktabs rules; a longtable if it has more than `LONG` rows.
 
-    The first column and all text stand left, numbers right. The table is as wide as its cells.
+    The document must load booktabs and longtable. The first column and text are left-aligned, numbers right-aligned.
     """
     head = _line(table.columns)
     lines = [_line(row) for row in table.itertuples(index=False)]
@@ -55,7 +56,7 @@ def to_latex(table: pd.DataFrame, caption: str) -> str:
 
 
 def to_html(table: pd.DataFrame, caption: str) -> str:
-    """A table element with a caption and head cells that have a scope; everything else is escaped."""
+    """An HTML table element with a caption and head cells with a scope; all text is escaped."""
     head = "".join(f'<th scope="col">{_tagged(name)}</th>' for name in table.columns)
     rows = ["".join(f"<td>{_tagged(cell)}</td>" for cell in row) for row in table.itertuples(index=False)]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
@@ -66,7 +67,7 @@ def to_html(table: pd.DataFrame, caption: str) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Any table as CSV text; floats keep all their digits, and a text that would be a formula begins with '."""
+    """Any table as CSV text. Floats keep all digits; a text that a spreadsheet would run as a formula begins with '."""
     texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(_no_formula) for name in texts}).to_csv(
         index=False, lineterminator="\n"
@@ -74,7 +75,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def plain(text: str) -> str:
-    """A text in which Markdown finds no code, emphasis, HTML or link."""
+    """The text with every sign escaped that Markdown would interpret."""
     return MARKDOWN.sub(lambda sign: "".join(f"\\{one}" for one in sign[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""The conditions of a study as rows that a browser can sort: text to read, a number to sort by, a mark to draw."""
+"""The sortable tables of the page: every cell has a text, a value to sort by, and the means have a drawn mark."""
 
 import math
 from dataclasses import dataclass
@@ -8,24 +8,25 @@ import pandas as pd
 
 from reports.study.names import number, perturbation_name
 from reports.study.summary import BLOCKS
+from reports.study.texts import DASH, interval
 from reports.study.worst import by
 from reports.tables.robustness import count
 from reports.words import verdict
 
 MOST_ROWS = 300
-"""Rows of a listing; where there are more, those with the lowest means are kept and the rest is counted."""
+"""Maximum number of rows of a listing. The lowest means are kept, and the others are counted."""
 
 TITLES = {
-    "clean": "Without an adversary",
-    "attack": "Attacks on what the policy observes",
-    "perturbation": "Changes of the physics",
-    "attack and perturbation": "Attacks under changed physics",
+    "clean": "Clean",
+    "attack": "Observation attacks",
+    "perturbation": "Perturbations",
+    "attack and perturbation": "Attacks with perturbations",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """One table: its block and title, the columns' names, its rows and how many more there are."""
+    """One table of the page: block, title, names of columns, rows, and the number of rows left out."""
 
     block: str
     title: str
@@ -35,7 +36,7 @@ class Listing:
 
 
 def listings(summary: pd.DataFrame) -> list[Listing]:
-    """One table per block of conditions, with the clean condition in each to compare with."""
+    """One table per block of conditions; each also has the clean condition for comparison."""
     present = [block for block in BLOCKS if (summary["block"] == block).any()]
     blocks = [block for block in present if block != "clean"] or present
     return [_listing(block, summary) for block in blocks]
@@ -54,7 +55,7 @@ def _listing(block: str, summary: pd.DataFrame) -> Listing:
 
 
 def _identity(own: pd.DataFrame, *, several: bool) -> list[str]:
-    """The columns that say which condition a row is, without those that would say the same in every row."""
+    """The columns that identify a condition, without columns that are equal in every row."""
     block = own["block"].iloc[0]
     columns = ["policy"] if several else []
     if block in ("clean", "attack", "attack and perturbation"):
@@ -71,8 +72,8 @@ def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: 
     return {
         "is_clean": cell["block"] == "clean",
         "identity": identity,
-        "mean": _amount(cell["mean"], verdict.interval(cell["low"], cell["high"])),
-        "change": _amount(cell["change"], verdict.interval(cell["change_low"], cell["change_high"])),
+        "mean": _amount(cell["mean"], interval(cell["low"], cell["high"])),
+        "change": _amount(cell["change"], interval(cell["change_low"], cell["change_high"])),
         "percent": _amount(cell["change_percent"], unit=" %"),
         "is_loss": bool(cell["change_high"] < 0),
         "is_unclear": cell["block"] != "clean" and verdict.is_unclear(cell),
@@ -84,23 +85,23 @@ def _row(cell: pd.Series, columns: list[str], span: tuple[float, float], clean: 
 
 
 def _identified(cell: pd.Series, name: str) -> tuple[str, str]:
-    """What is read and what is sorted by; nothing stands for nothing."""
+    """The text of a cell and the value that sorts it; `–` marks an absent one."""
     value = cell[name]
     if name in ("eps", "factor"):
         absent = cell["attack" if name == "eps" else "perturbation"] == "none"
-        return ("–", number(value)) if absent else (number(value), number(value))
-    text = "–" if value in ("none", "") else perturbation_name(cell) if name == "perturbation" else str(value)
+        return (DASH, number(value)) if absent else (number(value), number(value))
+    text = DASH if value in ("none", "") else perturbation_name(cell) if name == "perturbation" else str(value)
     return (text + by(cell) if name == "attack" else text, text)
 
 
-def _amount(value: float, interval: str = "", unit: str = "") -> dict[str, str]:
+def _amount(value: float, ends: str = "", unit: str = "") -> dict[str, str]:
     if math.isnan(value):
-        return {"text": "–", "interval": "", "value": ""}
-    return {"text": f"{value:z.1f}{unit}", "interval": interval, "value": repr(float(value))}
+        return {"text": DASH, "interval": "", "value": ""}
+    return {"text": f"{value:z.1f}{unit}", "interval": ends, "value": repr(float(value))}
 
 
 def _span(shown: pd.DataFrame) -> tuple[float, float]:
-    """The scale common to all marks of a table."""
+    """The ends of the scale (low, high) that all marks of a table share."""
     numbers = shown[["mean", "low", "high"]].to_numpy(float)
     low, high = (float(pd.Series(numbers.ravel()).agg(name)) for name in ("min", "max"))
     margin = 0.04 * (high - low) or 1.0
@@ -108,7 +109,7 @@ def _span(shown: pd.DataFrame) -> tuple[float, float]:
 
 
 def _mark(cell: pd.Series, span: tuple[float, float], clean: float | None) -> dict[str, str] | None:
-    """Places of the mean, its interval and the clean mean, in percent of the scale."""
+    """Positions of the mean, its interval and the clean mean, in percent of the scale."""
     if pd.isna(cell["mean"]):
         return None
     low, high = (cell["mean"] if pd.isna(end) else end for end in (cell["low"], cell["high"]))

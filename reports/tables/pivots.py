@@ -1,4 +1,4 @@
-"""Tables of grids and samples: one line for each of them, and a grid's means over its two axes."""
+"""Tables of grids and samples: an overview with a row for each, and the means of a grid over its two axes."""
 
 from collections.abc import Iterator
 
@@ -8,39 +8,37 @@ import pandas as pd
 from reports.study.grids import Family, families
 from reports.study.names import attack_name, point_name, short
 from reports.study.scores import Interval, cvar, mean_interval
-from reports.study.summary import Results, prepare, study, summarize
-
-NO_CELL = "–"
+from reports.study.summary import Results, study_of
+from reports.study.texts import DASH, interval
 
 WIDE = 12
-"""A grid of more columns is written without half-widths; table.csv has them."""
+"""Maximum number of columns of a grid with half-widths; table.csv has the half-widths of wider grids."""
 
 OVERVIEW = (
-    "Grids and samples: mean over the points [95 % interval as above, of what an episode scores on average over all "
-    "points]; CVaR is the mean of the worst 10 % of the points; worst and best are chosen among the points. "
-    "Every point stands in table.csv."
+    "Grids and samples: mean over the points [95 % interval as above, of the average of an episode over all points]; "
+    "CVaR is the mean of the worst 10 % of the points; worst and best are single points. table.csv has every point."
 )
 
 
 def family_table(results: Results) -> pd.DataFrame:
-    """One row per grid or sample, policy and attack: points, mean, CVaR over points, worst and best with their place.
+    """One row per grid or sample, policy and attack: points, mean, CVaR over points, worst and best point.
 
-    The mean is over points, its interval over what the episodes score on average over all points (no interval if an
-    episode lacks a point). The table has no rows if there are no compositions that belong together (`grids`).
+    The mean is over points. Its interval is that of the episodes' averages over all points; it is missing if an episode
+    lacks a point. The table has no rows without grids and samples (`study.grids`).
     Raises ValueError as `summarize` does.
     """
-    given = study(results)
-    averages = _averages(prepare(given), families(summarize(given)))
+    study = study_of(results)
+    averages = _averages(study.episodes, families(study.summary))
     return pd.DataFrame([_line(family, average) for family, average in averages])
 
 
 def grid_table(grid: Family) -> pd.DataFrame:
-    """Text cells `mean ± half-width` of a grid, first name down, second across, ascending; † as in the large table."""
+    """The means of a grid as text cells `mean ± half-width`: first name down, second across, both ascending."""
     down, across = grid.axes or grid.names[-2:]
     mean, low, high, marked = (grid.matrix(name) for name in ("mean", "low", "high", "marked"))
     half = (high - low) / 2 if mean.shape[1] <= WIDE else np.full(mean.shape, np.nan)
     texts = [
-        [NO_CELL if np.isnan(m) else _text(x, h) + " †" * int(m) for x, h, m in zip(*row, strict=True)]
+        [DASH if np.isnan(m) else _text(x, h) + " †" * int(m) for x, h, m in zip(*row, strict=True)]
         for row in zip(mean, half, marked, strict=True)
     ]
     table = pd.DataFrame(texts, columns=[short(value) for value in grid.values[1]])
@@ -49,20 +47,20 @@ def grid_table(grid: Family) -> pd.DataFrame:
 
 
 def grid_caption(grid: Family) -> str:
-    """For example `micro, clean observations, with mass 1.2: friction (down) × gravity (across), score`."""
+    """The caption of a grid: `micro, clean observations: mean score over friction (down) × gravity (across); …`."""
     down, across = grid.axes or grid.names[-2:]
     cell = grid.cells.iloc[0]
     beside = f", with {point_name(grid.beside)}" if grid.beside else ""
-    untouched = point_name({name: grid.nominal[name] for name in (down, across)})
+    nominal = point_name({name: grid.nominal[name] for name in (down, across)})
     return (
         f"{cell['policy']}, {attack_name(cell)}{beside}: mean {cell['metric']} over {down} (down) × {across} (across); "
-        f"untouched is {untouched}."
+        f"nominal is {nominal}."
     )
 
 
-def _averages(episodes: pd.DataFrame, found: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
-    """Each family with the interval of what its episodes score on average over all points."""
-    for family in found:
+def _averages(episodes: pd.DataFrame, grids_and_samples: list[Family]) -> Iterator[tuple[Family, Interval | None]]:
+    """Each family with the interval of its episodes' averages over all points."""
+    for family in grids_and_samples:
         own = episodes[episodes["cell"].isin(family.cells.index)]
         average = own.groupby("start", sort=False)["value"].agg(["mean", "count"])
         complete = (average["count"] == len(family.cells)).all()
@@ -84,11 +82,9 @@ def _line(family: Family, average: Interval | None) -> dict[str, str]:
     }
     if np.isnan(means).all():
         return line | dict.fromkeys(("mean", "CVaR 10 %", "worst", "best"), "no return")
-    interval = (
-        f" [{average.low:z.1f}, {average.high:z.1f}]" if average and np.isfinite(average.low) else " (no interval)"
-    )
+    ends = (interval(average.low, average.high) if average else "") or "(no interval)"
     return line | {
-        "mean": f"{np.nanmean(means):z.1f}{interval}",
+        "mean": f"{np.nanmean(means):z.1f} {ends}",
         "CVaR 10 %": f"{float(cvar(means[np.isfinite(means)])):z.1f}",
         "worst": _at(family, int(np.nanargmin(aligned))),
         "best": _at(family, int(np.nanargmax(aligned))),

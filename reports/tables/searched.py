@@ -9,7 +9,7 @@ from reports.rows.printable import LONGEST, cut, printable
 from reports.study.grids import parts
 from reports.study.names import attack_name, number, point_name, short
 from reports.study.provenance import runs_of
-from reports.study.summary import Results, prepare, study
+from reports.study.summary import Study
 
 CAPTION = (
     "Worst points that were searched for: the one with the lowest mean return on the episodes that choose, and what it "
@@ -25,15 +25,13 @@ MOST_FALLS = 5
 """Places of a curve that a table shows, the last ones."""
 
 
-def search_table(results: Results) -> pd.DataFrame:
+def search_table(study: Study) -> pd.DataFrame:
     """Text cells: policy, observations, box, worst point, both numbers, points, environment steps, seconds and curve.
 
     Without rows where no search is recorded; of two searches of the same box on the same episodes the later one counts.
     """
-    given = study(results)
-    episodes = prepare(given)
-    names = dict(episodes[["checkpoint", "policy"]].drop_duplicates().itertuples(index=False, name=None))
-    newest = {_identity(one): one for one in searches(runs_of(given.about)) if one["checkpoint"] in names}
+    names = dict(study.episodes[["checkpoint", "policy"]].drop_duplicates().itertuples(index=False, name=None))
+    newest = {_identity(one): one for one in searches(runs_of(study.about)) if one["checkpoint"] in names}
     lines = [_line(str(names[one["checkpoint"]]), one) for one in list(newest.values())[-MOST_ROWS:]]
     return pd.DataFrame(lines).fillna("–")
 

@@ -1,26 +1,24 @@
-"""The comparison of single sensors as text cells."""
+"""The table of attacks on single sensors, as text cells."""
 
 import pandas as pd
 
 from reports.findings.sensors import sensor_numbers
 from reports.study.names import number
 from reports.study.summary import Results
-
-NO_CELL = "–"
-
+from reports.study.texts import DASH, interval
 
 MOST_ROWS = 40
-"""Sensors of one threat that a table shows, those with the largest drops; table.csv has them all."""
+"""Maximum number of sensors per threat, those with the largest drops; table.csv has all."""
 
 
 CAPTION = (
-    "Sensors: what the attack costs where it may touch these sensors alone: drop of the score below clean over common "
-    "episodes [95 % interval as above], largest first; each sensor has the budget that it has in the whole."
+    "Sensors: drop of the score below clean if the attack may change only these sensors, over paired episodes [95 % "
+    "interval as above], largest first. Each sensor has the same budget as in the attack on all sensors."
 )
 
 
 def sensor_table(results: Results) -> pd.DataFrame:
-    """`sensor_numbers` as text cells, without rows if no sensors are compared."""
+    """`sensor_numbers` as text cells; no rows if no sensors are compared."""
     numbers = sensor_numbers(results)
     threats = ["policy", "attack", "eps", "unit", "norm"]
     shown = numbers.groupby(threats, sort=False).head(MOST_ROWS)
@@ -28,14 +26,14 @@ def sensor_table(results: Results) -> pd.DataFrame:
 
 
 def _text(row: pd.Series) -> dict[str, str]:
-    interval = "" if pd.isna(row["drop_low"]) else f" [{row['drop_low']:z.1f}, {row['drop_high']:z.1f}]"
+    drop = f"{row['drop']:z.1f} {interval(row['drop_low'], row['drop_high'])}".rstrip()
     percent = "" if pd.isna(row["percent"]) else f", {row['percent']:z.1f} %"
     return {
         "policy": row["policy"],
         "attack": row["attack"],
         "eps": f"{number(row['eps'])} {row['unit']} {row['norm']}",
         "sensors": row["sensor"],
-        row["metric"]: (NO_CELL if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
-        "drop": NO_CELL if pd.isna(row["drop"]) else f"{row['drop']:z.1f}{interval}{percent}",
+        row["metric"]: (DASH if pd.isna(row["mean"]) else f"{row['mean']:z.1f}") + (" †" if row["flags"] else ""),
+        "drop": DASH if pd.isna(row["drop"]) else drop + percent,
         "n": str(row["n"]),
     }

@@ -1,1 +1,1 @@
-"""What is said about the numbers: the verdict, notes and suspicions, choices, how they were made."""
+"""Sentences about the numbers: verdict, notes, suspicions, and how `worst` was chosen."""

@@ -1,4 +1,4 @@
-"""What a `worst` row does not say by itself: how its attack was chosen, from the JSON beside the results."""
+"""Notes on how the attack of a `worst` row was chosen, from the JSON beside the results."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,65 +12,69 @@ CELL = ["eps", "unit", "norm", "perturbation", "factor"]
 
 
 Records = Mapping[tuple[object, ...], list[Mapping[str, Any]]]
-"""Cell → what is told of the choices that were made for it."""
+"""Cell → the choices recorded for it in the JSON beside the results."""
 
 
 def records(runs: Iterable[Mapping[str, Any]], checkpoints: Iterable[str]) -> Records:
-    """The choices for these policy files, by cell."""
-    own, found = set(checkpoints), dict[tuple[object, ...], list[Mapping[str, Any]]]()
+    """The recorded choices for these policy files, by cell."""
+    own, by_cell = set(checkpoints), dict[tuple[object, ...], list[Mapping[str, Any]]]()
     for one in choices(runs):
         if one["checkpoint"] in own:
-            found.setdefault(tuple(one[name] for name in CELL), []).append(one)
-    return found
+            by_cell.setdefault(tuple(one[name] for name in CELL), []).append(one)
+    return by_cell
 
 
 def checkpoints_of(episodes: pd.DataFrame, policy: str) -> list[str]:
-    """The policy files that a policy's episodes come from."""
+    """The hashes of the policy files that a policy's episodes come from."""
     return [str(name) for name in episodes.loc[episodes["policy"] == policy, "checkpoint"].unique()]
 
 
-def choice_notes(conditions: pd.DataFrame, told: Records) -> list[str]:
+def choice_notes(conditions: pd.DataFrame, by_cell: Records) -> list[str]:
     """Warnings about the `worst` rows among one policy's conditions."""
     again = conditions[conditions["attack"] == WORST]
-    said = [judge(row, others, told) for row, others in _beside(again, conditions) for judge in (_stronger, _unlucky)]
-    said += [_passed_over(row, told) for _, row in again.iterrows()]
+    sentences = [
+        judge(row, others, by_cell) for row, others in _beside(again, conditions) for judge in (_stronger, _unlucky)
+    ]
+    sentences += [_passed_over(row, by_cell) for _, row in again.iterrows()]
     unknown = [condition_name(row) for _, row in again[again["chosen"] == ""].iterrows()]
     if unknown:
-        said.append(f"nobody tells which attack {listed(unknown)} is: the JSON beside the results does not say it.")
+        sentences.append(
+            f"the attack behind {listed(unknown)} is unknown: the JSON beside the results does not name it."
+        )
     random = [condition_name(row) for _, row in again[again["flags"].str.contains("stochastic-policy")].iterrows()]
     if random:
-        said.append(
-            f"chance had a say in what {listed(random)} is: the policy does not repeat its actions, so the strongest "
-            "attack of some episodes need not be that of others."
+        sentences.append(
+            f"the attack behind {listed(random)} depends on chance: the policy is stochastic, so the strongest attack "
+            "may differ between episodes."
         )
-    return [sentence for sentence in said if sentence]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _beside(again: pd.DataFrame, conditions: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
-    """Every `worst` row with the attacks of the same cell that could have been it."""
+    """Every `worst` row with the candidate attacks of the same cell."""
     for _, row in again.iterrows():
         same = conditions[(conditions[CELL] == row[CELL]).all(axis=1) & ~conditions["attack"].isin([WORST, "none"])]
         yield row, same[~same["attack"].map(stands_apart).astype(bool)]
 
 
-def _tried(worst: pd.Series, told: Records) -> set[str]:
-    return {name for one in told.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
+def _tried(worst: pd.Series, by_cell: Records) -> set[str]:
+    return {name for one in by_cell.get(tuple(worst[CELL]), []) for name in one.get("mean_returns") or ()}
 
 
-def _unlucky(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
-    """The attack that was chosen has done better on a few episodes than it does."""
-    below = others[(others["high"] < worst["low"]) & others["attack"].isin(_tried(worst, told))]
+def _unlucky(worst: pd.Series, others: pd.DataFrame, by_cell: Records) -> str:
+    """A note if a candidate is significantly stronger than the chosen attack; empty if none is."""
+    below = others[(others["high"] < worst["low"]) & others["attack"].isin(_tried(worst, by_cell))]
     if below.empty:
         return ""
     names = [condition_name(row) for _, row in below.iterrows()]
     return (
-        f"{listed(names)} lies below {condition_name(worst)} with its whole interval, so the choice was luck: evaluate "
-        "both with more --episodes."
+        f"the interval of {listed(names)} lies below that of {condition_name(worst)}, so the choice was chance: "
+        "evaluate both with more --episodes."
     )
 
 
-def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
-    tried = _tried(worst, told)
+def _stronger(worst: pd.Series, others: pd.DataFrame, by_cell: Records) -> str:
+    tried = _tried(worst, by_cell)
     below = others[(others["aligned"] < worst["aligned"]) & ~others["attack"].isin(tried)] if tried else others.iloc[:0]
     if below.empty:
         return ""
@@ -81,11 +85,11 @@ def _stronger(worst: pd.Series, others: pd.DataFrame, told: Records) -> str:
     )
 
 
-def _passed_over(worst: pd.Series, told: Records) -> str:
-    names = {str(name) for one in told.get(tuple(worst[CELL]), []) for name in one.get("passed_over") or ()}
+def _passed_over(worst: pd.Series, by_cell: Records) -> str:
+    names = {str(name) for one in by_cell.get(tuple(worst[CELL]), []) for name in one.get("passed_over") or ()}
     if not names:
         return ""
     return (
-        f"{listed(sorted(names))} was passed over in the choice of {condition_name(worst)}: episodes of it broke off, "
-        "and what they earned is not the return of a complete episode."
+        f"{listed(sorted(names))} was excluded from the choice of {condition_name(worst)}: some of its episodes ended "
+        "with an error, so their returns are not those of complete episodes."
     )

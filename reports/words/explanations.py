@@ -1,4 +1,4 @@
-"""What a flag or a note means and what to do about it: the words of docs/flags.md, which are written nowhere else."""
+"""Explanations of flags and notes, read from docs/flags.md, their only source."""
 
 import functools
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PLACES = (Path(__file__).with_name("flags.md"), Path(__file__).parents[2] / "docs" / "flags.md")
-"""In an installed package the document stands beside this module, in a checkout in docs/."""
+"""Places of the document: beside this module in an installed package, in docs/ in a checkout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,22 +18,22 @@ class Explanation:
 
 
 def of_flag(name: str) -> Explanation | None:
-    """The explanation of a flag, or None for a flag of somebody else's."""
-    return next((found for found in explanations() if found.heading == f"`{name}`"), None)
+    """The explanation of a flag; None for a flag that the document does not have."""
+    return next((explanation for explanation in explanations() if explanation.heading == f"`{name}`"), None)
 
 
 def of_note(sentence: str) -> Explanation | None:
-    """The explanation whose heading quotes the sentence, … standing for what differs from note to note; or None."""
-    for found in explanations():
-        parts = [part.strip() for part in found.heading.strip("“”").split("…")]
-        if found.heading.startswith("“") and all(part in sentence for part in parts):
-            return found
+    """The explanation whose heading quotes this note; None without one. An … in a heading matches any text."""
+    for explanation in explanations():
+        parts = [part.strip() for part in explanation.heading.strip("“”").split("…")]
+        if explanation.heading.startswith("“") and all(part in sentence for part in parts):
+            return explanation
     return None
 
 
 @functools.cache
 def explanations() -> tuple[Explanation, ...]:
-    """Every section of the document, in its order; none where the document is missing."""
+    """Every section of the document, in order; empty if the document is missing."""
     text = next((place.read_text("utf-8") for place in PLACES if place.exists()), "")
     sections = re.split(r"^### ", re.sub(r"^##? .*$", "", text, flags=re.M), flags=re.M)[1:]
     return tuple(_explanation(section) for section in sections)

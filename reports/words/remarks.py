@@ -1,4 +1,4 @@
-"""What a table does not say by itself: plain sentences about what its numbers can and cannot carry."""
+"""Notes below a table: sentences that say how far its numbers can be trusted."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from reports.study.pairing import repeated_cells
 from reports.study.provenance import runs_of
 from reports.study.runs import unequal_runs
 from reports.study.scales import contradictions
-from reports.study.summary import Results, Study, prepare, study, summarize
+from reports.study.summary import Results, Study, study_of
 from reports.study.worst import most
 from reports.words.choosing import checkpoints_of, choice_notes, records
 from reports.words.runs import fewer_runs, uneven_runs
@@ -25,59 +25,63 @@ MOST = 6
 
 
 def notes(results: Results) -> list[str]:
-    """Warnings about these results, in order of weight; the empty list if there is nothing to warn of.
+    """Warnings about these results, the most important first; an empty list if there are none.
 
     Raises ValueError as `summarize` does.
     """
-    return list(study(results).shown.once(_notes))
+    return list(study_of(results).shown.once(_notes))
 
 
-def _notes(given: Study) -> list[str]:
-    episodes, summary = prepare(given), summarize(given)
-    found: list[str] = []
-    repeated, runs, sizes = repeated_cells(episodes), runs_of(given.about), unequal_runs(episodes)
+def _notes(study: Study) -> list[str]:
+    episodes, summary = study.episodes, study.summary
+    all_notes: list[str] = []
+    repeated, runs, sizes = repeated_cells(episodes), runs_of(study.about), unequal_runs(episodes)
     for policy, conditions in summary.groupby("policy", sort=False):
-        said = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
-        said += yardstick(conditions, episodes)
-        said += _first(rises(conditions, episodes))
-        said += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
-        said += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
+        sentences = [*_first(not_clean(conditions)), *_first(repeats(conditions[conditions.index.isin(repeated)]))]
+        sentences += yardstick(conditions, episodes)
+        sentences += _first(rises(conditions, episodes))
+        sentences += _first(choice_notes(conditions, records(runs, checkpoints_of(episodes, str(policy)))))
+        sentences += [*_first(fewer_runs(conditions)), *uneven_runs(conditions, sizes)]
         for judge in (_unclear, _flagged, _missing, _thin):
-            said += _first(judge(conditions))
-        found += [f"{policy}: {sentence}" for sentence in said]
-    found = [given.left_out, *found] if given.left_out else found
-    return [*found, *_repeated(given.repeats), *_chosen(summary), *_scales(given), *_misfits(given.about)]
+            sentences += _first(judge(conditions))
+        all_notes += [f"{policy}: {sentence}" for sentence in sentences]
+    all_notes = [study.left_out, *all_notes] if study.left_out else all_notes
+    return [*all_notes, *_repeated(study.repeats), *_chosen(summary), *_scales(study), *_misfits(study.about)]
 
 
 def _first(sentences: list[str]) -> list[str]:
-    """As many sentences of one kind as anybody reads, and how many there are beyond them."""
+    """The first `MOST` sentences of one kind, and one that counts the others."""
     if len(sentences) <= MOST + 1:
         return sentences
-    return [*sentences[:MOST], f"… and {len(sentences) - MOST} more conditions of which the same is to be said."]
+    return [*sentences[:MOST], f"… and the same for {len(sentences) - MOST} more conditions."]
 
 
 def _unclear(conditions: pd.DataFrame) -> list[str]:
-    same = changes_nothing(conditions) | _is_untouched(conditions)  # nothing to say: they are the clean episodes
+    same = changes_nothing(conditions) | _is_untouched(conditions)  # these are the clean episodes
     changed = conditions[(conditions["block"] != "clean") & (conditions["paired"] > 0) & ~same]
     moved = (changed["change_high"] < 0) | (changed["change_low"] > 0)
-    names = [condition_name(row) for _, row in changed[~moved].iterrows()]
-    said = []
+    single = changed["change_low"].isna() | changed["change_high"].isna()
+    names = [condition_name(row) for _, row in changed[~moved & ~single].iterrows()]
+    sentences = []
     if names:
-        said.append(f"nothing can be said about {listed(names)}: the change to clean lies within its interval.")
+        sentences.append(f"no significant change from clean (the 95 % interval includes 0) for {listed(names)}.")
+    if single.any():
+        names = [condition_name(row) for _, row in changed[single].iterrows()]
+        sentences.append(f"one pair of episodes gives no interval of the change from clean for {listed(names)}.")
     alone = conditions[(conditions["block"] != "clean") & (conditions["paired"] == 0)]
     if len(alone):
         names = [condition_name(row) for _, row in alone.iterrows()]
-        said.append(f"no change to clean is given for {listed(names)}: no clean episode has the same seed.")
-    return said
+        sentences.append(f"the change from clean is unknown for {listed(names)}: no clean episode has the same seed.")
+    return sentences
 
 
 def _is_untouched(conditions: pd.DataFrame) -> pd.Series:
-    """Whether each condition is the untouched point of a grid or sample, as far as names and scores tell."""
-    found = pd.Series(False, index=conditions.index)
+    """Whether each condition is the nominal point of a grid or sample and gives the clean scores."""
+    untouched = pd.Series(False, index=conditions.index)
     for family in families(conditions):
         cells = family.cells
-        found[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
-    return found
+        untouched[cells.index] = family.untouched & (cells["change_low"] == 0) & (cells["change_high"] == 0)
+    return untouched
 
 
 def _flagged(conditions: pd.DataFrame) -> list[str]:
@@ -89,53 +93,55 @@ def _flagged(conditions: pd.DataFrame) -> list[str]:
 
 def _missing(conditions: pd.DataFrame) -> list[str]:
     return [
-        f"† {condition_name(row)} leaves out {row['left_out']} of {row['n']} episodes, which have no finite return; "
-        "its mean is that of the others."
+        f"† {condition_name(row)}: {row['left_out']} of {row['n']} episodes have no finite return and are left out of "
+        "the mean."
         for _, row in conditions[conditions["left_out"] > 0].iterrows()
     ]
 
 
 def _thin(conditions: pd.DataFrame) -> list[str]:
-    said = []
+    sentences = []
     if (conditions["metric"] == "return").any():
-        said.append("raw returns are shown, because the task has no reference scores for all of these episodes.")
+        sentences.append("raw returns are shown because not every episode has a normalized score.")
     fewest = int((conditions["n"] - conditions["left_out"]).min())
     if fewest < FEW_EPISODES:
-        said.append(f"as few as {fewest} episodes stand behind a number; {FEW_EPISODES} is the least to rely on.")
+        sentences.append(f"the smallest number of episodes behind a mean is {fewest}; use at least {FEW_EPISODES}.")
     runs = int(conditions["seeds"].min())
     if runs == 1:
-        said.append("one training run: the intervals cover its episodes, not what another training seed would give.")
-    elif runs < FEW_RUNS:
-        said.append(
-            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they hold only if runs are "
-            "spread normally, which so few cannot show."
+        sentences.append(
+            "one training run: the intervals cover variation between episodes, not between training seeds."
         )
-    return said
+    elif runs < FEW_RUNS:
+        sentences.append(
+            f"{runs} training runs: with fewer than {FEW_RUNS} the intervals are wide, and they assume normally "
+            "distributed runs, which so few cannot confirm."
+        )
+    return sentences
 
 
 def _repeated(repeats: Repeats) -> list[str]:
-    """Rows that were left out, because one episode must not count twice."""
-    said = []
+    """Notes on rows that repeat an episode of another row; each episode counts once."""
+    sentences = []
     if repeats.rows:
-        said.append(
-            f"{repeats.rows} rows are of episodes that other rows hold, too (the same policy, condition and "
-            "eval_seed): every episode is counted once."
+        sentences.append(
+            f"{repeats.rows} rows repeat an episode of another row (same policy, condition and eval_seed): each "
+            "episode is counted once."
         )
     if repeats.disagreeing:
-        said.append(
+        sentences.append(
             f"{repeats.disagreeing} episodes were evaluated twice with different outcomes: the evaluation is not "
-            "repeatable, or eval_seed is not what decides an episode."
+            "reproducible, or eval_seed does not determine an episode."
         )
-    return said
+    return sentences
 
 
-def _scales(given: Study) -> list[str]:
-    """Scores that contradict their own returns; none where the scores were left out to be comparable."""
-    return _first([f"{one.sentence}." for one in contradictions(given.checked, given.anchors)])
+def _scales(study: Study) -> list[str]:
+    """Notes on scores that contradict their own returns; none if scores were replaced by raw returns."""
+    return _first([f"{one.sentence}." for one in contradictions(study.checked, study.anchors)])
 
 
 def _misfits(about: Mapping[str, object] | None) -> list[str]:
-    """Parts of the JSON beside the results that have another form than anybody expects."""
+    """A note on parts of the sidecar JSON that have an unexpected form."""
     left_out = complaints(about or {})
     if not left_out:
         return []
@@ -147,13 +153,13 @@ def _chosen(summary: pd.DataFrame) -> list[str]:
     blocks = [block for name, block in summary.groupby("block") if name != "clean"]
     if max((most(block) for block in blocks), default=0) < 2:
         return []
-    said = [
-        "The worst case is chosen on the same episodes that measure it, which flatters the adversary; evaluate it "
+    sentences = [
+        "The worst case is chosen on the same episodes that measure it, which biases its mean downwards; evaluate it "
         "again with another seed before quoting it."
     ]
     if families(summary):
-        said.append(
-            "The worst point of a grid or sample is the worst of the points that were tried, not of the set they stand "
-            "for: a finer grid or a larger sample can only lower it."
+        sentences.append(
+            "The worst point of a grid or sample is the worst of the evaluated points only: a finer grid or a larger "
+            "sample can only lower it."
         )
-    return said
+    return sentences

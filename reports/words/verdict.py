@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences computed from its numbers: the first thing a reader should see."""
+"""The verdict: the main findings of a study as sentences, computed from its numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,23 +8,27 @@ import pandas as pd
 
 from reports.study.conditions import changes_something
 from reports.study.names import condition_name, number
+from reports.study.texts import interval
 from reports.study.worst import WORST, candidates, searched
 
 NAMES = {
     "clean": ("clean", "clean"),
     "attack": ("attack", "attacks"),
     "perturbation": ("perturbation", "perturbations"),
-    "attack and perturbation": ("attack under changed physics", "attacks under changed physics"),
+    "attack and perturbation": ("attack with a perturbation", "attacks with perturbations"),
 }
-"""Block of conditions → what one of it is called, and several."""
+"""Block of conditions → name of one condition, name of several."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A condition that the verdict on a policy rests on: the clean one, or the worst of a group.
+    """A condition that the verdict on a policy names: the clean one, or the worst of a group.
 
-    `cell` is its row of `summarize`, `of` the number of conditions it was chosen from, `budget` what they share;
-    `is_fresh` tells that it was measured on other episodes than those that chose it.
+    Attributes:
+        cell: its row of `summarize`.
+        of: the number of conditions it was chosen from.
+        budget: the budget that these conditions share.
+        is_fresh: whether it was measured on other episodes than those that chose it.
     """
 
     cell: pd.Series
@@ -34,7 +38,7 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """The condition, for example `fgsm eps 0.1`; of `worst` the attack that it is, if that is told."""
+        """The condition, for example `fgsm eps 0.1`. For `worst`, the chosen attack if results.json names it."""
         chosen = self.cell["chosen"]
         return condition_name(pd.Series({**self.cell, "attack": chosen}) if chosen else self.cell)
 
@@ -47,24 +51,24 @@ class Finding:
 
     @property
     def interval(self) -> str:
-        """The interval of the mean, for example `[22.1, 23.2]`, or nothing."""
+        """The interval of the mean, for example `[22.1, 23.2]`; empty if there is none."""
         return interval(self.cell["low"], self.cell["high"])
 
     @property
     def change(self) -> str:
-        """The change to clean, for example `-6.1 [-6.6, -5.6] to clean, -21.1 %`."""
+        """The change from clean, for example `Δ vs. clean -6.1 [-6.6, -5.6], -21.1 %`."""
         return change(self.cell)
 
     @property
     def is_flagged(self) -> bool:
-        """Whether an episode of it has a flag or no return."""
+        """Whether one of its episodes has a flag or no return."""
         return bool(self.cell["flags"]) or self.cell["left_out"] > 0
 
 
 def findings(summary: pd.DataFrame) -> list[Finding]:
-    """Of one policy's summary: the clean condition, the worst attack at each budget, the worst perturbation and both.
+    """The clean condition, the worst attack at each budget, the worst perturbation, and the worst of both together.
 
-    What changes nothing (eps 0, the nominal factor) and what has no mean is passed over.
+    `summary` has the rows of one policy. Conditions at eps 0 or the nominal factor, or without a mean, are skipped.
     """
     known = summary[summary["mean"].notna()]
     clean = [Finding(cell=cell) for _, cell in known[known["block"] == "clean"].iterrows()]
@@ -72,57 +76,51 @@ def findings(summary: pd.DataFrame) -> list[Finding]:
 
 
 def sentence(finding: Finding) -> str:
-    """For example `Of 5 attacks at eps 0.1 (dataset-std, linf) the worst is fgsm eps 0.1: score 22.7 [22.1, …`."""
+    """A finding as text: `The worst of 5 attacks at eps 0.1 (dataset-std, linf) is fgsm eps 0.1: score 22.7 […`."""
     cell, budget = finding.cell, f" at {finding.budget}" if finding.budget else ""
     if cell["block"] == "clean":
-        return f"Undisturbed: {level(cell)} over {cell['n']} episodes.{_blemish(cell)}"
+        return f"Clean: {level(cell)} over {cell['n']} episodes.{_blemish(cell)}"
     one, several = NAMES[cell["block"]]
-    of = f"Of {finding.of} {several}{budget} the worst" if finding.of > 1 else f"The only {one}{budget}"
-    again = ", measured again on fresh episodes" if finding.is_fresh else ""
-    said = f"{of} is {finding.name}{again}: {level(cell)}; {change(cell)}."
+    subject = f"The worst of {finding.of} {several}{budget}" if finding.of > 1 else f"The only {one}{budget}"
+    fresh = ", measured on fresh episodes" if finding.is_fresh else ""
+    text = f"{subject} is {finding.name}{fresh}: {level(cell)}; {change(cell)}."
     if pd.isna(cell["change_low"]) and not pd.isna(cell["change"]):
-        said += " One pair of episodes gives no interval, so it shows nothing."
+        text += " One pair of episodes gives no interval, so this is not evidence."
     elif is_unclear(cell):
-        said += " That lies within its interval: it shows neither a loss nor robustness."
-    return said + _blemish(cell)
+        text += " No significant change from clean (the 95 % interval includes 0), which is not evidence of robustness."
+    return text + _blemish(cell)
 
 
 def level(cell: pd.Series) -> str:
-    """For example `score 22.7 [22.1, 23.2]`."""
+    """The mean with its interval, for example `score 22.7 [22.1, 23.2]`."""
     return f"{cell['metric']} {cell['mean']:z.1f} {interval(cell['low'], cell['high'])}".rstrip()
 
 
 def change(cell: pd.Series) -> str:
-    """For example `-6.1 [-6.6, -5.6] to clean, -21.1 %`."""
+    """The change from clean, for example `Δ vs. clean -6.1 [-6.6, -5.6], -21.1 %`."""
     if pd.isna(cell["change"]):
         return "no clean episode to compare with"
-    said = f"{cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip() + " to clean"
-    return said if pd.isna(cell["change_percent"]) else f"{said}, {cell['change_percent']:z.1f} %"
-
-
-def interval(low: float, high: float) -> str:
-    """`[22.1, 23.2]`, or nothing where there is no interval."""
-    return "" if pd.isna(low) else f"[{low:z.1f}, {high:z.1f}]"
+    text = f"Δ vs. clean {cell['change']:z.1f} {interval(cell['change_low'], cell['change_high'])}".rstrip()
+    return text if pd.isna(cell["change_percent"]) else f"{text}, {cell['change_percent']:z.1f} %"
 
 
 def is_unclear(cell: pd.Series) -> bool:
-    """Whether the interval of the change holds 0, or there is none."""
+    """Whether the interval of the change includes 0, or there is no interval."""
     return not (cell["change_high"] < 0 or cell["change_low"] > 0)
 
 
 def limits(summary: pd.DataFrame) -> list[str]:
-    """What no study of this kind shows, whatever its numbers are."""
-    said = []
+    """Conclusions that these conditions cannot support, whatever their numbers are."""
+    sentences = []
     if (summary["attack"] != "none").any():
-        said.append(
-            "A score under attack is an upper bound: it says what these attacks found at these budgets, not what a "
-            "stronger one would find."
+        sentences.append(
+            "A score under attack is an upper bound: a stronger attack with the same budget may reach a lower one."
         )
     else:
-        said.append("No attack on the observations was evaluated: nothing is said about them.")
+        sentences.append("No observation attack was evaluated: these results are not evidence of robustness to one.")
     if (summary["perturbation"] == "none").all():
-        said.append("No perturbation was evaluated: nothing is said about changed physics.")
-    return said
+        sentences.append("No perturbation was evaluated: these results are not evidence of robustness to one.")
+    return sentences
 
 
 def _groups(conditions: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -144,7 +142,7 @@ def _worst(cells: pd.DataFrame) -> Finding:
 
 
 def _blemish(cell: pd.Series) -> str:
-    said = f" † Flagged: {cell['flags']}." if cell["flags"] else ""
+    text = f" † Flagged: {cell['flags']}." if cell["flags"] else ""
     if cell["left_out"]:
-        said += f" † Without {cell['left_out']} of {cell['n']} episodes, which have no return."
-    return said
+        text += f" † {cell['left_out']} of {cell['n']} episodes have no return and are left out of the mean."
+    return text

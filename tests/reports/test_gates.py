@@ -32,13 +32,15 @@ def written(folder: Path, text: str) -> list[Gate]:
 def test_by_default_the_lower_end_of_the_interval_must_reach_the_limit() -> None:
     frame = table(episodes(CLEAN))
     assert failures([Gate(chosen={}, min_score=62)], frame) == []
-    (said,) = failures([Gate(chosen={}, min_score=69)], frame)
-    assert said.startswith("gate of all conditions: micro, clean: the lower end of the score's interval is 6")
-    assert said.endswith(", expected at least 69.")
+    (sentence,) = failures([Gate(chosen={}, min_score=69)], frame)
+    assert sentence.startswith(
+        "gate of all conditions: micro, clean: the lower end of the 95 % interval of the score is 6"
+    )
+    assert sentence.endswith(", expected at least 69.")
     assert failures([Gate(chosen={}, min_score=69, by="mean")], frame) == []
     assert failures([Gate(chosen={}, min_score=70, by="mean")], frame) == []  # 70 is at least 70
-    (said,) = failures([Gate(chosen={}, min_score=70.5, by="mean")], frame)
-    assert said == "gate of all conditions: micro, clean: the mean score is 70, expected at least 70.5."
+    (sentence,) = failures([Gate(chosen={}, min_score=70.5, by="mean")], frame)
+    assert sentence == "gate of all conditions: micro, clean: the mean score is 70, expected at least 70.5."
 
 
 @pytest.mark.parametrize(
@@ -52,15 +54,18 @@ def test_by_default_the_lower_end_of_the_interval_must_reach_the_limit() -> None
     ],
 )
 def test_a_gate_is_for_all_conditions_that_agree_with_it(chosen: dict[str, str | float], failed: list[str]) -> None:
-    said = failures([Gate(chosen=chosen, min_score=1000)], study())
-    assert [sentence.split(": the ")[0].split("micro, ")[1] for sentence in said] == failed
+    sentence = failures([Gate(chosen=chosen, min_score=1000)], study())
+    assert [sentence.split(": the ")[0].split("micro, ")[1] for sentence in sentence] == failed
 
 
 def test_the_change_is_bounded_in_points() -> None:
     """All pairs differ by exactly 10, 20 and 30 points, so the intervals of the change have no width."""
     assert failures([Gate(chosen={}, min_change=-30)], study()) == []
-    (said,) = failures([Gate(chosen={}, min_change=-29)], study())
-    assert "micro, mass 1.5: the lower end of the change to clean's interval is -30, expected at least -29." in said
+    (sentence,) = failures([Gate(chosen={}, min_change=-29)], study())
+    assert (
+        "micro, mass 1.5: the lower end of the 95 % interval of the Δ vs. clean is -30, expected at least -29."
+        in sentence
+    )
 
 
 def test_flagged_episodes_are_counted_once() -> None:
@@ -73,16 +78,16 @@ def test_flagged_episodes_are_counted_once() -> None:
 
 def test_too_few_episodes_fail() -> None:
     one = table(episodes([90.0]))
-    (said,) = failures([Gate(chosen={}, min_score=10)], one)
-    assert "one episode gives no interval" in said
+    (sentence,) = failures([Gate(chosen={}, min_score=10)], one)
+    assert "one episode gives no interval" in sentence
     assert failures([Gate(chosen={}, min_score=10, by="mean")], one) == []
 
 
 def test_lost_episodes_fail_whatever_the_others_are() -> None:
     lost = episodes(CLEAN)
     lost[0] |= {"score": float("nan"), "return": float("nan"), "flags": "nan-action"}
-    (said,) = failures([Gate(chosen={}, min_score=-1000, by="mean")], table(lost))
-    assert said.endswith("1 of 10 episodes have no return, so no limit is kept.")
+    (sentence,) = failures([Gate(chosen={}, min_score=-1000, by="mean")], table(lost))
+    assert sentence.endswith("1 of 10 episodes have no return, so the gate fails.")
 
 
 def test_fail_under_takes_the_unit_of_the_table() -> None:
@@ -102,7 +107,7 @@ def test_fail_under_takes_the_unit_of_the_table() -> None:
         (Gate(chosen={}, min_return=1), "use min_score"),
         (
             Gate(chosen={"attack": "none", "perturbation": "none"}, min_change=1),
-            "clean has no clean episodes beside it",
+            "clean has no paired clean episodes",
         ),
     ],
 )
@@ -112,7 +117,7 @@ def test_a_gate_that_can_say_nothing_is_a_mistake(gate: Gate, message: str) -> N
 
 
 def test_a_change_without_clean_episodes_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match=r"pgd eps 0\.1 has no clean episodes beside it"):
+    with pytest.raises(ValueError, match=r"pgd eps 0\.1 has no paired clean episodes"):
         failures([Gate(chosen={}, min_change=-5)], table(episodes(CLEAN, attack="pgd", eps=0.1)))
 
 
@@ -147,9 +152,9 @@ def test_the_documented_file_is_one(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "has no gate"),
-        ("[[gate]", "is no TOML"),
+        ("[[gate]", "is not TOML"),
         ("[gate]\nmin_score = 1", "double brackets"),
-        ("[[gate]]\nattack = 'pgd'", "in gate 1: there is no limit; give one of min_score"),
+        ("[[gate]]\nattack = 'pgd'", "in gate 1: the gate has no limit; give one of min_score"),
         ("[[gate]]\nmin_scores = 1", "in gate 1: there is no key 'min_scores'; did you mean min_score?"),
         ("[[gate]]\ncolour = 1", "expected policy, attack"),
         ("min_score = 1", "at its top: there is no key 'min_score'"),

@@ -53,7 +53,7 @@ def test_a_report_as_json_holds_every_number(shell: Shell) -> None:
 def test_fail_under_decides_the_exit_code(limit: int, code: int, shell: Shell) -> None:
     said = shell("report", stored("a"), "--fail-under", limit, "--quiet")
     assert (said.code, said.out) == (code, "")
-    assert ("pgd eps 0.1: the lower end of the score's interval is" in said.err) == (code == 1)
+    assert ("pgd eps 0.1: the lower end of the 95 % interval of the score is" in said.err) == (code == 1)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,9 @@ def test_gates_decide_the_exit_code(shell: Shell) -> None:
     said = shell("report", stored("b", loss=5.0), "--gates", "gates.toml", "--json")
     assert said.code == 1
     (failed,) = json.loads(said.out)["failed"]
-    assert failed.startswith("gate attack = 'pgd': micro, pgd eps 0.1: the lower end of the change to clean's interval")
+    assert failed.startswith(
+        "gate attack = 'pgd': micro, pgd eps 0.1: the lower end of the 95 % interval of the Δ vs. clean"
+    )
     assert said.err == f"microbench: {failed}\n"
 
 

@@ -78,7 +78,7 @@ def test_score_against_factor_passes_through_the_untouched_simulation() -> None:
     (axes,) = degradation_plot(sweep(), "factor").axes
     assert points(lines(axes)["mass"]) == [(0.5, 75.0), (1.0, 80.0), (1.5, 65.0)]
     assert list(lines(axes)) == ["mass", "clean"]
-    assert axes.get_xlabel() == "factor (1 = untouched)"
+    assert axes.get_xlabel() == "factor (1 = nominal)"
 
 
 def test_one_eps_is_drawn_as_points_with_intervals() -> None:
@@ -101,7 +101,7 @@ def test_one_factor_is_drawn_as_points_too() -> None:
     frame = table(episodes(CLEAN), episodes([70.0, 71.0, 72.0], perturbation="mass", factor=0.5))
     (axes,) = degradation_plot(frame, "factor").axes
     assert points(lines(axes)["mass"]) == [(0.0, 71.0)]
-    assert axes.get_xlabel() == "factor = 0.5 (1 = untouched)"
+    assert axes.get_xlabel() == "factor = 0.5 (1 = nominal)"
 
 
 def test_budgets_that_cannot_be_overlaid_get_their_own_axes() -> None:

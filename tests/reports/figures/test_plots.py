@@ -59,7 +59,7 @@ def test_the_bars_of_the_ladder_are_the_tables_intervals() -> None:
 
 def test_one_attack_is_no_ladder() -> None:
     frame = table(episodes(CLEAN), attacked("fgsm", 0.1, 9.0), attacked("pgd", 0.2, 9.0))
-    with pytest.raises(ValueError, match="no two attacks of one budget"):
+    with pytest.raises(ValueError, match="no two attacks in these results have the same budget"):
         ladder_plot(frame)
     assert list(plots(frame)) == ["distribution", "profile"]
 

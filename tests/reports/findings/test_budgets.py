@@ -93,18 +93,18 @@ def test_one_budget_and_no_clean_episodes_are_no_curve() -> None:
 def test_resampled_means_keep_rows_whole_and_runs_together() -> None:
     """Two constant runs of two columns: a resample's mean is one of three rows."""
     values = np.repeat([[0.0, 1.0], [10.0, 21.0]], 4, axis=0)
-    found = bootstrap.resampled_means(values, ["a"] * 4 + ["b"] * 4, resamples=300)
-    assert {tuple(row) for row in found.tolist()} == {(0.0, 1.0), (5.0, 11.0), (10.0, 21.0)}
+    means = bootstrap.resampled_means(values, ["a"] * 4 + ["b"] * 4, resamples=300)
+    assert {tuple(row) for row in means.tolist()} == {(0.0, 1.0), (5.0, 11.0), (10.0, 21.0)}
     again = bootstrap.resampled_means(values, ["a"] * 4 + ["b"] * 4, resamples=300, generator=np.random.default_rng(1))
-    assert found.tolist() != again.tolist()
+    assert means.tolist() != again.tolist()
 
 
 def test_blocks_of_resamples_only_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(size=(20, 2))
     monkeypatch.setattr(bootstrap, "_BLOCK", 20 * 7)
-    found = bootstrap.resampled_means(values, [0] * 20, resamples=1000)
-    assert found.shape == (1000, 2)
-    assert found.std(axis=0) == pytest.approx(values.std(axis=0) / math.sqrt(20), rel=0.1)
+    means = bootstrap.resampled_means(values, [0] * 20, resamples=1000)
+    assert means.shape == (1000, 2)
+    assert means.std(axis=0) == pytest.approx(values.std(axis=0) / math.sqrt(20), rel=0.1)
 
 
 def test_infinite_draws_have_an_interval_without_numbers_between() -> None:

@@ -65,10 +65,10 @@ def test_holm_by_hand() -> None:
 
 def test_the_same_results_are_equal_to_the_last_bit() -> None:
     frame = table(episodes(A_SCORES), episodes(A_SCORES, attack="pgd", eps=0.1))
-    found = compare(frame, frame)
-    assert found.table["outcome"].tolist() == ["equal", "equal"]
-    assert found.losses == found.only_a == found.only_b == found.changes == []
-    assert sentences(found) == ["All 16 pairs of episodes are equal to the last bit."]
+    comparison = compare(frame, frame)
+    assert comparison.table["outcome"].tolist() == ["equal", "equal"]
+    assert comparison.losses == comparison.only_a == comparison.only_b == comparison.changes == []
+    assert sentences(comparison) == ["All 16 pairs of episodes are equal to the last bit."]
 
 
 def test_a_loss_is_named_with_its_numbers() -> None:
@@ -76,13 +76,13 @@ def test_a_loss_is_named_with_its_numbers() -> None:
     worse = shifted([-2.0, -3, -4, -2, -3, -4, -2, -4])
     a = table(episodes(A_SCORES), episodes(A_SCORES, attack="pgd", eps=0.1))
     b = table(episodes(A_SCORES), episodes(worse, attack="pgd", eps=0.1))
-    found = compare(a, b)
-    row = found.table.iloc[1]
+    comparison = compare(a, b)
+    row = comparison.table.iloc[1]
     assert (row["difference"], row["n"], row["a"], row["b"]) == (-3.0, 8, 57.0, 54.0)
     assert (row["p"], row["p_holm"]) == (2 / 256, 4 / 256)
     assert row["high"] < 0
-    assert found.losses == ["pgd eps 0.1"]
-    assert sentences(found)[0] == "B is significantly worse in 1 of 2 conditions: pgd eps 0.1."
+    assert comparison.losses == ["pgd eps 0.1"]
+    assert sentences(comparison)[0] == "B is significantly worse in 1 of 2 conditions: pgd eps 0.1."
     assert compare(b, a).table["outcome"].tolist() == ["equal", "gain"]
 
 
@@ -95,14 +95,14 @@ def test_the_correction_can_take_a_loss_back() -> None:
     both = compare(table(clean, before), table(clean, worse))
     assert both.losses == []
     assert both.table["p_holm"].iloc[1] == 4 / 64
-    assert "does not show that there is none. Losses of up to" in sentences(both)[0]
+    assert "not evidence that there is none. The 95 % intervals include losses of up to" in sentences(both)[0]
 
 
 def test_too_few_pairs_for_so_many_conditions_are_told() -> None:
     """Four pairs give p 2/16 at best: nothing can be significant, however large the loss."""
-    found = compare(table(episodes(A_SCORES[:4])), table(episodes([0.0] * 4)))
-    assert found.losses == []
-    assert "With 4 pairs no loss can be significant among 1 conditions" in sentences(found)[1]
+    comparison = compare(table(episodes(A_SCORES[:4])), table(episodes([0.0] * 4)))
+    assert comparison.losses == []
+    assert "With 4 pairs no loss can be significant among 1 conditions" in sentences(comparison)[1]
     assert not compare(table(episodes(A_SCORES)), table(episodes([0.0] * 8))).is_blind
 
 
@@ -121,9 +121,12 @@ def test_pairs_are_the_common_episodes_in_any_order() -> None:
 
 def test_two_policies_are_compared_whatever_they_are_called() -> None:
     other = {"algorithm": "sac", "checkpoint": "b" * 64, "train_seed": 7}
-    found = compare(table(episodes(A_SCORES)), table(episodes(shifted(-5.0), **other)))
-    assert found.table["n"].tolist() == [8]
-    assert found.changes == ["algorithm: micro in A, sac in B.", "checkpoint: aaaaaaaaaaaa in A, bbbbbbbbbbbb in B."]
+    comparison = compare(table(episodes(A_SCORES)), table(episodes(shifted(-5.0), **other)))
+    assert comparison.table["n"].tolist() == [8]
+    assert comparison.changes == [
+        "algorithm: micro in A, sac in B.",
+        "checkpoint: aaaaaaaaaaaa in A, bbbbbbbbbbbb in B.",
+    ]
 
 
 def test_several_policies_are_compared_with_their_namesakes() -> None:
@@ -147,9 +150,13 @@ def test_what_cannot_be_compared_is_listed() -> None:
     )
     moved = [row | {"eval_seed": 7} for row in episodes([1.0], perturbation="mass", factor=2.0)]
     b = table(episodes(A_SCORES), episodes(A_SCORES, attack="fgsm", eps=0.1), moved)
-    found = compare(a, b)
-    assert (found.only_a, found.only_b, found.unpaired) == (["pgd eps 0.1"], ["fgsm eps 0.1"], ["mass 2"])
-    assert sentences(found)[1:] == [
+    comparison = compare(a, b)
+    assert (comparison.only_a, comparison.only_b, comparison.unpaired) == (
+        ["pgd eps 0.1"],
+        ["fgsm eps 0.1"],
+        ["mass 2"],
+    )
+    assert sentences(comparison)[1:] == [
         "Only in A: pgd eps 0.1.",
         "Only in B: fgsm eps 0.1.",
         "Without a common episode: mass 2.",
@@ -164,9 +171,13 @@ def test_nothing_in_common_is_a_mistake() -> None:
 def test_lost_episodes_are_counted_and_not_averaged() -> None:
     lost = episodes(shifted(-1.0))
     lost[0] |= {"score": float("nan"), "return": float("nan"), "flags": "nan-action"}
-    found = compare(table(episodes(A_SCORES)), table(lost))
-    assert (found.table["n"][0], found.table["left_out"][0], found.table["difference"][0]) == (7, 1, -1.0)
-    assert "1 pairs are left out, because one side has no finite return; see the flags." in sentences(found)
+    comparison = compare(table(episodes(A_SCORES)), table(lost))
+    assert (comparison.table["n"][0], comparison.table["left_out"][0], comparison.table["difference"][0]) == (
+        7,
+        1,
+        -1.0,
+    )
+    assert "1 pairs are left out, because one side has no finite return; see the flags." in sentences(comparison)
 
 
 def test_scores_and_returns_are_not_mixed() -> None:
@@ -186,7 +197,7 @@ def test_what_else_differs_is_said() -> None:
 def test_the_text_has_the_table_and_the_sentences() -> None:
     text = comparison_markdown(compare(table(episodes(A_SCORES)), table(episodes(shifted(-5.0)))))
     lines = text.splitlines()
-    assert lines[0] == "B against A, mean score over common episodes; p two-sided, corrected for all conditions."
+    assert lines[0] == "B vs. A: mean score over paired episodes; p is two-sided and Holm-corrected for all conditions."
     assert [cell.strip() for cell in lines[4].strip("|").split("|")] == [
         *("clean", "57.0", "52.0", "-5.0 [-5.0, -5.0]", "0.0078", "8", "loss")
     ]
@@ -203,7 +214,7 @@ def test_a_comparison_says_which_runs_both_have() -> None:
     comparison = compare(table(*runs), table(*runs[1:]))
     row = comparison.table.iloc[0]
     assert (row["n"], row["runs"], row["runs_a"], row["runs_b"]) == (12, 2, 3, 2)
-    assert "Over the training runs that both have, 2 of 3 in A and 2 in B: clean." in sentences(comparison)
+    assert "Compared over common training runs only, 2 of 3 in A and 2 in B: clean." in sentences(comparison)
     whole = sentences(compare(table(*runs), table(*runs)))
     assert not any("both have" in one for one in whole)
 

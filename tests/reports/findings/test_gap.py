@@ -49,7 +49,7 @@ def test_what_an_interval_says(mean: float, reading: str) -> None:
 
 def test_only_the_same_budget_world_and_sensors_are_compared() -> None:
     mass: dict[str, Any] = {"perturbation": "mass", "factor": 1.5}
-    found = gap_numbers(
+    gaps_table = gap_numbers(
         table(
             block(80),
             block(70, **mass),
@@ -65,7 +65,7 @@ def test_only_the_same_budget_world_and_sensors_are_compared() -> None:
             block(45, attack="oracle", eps=0.1, **mass),
         )
     )
-    gaps = {(row["attack"], row["perturbation"]): row["gap"] for row in found.to_dict("records")}
+    gaps = {(row["attack"], row["perturbation"]): row["gap"] for row in gaps_table.to_dict("records")}
     assert gaps == pytest.approx(
         {
             ("pgd", "none"): 5,
@@ -75,7 +75,7 @@ def test_only_the_same_budget_world_and_sensors_are_compared() -> None:
             ("pgd", "mass"): 19,
         }
     )
-    shares = found.set_index(["attack", "perturbation"])["share"]
+    shares = gaps_table.set_index(["attack", "perturbation"])["share"]
     assert shares["pgd", "mass"] == pytest.approx(100 * 6 / 25)  # of what is lost on the heavy robot
 
 
@@ -104,20 +104,20 @@ def test_cells_read_as_text() -> None:
             "eps": "0.1 dataset-std linf",
             "gap (score)": "5.0 [4.2, 5.8]",
             "share": "80 %",
-            "than the oracle": "weaker",
+            "vs. oracle": "weaker",
             "n": "10",
         }
     ]
 
 
 def test_it_stands_in_every_format_and_nowhere_without_an_oracle() -> None:
-    given = table(block(80), block(60, wobble=1, **PGD), block(55, **ORACLE))
-    for text in (reports.markdown(given), reports.html_page(given), latex(given)):
+    episodes_table = table(block(80), block(60, wobble=1, **PGD), block(55, **ORACLE))
+    for text in (reports.markdown(episodes_table), reports.html_page(episodes_table), latex(episodes_table)):
         assert "Attack gap" in text
         assert "80" in text
         assert "weaker" in text
-    told = json.loads(printed(given, {}, [], as_json=True))
-    assert [row["reading"] for row in told["gaps"]] == ["weaker"]
+    printed_json = json.loads(printed(episodes_table, {}, [], as_json=True))
+    assert [row["reading"] for row in printed_json["gaps"]] == ["weaker"]
     without = study()
     assert CAPTION not in reports.markdown(without)
     assert gap_numbers(without).empty

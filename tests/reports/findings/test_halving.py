@@ -60,14 +60,14 @@ def test_on_a_straight_line_it_finds_the_half_in_few_budgets(half: float) -> Non
     """A score that falls linearly and halves at a known budget is enclosed to 5 % after at most 19 budgets."""
     curve = {0.0: 80.0, 0.1: 80.0 * (1 - 0.05 / half)}
     for _ in range(20):
-        found = step(curve, most=30)
-        if found.next is None:
+        following = step(curve, most=30)
+        if following.next is None:
             break
-        assert found.next not in curve
-        curve = dict(sorted({**curve, found.next: 80.0 * (1 - found.next / half / 2)}.items()))
-    assert found.why == "resolved"
-    assert found.between is not None
-    low, high = found.between
+        assert following.next not in curve
+        curve = dict(sorted({**curve, following.next: 80.0 * (1 - following.next / half / 2)}.items()))
+    assert following.why == "resolved"
+    assert following.between is not None
+    low, high = following.between
     assert low < half * (1 + 1e-9)
     assert high > half * (1 - 1e-9)
     assert high - low <= RESOLUTION * high

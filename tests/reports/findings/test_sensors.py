@@ -101,14 +101,14 @@ def test_other_tables_and_plots_leave_them_out(tmp_path: Path) -> None:
     assert not any("@" in column for column in reports.policy_table(frame).columns)
     assert int(in_sensors(summarize(frame)).sum()) == 4
     for figure in (reports.degradation_plot(frame), reports.ladder_plot(frame), reports.distribution_plot(frame)):
-        told = [
+        texts = [
             label.get_text() for axes in figure.axes for label in (*axes.get_yticklabels(), *axes.get_xticklabels())
         ]
-        assert not any("@" in text for text in told)
+        assert not any("@" in text for text in texts)
     written = reports.write_report(frame, tmp_path)
     assert {"sensors.png", "sensors.svg"} <= set(written)
     page = written["index.html"].read_text("utf-8")
-    assert "may touch one sensor alone" in page
+    assert "under attacks on single sensors" in page
     assert "pgd@hip" not in page
     for name in ("index.html", "table.md", "table.tex"):
         assert "knee.velocity" in written[name].read_text("utf-8"), name
@@ -122,9 +122,9 @@ def test_curves_of_single_sensors_stay_out_of_the_table_of_curves() -> None:
 
 
 def test_json_has_the_numbers() -> None:
-    told = json.loads(printed(study(), {}, [], as_json=True))
-    assert [one["sensor"] for one in told["sensors"]] == ["velocities", "knee.velocity", "hip+knee", "hip"]
-    assert told["sensors"][0]["drop"] == pytest.approx(20.0)
+    printed_json = json.loads(printed(study(), {}, [], as_json=True))
+    assert [one["sensor"] for one in printed_json["sensors"]] == ["velocities", "knee.velocity", "hip+knee", "hip"]
+    assert printed_json["sensors"][0]["drop"] == pytest.approx(20.0)
     assert "sensors" not in json.loads(printed(table(episodes(CLEAN)), {}, [], as_json=True))
 
 
@@ -160,8 +160,8 @@ def test_no_sensors_no_table() -> None:
 def bars(axes: Axes) -> dict[str, Rectangle]:
     """Bars by the names at their ticks."""
     names = {label.get_position()[1]: label.get_text() for label in axes.get_yticklabels()}
-    found = [patch for patch in axes.patches if isinstance(patch, Rectangle) and abs(patch.get_height() - 0.7) < 1e-9]
-    return {names[round(bar.get_y() + 0.35)]: bar for bar in found}
+    patches = [patch for patch in axes.patches if isinstance(patch, Rectangle) and abs(patch.get_height() - 0.7) < 1e-9]
+    return {names[round(bar.get_y() + 0.35)]: bar for bar in patches}
 
 
 def test_bars_are_the_drops_and_the_line_is_the_whole() -> None:

@@ -71,11 +71,11 @@ def test_a_large_drawing_gives_way_to_its_bitmap() -> None:
 def test_of_very_many_conditions_the_worst_are_shown() -> None:
     cells = [episodes([50.0 - 0.1 * i], attack="random", eps=i / 1000) for i in range(1, 402)]
     text = reports.html_page(table(episodes([50.0]), *cells))
-    assert "The 301 lowest are shown; 101 more conditions stand in table.csv." in text
+    assert "The 301 lowest are shown; table.csv has 101 more conditions." in text
     assert 'data-value="0.401"' in text
     assert 'data-value="0.101"' not in text
     assert text.count("The only attack at eps") == 11
-    assert "390 smaller budgets stand in the table below." in text
+    assert "The table below lists 390 smaller budgets." in text
 
 
 def test_numbers_are_set_with_minus_signs_and_names_are_left_alone() -> None:
@@ -135,8 +135,8 @@ def test_a_click_on_a_header_sorts_and_says_so(shown: Page) -> None:
 
 def test_what_has_no_value_stays_below(shown: Page) -> None:
     for _ in range(2):
-        shown.evaluate(f"{HEADER.format('change')}.querySelector('button').click()")
-        values = column(shown, "change")
+        shown.evaluate(f"{HEADER.format('Δ vs. clean')}.querySelector('button').click()")
+        values = column(shown, "Δ vs. clean")
         assert values[-2:] == ["", ""]
         assert "" not in values[:-2]
 

@@ -62,11 +62,11 @@ def by_rows(content: bytes) -> pd.DataFrame | None:
 
 
 def agree(content: bytes) -> None:
-    found = bulk.table(content)
-    if found is None:
+    frame = bulk.table(content)
+    if frame is None:
         return
     try:
-        at_once = check(unpacked(found))
+        at_once = check(unpacked(frame))
     except ValueError:
         return  # the exact parser is asked next
     exact = by_rows(content)
@@ -76,14 +76,14 @@ def agree(content: bytes) -> None:
 
 def test_a_good_file_is_read_at_once() -> None:
     for content in (CONTENT, CONTENT.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + CONTENT):
-        found = bulk.table(content)
-        assert found is not None
-        assert_frame_equal(unpacked(found), GOOD)
+        frame = bulk.table(content)
+        assert frame is not None
+        assert_frame_equal(unpacked(frame), GOOD)
 
 
 def test_equal_texts_are_one_object() -> None:
-    found = parsing.parse(CONTENT, Path("results.csv"))
-    assert len({id(text) for text in found["checkpoint"].array}) == found["checkpoint"].nunique() < len(found)
+    frame = parsing.parse(CONTENT, Path("results.csv"))
+    assert len({id(text) for text in frame["checkpoint"].array}) == frame["checkpoint"].nunique() < len(frame)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_row_too_short_and_one_too_long_do_not_make_up_for_each_other() -> Non
 
 def test_lines_are_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "PIECE", 2 * max(map(len, CONTENT.splitlines(keepends=True))))
-    found = bulk.table(CONTENT)
-    assert found is not None
-    assert_frame_equal(unpacked(found), GOOD)
+    frame = bulk.table(CONTENT)
+    assert frame is not None
+    assert_frame_equal(unpacked(frame), GOOD)
     assert bulk.table(CONTENT.replace(b",nan-action\n", b"\n")) is None
 
 
@@ -131,11 +131,11 @@ def test_whole_numbers_that_went_through_floats_are_whole(name: str) -> None:
         csv.writer(stream, lineterminator="\n").writerows([names, *rows])
         return stream.getvalue().encode()
 
-    found, exact = bulk.table(with_first("7.0")), by_rows(with_first("7.0"))
-    assert found is not None
+    frame, exact = bulk.table(with_first("7.0")), by_rows(with_first("7.0"))
+    assert frame is not None
     assert exact is not None
-    assert unpacked(found)[name].iloc[0] == exact[name].iloc[0] == 7
-    assert unpacked(found)[name].dtype == exact[name].dtype == SCHEMA[name]
+    assert unpacked(frame)[name].iloc[0] == exact[name].iloc[0] == 7
+    assert unpacked(frame)[name].dtype == exact[name].dtype == SCHEMA[name]
     for text in ("7.5", "inf", "nan", "1e17", "0x1"):
         assert bulk.table(with_first(text)) is None
         with pytest.raises(ValueError, match=rf"row 1, column '{name}': '{text}' is not a whole number"):

@@ -115,10 +115,10 @@ def junk_in(content: Any, generator: np.random.Generator) -> Any:
 def test_any_table_is_a_report_or_a_sentence(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text(mutant(np.random.default_rng(seed)), "utf-8", newline="")
-    said = read_and_shown(path)
-    assert said
-    assert "\x1b" not in said
-    assert "\u202e" not in said
+    text = read_and_shown(path)
+    assert text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -129,9 +129,9 @@ def test_any_sidecar_is_a_report_or_a_sentence(seed: int, tmp_path: Path) -> Non
     choice |= {"perturbation": "none", "factor": 1.0, "attack": "pgd", "mean_returns": {"pgd": 1.0, "fgsm": 2.0}}
     about = {"runs": [*SIDECAR["runs"], {"worst": [choice | {"margin": [1.0, 0.5, 1.5], "runner_up": "fgsm"}]}]}
     path.with_suffix(".json").write_text(json.dumps(junk_in(about, np.random.default_rng(seed))))
-    said = read_and_shown(path)
-    assert "Normalized score" in said or "results.json is damaged" in said
-    assert "\x1b" not in said
+    text = read_and_shown(path)
+    assert "Normalized score" in text or "results.json is damaged" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -156,9 +156,9 @@ def test_any_gate_is_kept_failed_or_a_sentence(seed: int, tmp_path: Path) -> Non
     ]
     lines = {str(key): str(generator.choice(values)) for key in generator.choice(keys, 3)}
     gates.write_text("[[gate]]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items()))
-    said = read_and_shown(path, gates)
-    assert said
-    assert "\x1b" not in said
+    text = read_and_shown(path, gates)
+    assert text
+    assert "\x1b" not in text
 
 
 @pytest.mark.filterwarnings("error")

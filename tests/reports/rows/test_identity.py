@@ -14,7 +14,7 @@ from reports.rows.identity import keys_of, once
 from reports.rows.packing import packed, unpacked
 from reports.rows.parsing import ALWAYS
 from reports.rows.schema import KEY, check
-from reports.study.summary import study, summarize
+from reports.study.summary import study_of, summarize
 from tests.reports.toys import episodes, row, table
 
 COMMANDS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=5)
@@ -46,9 +46,9 @@ def test_any_commands_give_the_numbers_of_one_over_the_union_of_their_episodes(c
 def test_neighbouring_seeds_count_an_episode_once_and_say_it() -> None:
     """Ten episodes from seed 0 and ten from seed 1 are eleven episodes; the smaller n made intervals too short."""
     both = table(command(0, 10), command(1, 10))
-    found = study(both)
-    assert found.summary["n"].tolist() == [11, 11]
-    assert (found.repeats.rows, found.repeats.disagreeing) == (18, 0)
+    summary = study_of(both)
+    assert summary.summary["n"].tolist() == [11, 11]
+    assert (summary.repeats.rows, summary.repeats.disagreeing) == (18, 0)
     assert any("18 rows are of episodes that other rows hold" in note for note in reports.notes(both))
     assert not any("rows are of episodes" in note for note in reports.notes(table(command(0, 10))))
 
@@ -59,7 +59,7 @@ def test_the_order_of_rows_decides_nothing_even_where_they_disagree(order: list[
     both = table(episodes([60.0 + k for k in range(10)]), episodes([61.0 + k + disagree for k in range(10)]))
     both["eval_seed"] = [*range(10), *range(1, 11)]
     assert_frame_equal(summarize(both.iloc[order].reset_index(drop=True)), summarize(both))
-    assert study(both).repeats.disagreeing == (9 if disagree else 0)
+    assert study_of(both).repeats.disagreeing == (9 if disagree else 0)
 
 
 def test_rows_that_disagree_about_an_episode_are_told() -> None:
@@ -90,9 +90,9 @@ def test_labels_of_a_policy_file_do_not_make_another_policy(labels: dict[str, ob
     """Of two sets of labels of one file the fuller one stays."""
     own = episodes([60.0, 61.0])
     other = episodes([60.0, 61.0, 70.0], **{"checkpoint": "a" * 64} | labels)
-    found = summarize(table(own, other))
-    assert (found["n"].tolist(), found["seeds"].tolist()) == ([3], [1])
-    assert found["policy"].tolist() == ["micro"]
+    summary = summarize(table(own, other))
+    assert (summary["n"].tolist(), summary["seeds"].tolist()) == ([3], [1])
+    assert summary["policy"].tolist() == ["micro"]
 
 
 def test_a_unit_counts_only_where_something_is_measured_in_it() -> None:
@@ -103,12 +103,12 @@ def test_a_unit_counts_only_where_something_is_measured_in_it() -> None:
         for name, factor, nominal in worlds
         for unit, norm in (("dataset-std", "linf"), ("raw", "l2"))
     ]
-    found = summarize(table(rows))
-    assert found.groupby("perturbation").size().to_dict() == {
+    summary = summarize(table(rows))
+    assert summary.groupby("perturbation").size().to_dict() == {
         **{"mass": 1, "none": 1, "sensor-dropout": 1},
         "sensor-noise": 2,
     }
-    noisy = found[found["perturbation"] == "sensor-noise"]
+    noisy = summary[summary["perturbation"] == "sensor-noise"]
     assert (noisy["unit"].tolist(), noisy["norm"].tolist()) == (["dataset-std", "raw"], ["", ""])
 
 
@@ -149,8 +149,8 @@ def test_rows_of_two_contents_of_one_file_are_two_conditions_that_can_be_told_ap
         for sha, score in zip(shas, (50.0, 30.0, 10.0), strict=True)
         for one in episodes([score, score], attack=attack, eps=0.1, attack_files=sha)
     ]
-    found = summarize(table(episodes([60.0, 60.0]), rows))
-    attacked = found[found["attack"] != "none"]
+    summary = summarize(table(episodes([60.0, 60.0]), rows))
+    attacked = summary[summary["attack"] != "none"]
     assert dict(zip(attacked["attack"], attacked["mean"], strict=True)) == {
         "adversary:pusher.safetensors#11111111": 50.0,
         "adversary:pusher.safetensors#22222222": 30.0,
@@ -176,8 +176,8 @@ def test_different_recipes_are_different_policies() -> None:
     """Two training seeds of one recipe pool; another recipe, and one that nobody knows, do not."""
     runs = [("5" * 16, 0), ("5" * 16, 1), ("6" * 16, 2), ("", 3)]
     rows = [one for recipe, seed in runs for one in episodes([50.0 + seed], recipe=recipe, train_seed=seed)]
-    found = summarize(table(rows))
-    assert dict(zip(found["policy"], found["seeds"], strict=True)) == {
+    summary = summarize(table(rows))
+    assert dict(zip(summary["policy"], summary["seeds"], strict=True)) == {
         "micro, recipe 55555555": 2,
         "micro, recipe 66666666": 1,
         "micro, recipe unknown": 1,
@@ -195,7 +195,7 @@ def test_of_rows_that_repeat_an_episode_the_flagged_one_stays() -> None:
 def test_missing_returns_of_one_episode_agree() -> None:
     lost = {"return": np.nan, "score": np.nan, "flags": "nan-action"}
     frame = table([row(**lost), row(**lost | {"episode": 1})])
-    assert study(frame).repeats.disagreeing == 0
+    assert study_of(frame).repeats.disagreeing == 0
 
 
 def test_policies_of_two_recipes_are_compared_each_with_its_own() -> None:

@@ -28,8 +28,8 @@ def rows(*scores: float, first: int = 0) -> pd.DataFrame:
 
 
 def scores(path: Path) -> list[float]:
-    found: list[float] = results.read(path)["score"].tolist()
-    return found
+    values: list[float] = results.read(path)["score"].tolist()
+    return values
 
 
 @pytest.fixture

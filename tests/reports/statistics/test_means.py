@@ -120,45 +120,45 @@ def test_all_cells_at_once_are_each_cell_alone() -> None:
     cell, run = generator.integers(0, 12, 1000), generator.integers(0, 4, 1000)
     run = np.where(cell % 3 == 0, 2, run)
     x = generator.gamma(2.0, size=1000)
-    found = np.transpose(mean_intervals(x, cell, run, 13))
+    numbers = np.transpose(mean_intervals(x, cell, run, 13))
     alone = [mean_interval(x[cell == c], groups=run[cell == c].tolist()) for c in range(12)]
-    assert_allclose(found[:12], [(one.estimate, one.low, one.high) for one in alone], rtol=1e-12)
-    assert np.isnan(found[12]).all()
+    assert_allclose(numbers[:12], [(one.estimate, one.low, one.high) for one in alone], rtol=1e-12)
+    assert np.isnan(numbers[12]).all()
 
 
 def test_the_statistics_of_all_cells_are_each_cells_own() -> None:
     generator = np.random.default_rng(0)
     cell = np.concatenate([np.repeat(np.arange(30), np.arange(30)), [31]])  # cells of 0 to 29 values, and one of one
     x = generator.normal(60, 40, len(cell))
-    found = pd.DataFrame(statistics_of(x, cell, np.zeros(len(x), np.int64), 32))
+    numbers = pd.DataFrame(statistics_of(x, cell, np.zeros(len(x), np.int64), 32))
     for c in (*range(1, 30), 31):
         own = x[cell == c]
         for name in ("median", "iqm", "cvar", "optimality_gap"):
-            assert found.loc[c, name] == pytest.approx(float(getattr(of_arrays, name)(own)), rel=1e-12)
+            assert numbers.loc[c, name] == pytest.approx(float(getattr(of_arrays, name)(own)), rel=1e-12)
         spread = float(np.std(own, ddof=1)) if len(own) > 1 else math.nan
-        assert found.loc[c, "std"] == pytest.approx(spread, rel=1e-12, nan_ok=True)
-    assert found.loc[[0, 30]].isna().all(axis=None)
+        assert numbers.loc[c, "std"] == pytest.approx(spread, rel=1e-12, nan_ok=True)
+    assert numbers.loc[[0, 30]].isna().all(axis=None)
 
 
 def test_the_statistics_of_runs_of_one_size_are_those_of_their_episodes() -> None:
     x = np.random.default_rng(0).normal(60, 40, 24)
-    found = statistics_of(x, np.zeros(24, np.int64), np.arange(24) % 3, 1)
+    numbers = statistics_of(x, np.zeros(24, np.int64), np.arange(24) % 3, 1)
     for name in ("median", "iqm", "cvar", "optimality_gap"):
-        assert found[name][0] == pytest.approx(float(getattr(of_arrays, name)(x)), rel=1e-12)
+        assert numbers[name][0] == pytest.approx(float(getattr(of_arrays, name)(x)), rel=1e-12)
 
 
 def test_the_statistics_of_unequal_runs_are_those_of_runs_whose_episodes_are_repeated() -> None:
     """Runs of 12, 4 and 3 episodes weigh as if the second had each of its episodes three times, the third four."""
     sizes = np.array([12, 4, 3])
     run, x = np.repeat(np.arange(3), sizes), np.random.default_rng(0).normal(60, 40, 19)
-    found = statistics_of(x, np.zeros(19, np.int64), run, 1)
+    numbers = statistics_of(x, np.zeros(19, np.int64), run, 1)
     even = np.repeat(x, 12 // sizes[run])  # 36 values, each run twelve
-    assert found["median"][0] == pytest.approx(float(np.median(even)))
-    assert found["optimality_gap"][0] == pytest.approx(float(of_arrays.optimality_gap(even)))
-    assert found["std"][0] == pytest.approx(float(even.std() * math.sqrt(19 / 18)))  # over N - 1 of the 19 episodes
+    assert numbers["median"][0] == pytest.approx(float(np.median(even)))
+    assert numbers["optimality_gap"][0] == pytest.approx(float(of_arrays.optimality_gap(even)))
+    assert numbers["std"][0] == pytest.approx(float(even.std() * math.sqrt(19 / 18)))  # over N - 1 of the 19 episodes
     weighed = np.sort(np.repeat(even, 19))  # 19 · 36 parts: whole numbers of them are cut off at N / 4 = 4 and N / 10
-    assert found["iqm"][0] == pytest.approx(float(weighed[4 * 36 : -4 * 36].mean()))
-    assert found["cvar"][0] == pytest.approx(float(of_arrays.cvar(weighed)))
+    assert numbers["iqm"][0] == pytest.approx(float(weighed[4 * 36 : -4 * 36].mean()))
+    assert numbers["cvar"][0] == pytest.approx(float(of_arrays.cvar(weighed)))
 
 
 def covered(shape: str, runs: int, each: int, apart: float) -> float:

@@ -23,10 +23,12 @@ def test_pairs_of_cells_are_paired_differences() -> None:
     ]
     study = Study(table(*blocks))
     pairs: list[tuple[int, int | None]] = [(0, 1), (2, 0), (1, 2)]
-    for (a, b), found in zip(pairs, paired_cells(study.episodes, pairs), strict=True):
+    for (a, b), interval in zip(pairs, paired_cells(study.episodes, pairs), strict=True):
         alone = paired_difference(*(study.episodes[study.episodes["cell"] == cell] for cell in (a, b)), value="value")
-        assert (found.estimate, found.low, found.high) == pytest.approx((alone.estimate, alone.low, alone.high))
-        assert found.n == alone.n
+        assert (interval.estimate, interval.low, interval.high) == pytest.approx(
+            (alone.estimate, alone.low, alone.high)
+        )
+        assert interval.n == alone.n
 
 
 def test_no_partner_is_no_interval() -> None:

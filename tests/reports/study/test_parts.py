@@ -67,8 +67,8 @@ def test_the_json_tells_which_sensors_are_several_readings() -> None:
     rows = [episodes([50.0, 51.0], attack=f"pgd@{name}", eps=0.1) for name in names]
     about = {"runs": [{"attacks": {"pgd@arm": {"readings": 3}, "pgd@velocities": {"readings": 1}, "pgd@hand": 7}}]}
     frame = table(episodes([60.0, 61.0]), *rows)
-    told, guessed = reports.sensor_numbers(Study(frame, about=about)), reports.sensor_numbers(frame)
-    assert dict(zip(told["sensor"], told["is_group"], strict=True)) == {
+    described_ones, guessed = reports.sensor_numbers(Study(frame, about=about)), reports.sensor_numbers(frame)
+    assert dict(zip(described_ones["sensor"], described_ones["is_group"], strict=True)) == {
         **{"velocities": False, "arm": True, "2+5": True, "hand": False},
     }
     assert dict(zip(guessed["sensor"], guessed["is_group"], strict=True)) == {
@@ -117,7 +117,7 @@ def test_curves_of_different_units_have_axes_and_names_of_their_own() -> None:
     frame = pd.concat([noisy(factor=0.1), noisy(factor=0.2).iloc[len(CLEAN) :]], ignore_index=True)
     figure = curves.degradation_plot(frame, "factor")
     labels = [axes.get_xlabel() for axes in figure.axes]
-    assert sorted(labels) == sorted(f"sensor-noise (× {unit}, 0 = untouched)" for unit in UNITS)
+    assert sorted(labels) == sorted(f"sensor-noise (× {unit}, 0 = nominal)" for unit in UNITS)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert sorted(legend) == sorted([*(f"sensor-noise ({unit})" for unit in UNITS), "clean"])
 
@@ -146,12 +146,12 @@ def test_one_attack_in_two_units_on_a_perturbed_robot_has_two_names() -> None:
 def test_a_grid_marks_the_point_that_changes_nothing_and_says_what_its_axes_are(
     down: str, across: str, nominals: tuple[int, int], axes: tuple[str, str]
 ) -> None:
-    given = crossed(down, across, nominals, ABOUT)
-    (grid,) = families(given.summary)
+    study = crossed(down, across, nominals, ABOUT)
+    (grid,) = families(study.summary)
     assert_array_equal(grid.matrix("untouched"), [[1, 0], [0, 0]])
-    (figure,) = heatmaps.heat_maps(given).values()
-    assert figure.axes[0].get_ylabel() == f"{down} ({axes[0]} = untouched)"
-    assert figure.axes[0].get_xlabel() == f"{across} ({axes[1]} = untouched)"
+    (figure,) = heatmaps.heat_maps(study).values()
+    assert figure.axes[0].get_ylabel() == f"{down} ({axes[0]} = nominal)"
+    assert figure.axes[0].get_xlabel() == f"{across} ({axes[1]} = nominal)"
 
 
 def test_every_perturbation_of_the_table_is_untouched_at_its_nominal_factor_in_a_grid() -> None:

@@ -14,9 +14,9 @@ from tests.reports.toys import episodes, row, table
 
 def only(summary: pd.DataFrame, **values: object) -> pd.Series:
     """The one condition with these values."""
-    found = summary[np.logical_and.reduce([summary[name] == value for name, value in values.items()])]
-    assert len(found) == 1
-    return found.iloc[0]
+    rows = summary[np.logical_and.reduce([summary[name] == value for name, value in values.items()])]
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def test_levels_and_changes_by_hand() -> None:
@@ -217,6 +217,6 @@ def test_runs_with_more_episodes_are_said_to_count_once() -> None:
     frame = table(of_runs({0: 80.0}, n=12), of_runs({1: 20.0}, n=10))
     assert only(summarize(frame), block="clean")["mean"] == pytest.approx((81 + 20.9) / 2)
     assert any(
-        "training runs have 10 to 12 episodes in clean: every run counts once" in n for n in reports.notes(frame)
+        "training runs have 10 to 12 episodes in clean: each run has the same weight" in n for n in reports.notes(frame)
     )
-    assert not any("counts once" in n for n in reports.notes(table(of_runs({0: 80.0, 1: 20.0}))))
+    assert not any("same weight" in n for n in reports.notes(table(of_runs({0: 80.0, 1: 20.0}))))

@@ -76,7 +76,7 @@ def test_the_best_is_bold_where_it_can_be_told() -> None:
     assert leaders(frame) == {0, 1}
     cells = reports.robustness_table(frame).iloc[0]
     assert [cells[f"{name} score"].startswith("**") for name in runs] == [True, True, False]
-    assert reports.caption(frame).endswith("and those not shown to be worse.")
+    assert reports.caption(frame).endswith("in conditions where at least one is.")
 
 
 def test_nobody_is_bold_where_nobody_can_be_told() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reports.rows.sidecars import complaints
-from reports.study.summary import study
+from reports.study.summary import study_of
 from reports.tables.searched import search_table
 from tests.reports.toys import episodes, table
 
@@ -25,7 +25,7 @@ ONE: dict[str, Any] = {
 
 def shown(*records: dict[str, Any]) -> list[dict[str, str]]:
     about = {"runs": [{"searched": list(records)}]}
-    lines = search_table(study(table(episodes([50.0, 60.0])), about))
+    lines = search_table(study_of(table(episodes([50.0, 60.0])), about))
     return [{str(name): str(text) for name, text in line.items()} for line in lines.to_dict("records")]
 
 

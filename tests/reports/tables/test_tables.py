@@ -35,15 +35,15 @@ def test_the_golden_numbers_by_hand() -> None:
     assert [cell.split(" ")[0] for cell in cells["micro score"]] == ["50.0", "40.0", "44.0", "40.0", "35.0"]
     assert cells["micro score"][2].endswith(" †")
     assert cells["micro score"][3].endswith(" at random eps 0.1")
-    assert cells["micro change"][0] == "–"
-    assert cells["micro change"][1].startswith("-10.0 [-12.5, -7.5]")  # t of two degrees of freedom · 1 / √3
-    assert cells["micro change"][1].endswith("], -20.0 %")
+    assert cells["micro Δ vs. clean"][0] == "–"
+    assert cells["micro Δ vs. clean"][1].startswith("-10.0 [-12.5, -7.5]")  # t of two degrees of freedom · 1 / √3
+    assert cells["micro Δ vs. clean"][1].endswith("], -20.0 %")
     assert cells["micro n"].tolist() == ["3"] * 5
 
 
 def test_attacks_alone_need_no_column_for_perturbations() -> None:
     frame = table(episodes([50.0, 51.0]), episodes([40.0, 41.0], attack="fgsm", eps=0.1))
-    assert list(robustness_table(frame).columns) == ["attack", "eps", "micro score", "micro change", "micro n"]
+    assert list(robustness_table(frame).columns) == ["attack", "eps", "micro score", "micro Δ vs. clean", "micro n"]
     frame = table(episodes([50.0, 51.0]), episodes([40.0, 41.0], perturbation="mass", factor=0.5))
     assert list(robustness_table(frame).columns)[:2] == ["perturbation", "factor"]
 
@@ -79,7 +79,7 @@ def test_two_policies_stand_side_by_side_and_a_missing_cell_shows() -> None:
         episodes([70.0, 71.0], algorithm="combo"),
     )
     cells = robustness_table(frame)
-    assert list(cells.columns)[2:] == [f"{p} {c}" for p in ("combo", "micro") for c in ("score", "change", "n")]
+    assert list(cells.columns)[2:] == [f"{p} {c}" for p in ("combo", "micro") for c in ("score", "Δ vs. clean", "n")]
     assert cells["combo score"][1] == "–"
     assert cells["micro score"][1].startswith("40.5 ")
 
@@ -107,7 +107,7 @@ def test_odd_cells_say_what_they_are() -> None:
     frame = table([row(score=-0.04)], [row(attack="fgsm", eps=0.1, **lost)])
     cells = robustness_table(frame)
     assert cells["micro score"].tolist() == ["0.0 (no interval)", "no return †"]
-    assert cells["micro change"].tolist() == ["–", "–"]
+    assert cells["micro Δ vs. clean"].tolist() == ["–", "–"]
 
 
 def test_the_caption_names_metric_task_interval_and_budget() -> None:
@@ -143,7 +143,7 @@ def test_csv_keeps_every_digit() -> None:
     assert [line["flags"] for line in back] == ["", "", "zero-gradient (3)", ""]
 
 
-def said(frame: pd.DataFrame, words: str) -> list[str]:
+def notes_with(frame: pd.DataFrame, words: str) -> list[str]:
     return [note for note in notes(frame) if words in note]
 
 
@@ -158,13 +158,13 @@ def moved(by: float, **changes: object) -> list[dict[str, object]]:
 def test_a_search_that_loses_to_noise_is_called_out() -> None:
     noise = moved(-20.0, attack="random", eps=0.1)
     weak = table(episodes(TEN), noise, moved(-5.0, attack="min-q", eps=0.1))
-    (note,) = said(weak, "hurts less than random noise")
+    (note,) = notes_with(weak, "is weaker than random noise")
     assert note == (
-        "micro: min-q eps 0.1 hurts less than random noise of the same size, by 15.0 points [15.0, 15.0]: its search "
-        "fails on this policy, so the row is no evidence of robustness (blackbox-beats-whitebox)."
+        "micro: min-q eps 0.1 is weaker than random noise of the same budget, by 15.0 points [15.0, 15.0]: its search "
+        "fails on this policy, so the row is not evidence of robustness (blackbox-beats-whitebox)."
     )
     strong = table(episodes(TEN), noise, moved(-30.0, attack="min-q", eps=0.1))
-    assert said(strong, "random") == []
+    assert notes_with(strong, "random") == []
 
 
 def test_a_search_like_noise_cannot_be_told_from_it() -> None:
@@ -174,82 +174,88 @@ def test_a_search_like_noise_cannot_be_told_from_it() -> None:
         episodes([s - 20 for s in TEN], attack="random", eps=0.1),
         [one | {"attack": "fgsm", "eps": 0.1} for one in same],
     )
-    assert said(frame, "micro: fgsm eps 0.1 cannot be told from random noise of the same size")
+    assert notes_with(frame, "micro: fgsm eps 0.1 does not differ significantly from random noise of the same budget")
 
 
 def test_noise_of_another_size_is_no_yardstick() -> None:
     frame = table(episodes(TEN), moved(-20.0, attack="random", eps=0.2), moved(-5.0, attack="fgsm", eps=0.1))
-    assert said(frame, "fgsm eps 0.1 was not compared with random noise")
-    assert not said(frame, "hurts less")
+    assert notes_with(frame, "fgsm eps 0.1 was not compared with random noise")
+    assert not notes_with(frame, "is weaker")
 
 
 def test_noise_on_all_sensors_is_no_yardstick_for_one() -> None:
     """An attack on one sensor may do less than noise on all of them, and is only compared with noise on that one."""
     noise, one = moved(-20.0, attack="random", eps=0.1), moved(-5.0, attack="pgd(steps=5)@2", eps=0.1)
-    assert said(table(episodes(TEN), noise, one), "random") == []
+    assert notes_with(table(episodes(TEN), noise, one), "random") == []
     own = moved(-10.0, attack="random@2", eps=0.1)
-    assert said(table(episodes(TEN), noise, one, own), "pgd(steps=5)@2 eps 0.1 hurts less than random noise")
+    assert notes_with(table(episodes(TEN), noise, one, own), "pgd(steps=5)@2 eps 0.1 is weaker than random noise")
 
 
 def test_a_larger_budget_that_hurts_less_is_called_out() -> None:
     frame = table(episodes(TEN), moved(-20.0, attack="fgsm", eps=0.1), moved(-10.0, attack="fgsm", eps=0.2))
-    (note,) = said(frame, "hurts less than eps 0.1")
-    assert note.startswith("micro: fgsm eps 0.2 hurts less than eps 0.1, by 10.0 points")
+    (note,) = notes_with(frame, "is weaker than eps 0.1")
+    assert note.startswith("micro: fgsm eps 0.2 is weaker than eps 0.1, by 10.0 points")
     assert note.endswith("(return-rises).")
     falling = table(episodes(TEN), moved(-10.0, attack="fgsm", eps=0.1), moved(-20.0, attack="fgsm", eps=0.2))
-    assert not said(falling, "hurts less than eps")
+    assert not notes_with(falling, "is weaker than eps")
 
 
 def test_a_change_within_its_interval_says_nothing() -> None:
     frame = table(episodes(TEN), moved(0.0, attack="random", eps=0.1), moved(-9.0, attack="random", eps=0.2))
-    (note,) = said(frame, "nothing can be said")
-    assert note == ("micro: nothing can be said about random eps 0.1: the change to clean lies within its interval.")
+    (note,) = notes_with(frame, "no significant change from clean")
+    assert note == ("micro: no significant change from clean (the 95 % interval includes 0) for random eps 0.1.")
+
+
+def test_one_pair_of_episodes_is_not_called_an_interval() -> None:
+    frame = table(episodes([50.0]), episodes([40.0], attack="random", eps=0.1))
+    assert notes_with(frame, "one pair of episodes gives no interval of the change from clean for random eps 0.1")
+    assert not notes_with(frame, "no significant change")
 
 
 def test_a_change_without_partners_is_not_made_up() -> None:
     frame = table(moved(-9.0, attack="random", eps=0.1))
-    assert said(frame, "no change to clean is given for random eps 0.1")
+    assert notes_with(frame, "the change from clean is unknown for random eps 0.1")
 
 
 def test_flags_gaps_raw_returns_and_few_episodes_are_said() -> None:
     lost = {"return": math.nan, "score": math.nan, "flags": "nan-action"}
     frame = table(episodes(TEN[:4]), [row(episode=4, eval_seed=104, **lost)])
-    assert said(frame, "† clean is flagged: nan-action (1) of 5 episodes.")
-    assert said(frame, "† clean leaves out 1 of 5 episodes, which have no finite return")
-    assert said(frame, "as few as 4 episodes stand behind a number")
-    assert said(table(episodes([math.nan] * 10, **{"return": 5.0})), "raw returns are shown")
-    assert not said(table(episodes(TEN)), "as few as")
+    assert notes_with(frame, "† clean is flagged: nan-action (1) of 5 episodes.")
+    assert notes_with(frame, "† clean: 1 of 5 episodes have no finite return")
+    assert notes_with(frame, "the smallest number of episodes behind a mean is 4")
+    assert notes_with(table(episodes([math.nan] * 10, **{"return": 5.0})), "raw returns are shown because")
+    assert not notes_with(table(episodes(TEN)), "the smallest number of episodes")
 
 
 def test_the_number_of_training_runs_is_said() -> None:
     runs = [episodes(TEN, train_seed=s, checkpoint=str(s) * 64) for s in range(5)]
-    assert said(table(runs[0]), "one training run")
-    assert said(table(*runs[:3]), "3 training runs: with fewer than 5 the intervals are wide")
+    assert notes_with(table(runs[0]), "one training run")
+    assert notes_with(table(*runs[:3]), "3 training runs: with fewer than 5 the intervals are wide")
     assert notes(table(*runs)) == []
 
 
 def test_clean_runs_that_disagree_are_said() -> None:
     again = episodes([s + 1 for s in TEN], unit="raw")
-    assert said(table(episodes(TEN), again), "10 episodes were evaluated twice with different outcomes")
-    assert not said(table(episodes(TEN), episodes(TEN, unit="raw")), "twice")
+    assert notes_with(table(episodes(TEN), again), "10 episodes were evaluated twice with different outcomes")
+    assert not notes_with(table(episodes(TEN), episodes(TEN, unit="raw")), "twice")
 
 
 def test_the_worst_of_several_is_said_to_be_chosen() -> None:
     """The winner of a suite needs episodes it was not chosen on."""
     two = table(episodes(TEN), moved(-9.0, attack="random", eps=0.1), moved(-19.0, attack="fgsm", eps=0.1))
-    assert said(two, "The worst case is chosen on the same episodes that measure it")
-    assert not said(table(episodes(TEN), moved(-9.0, attack="random", eps=0.1)), "worst case")
+    assert notes_with(two, "The worst case is chosen on the same episodes that measure it")
+    assert not notes_with(table(episodes(TEN), moved(-9.0, attack="random", eps=0.1)), "worst case")
 
 
 def test_a_budget_of_nothing_must_give_the_clean_returns() -> None:
     nothing = {"attack": "fgsm", "eps": 0.0}, {"perturbation": "mass", "factor": 1.0}
     same = table(episodes(TEN), *(episodes(TEN, **changes) for changes in nothing))
-    assert not said(same, "changes nothing")
-    assert not said(same, "nothing can be said")
+    assert not notes_with(same, "changes nothing")
+    assert not notes_with(same, "no significant change from clean")
     other = table(episodes(TEN), *(moved(0.0, **changes) for changes in nothing))
-    names = [note.rpartition(" ")[2] for note in said(other, "although it changes nothing")]
+    names = [note.rpartition(" ")[2] for note in notes_with(other, "although it changes nothing")]
     assert names == ["(eps0-mismatch).", "(nominal-mismatch)."]
-    assert [note.split(" differs")[0] for note in said(other, "although it changes nothing")] == [
+    assert [note.split(" differs")[0] for note in notes_with(other, "although it changes nothing")] == [
         "micro: fgsm eps 0",
         "micro: mass 1",
     ]
@@ -259,15 +265,15 @@ def test_a_perturbation_that_repeats_the_clean_episodes_is_no_evidence() -> None
     """Value and length of every pair must agree; one episode that differs in either, or has none, is a change."""
     scores = [50.0, 52.0, 48.0]
     heavier = {"perturbation": "mass", "factor": 1.5}
-    said = (
-        "micro: mass 1.5 gave the clean episodes to the last bit: it changed nothing that these episodes met, so the "
-        "row is no evidence of robustness."
+    notes_with = (
+        "micro: mass 1.5 reproduced the clean episodes bit for bit: the perturbation had no effect on them, so the "
+        "row is not evidence of robustness."
     )
     clean = episodes(scores)
-    assert said in notes(table(clean, episodes(scores, **heavier)))
-    assert said in notes(table(clean[:2], episodes(scores, **heavier)))  # the third has no partner
+    assert notes_with in notes(table(clean, episodes(scores, **heavier)))
+    assert notes_with in notes(table(clean[:2], episodes(scores, **heavier)))  # the third has no partner
     partly = [*episodes(scores[:2], **heavier), *episodes(scores, **heavier, flags="no-op-cell")[2:]]
-    assert said in notes(table(clean, partly))
+    assert notes_with in notes(table(clean, partly))
     for other in (
         episodes([50.0, 52.0, 48.000001], **heavier),
         [*episodes(scores[:2], **heavier), *episodes(scores, **heavier, length=999)[2:]],

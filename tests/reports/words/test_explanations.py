@@ -9,16 +9,16 @@ from tests.reports.small_study import study
 
 @pytest.mark.parametrize("flag", ["nan-action", "no-op-cell", "unstable-physics", "zero-gradient", "loss-order"])
 def test_a_flag_says_when_it_is_raised_and_what_to_do(flag: str) -> None:
-    found = of_flag(flag)
-    assert found is not None
-    assert found.paragraphs[0].startswith("Raised if")
-    assert any(paragraph.startswith("What to do: ") for paragraph in found.paragraphs)
+    explanation = of_flag(flag)
+    assert explanation is not None
+    assert explanation.paragraphs[0].startswith("Raised if")
+    assert any(paragraph.startswith("What to do: ") for paragraph in explanation.paragraphs)
 
 
 def test_every_section_says_something() -> None:
     assert len(explanations()) > 15
-    assert [found.heading for found in explanations() if not found.paragraphs] == []
-    assert not any("#" in paragraph for found in explanations() for paragraph in found.paragraphs)
+    assert [explanation.heading for explanation in explanations() if not explanation.paragraphs] == []
+    assert not any("#" in paragraph for explanation in explanations() for paragraph in explanation.paragraphs)
 
 
 def test_a_flag_of_somebody_elses_has_no_explanation() -> None:
@@ -26,12 +26,12 @@ def test_a_flag_of_somebody_elses_has_no_explanation() -> None:
 
 
 def test_a_note_is_found_by_what_its_heading_quotes() -> None:
-    found = of_note(
-        "micro: pgd eps 0.2 hurts less than eps 0.1, by 3.0 points: a larger budget allows all that a smaller one "
-        "does, so do not read this as robustness (return-rises)."
+    explanation = of_note(
+        "micro: pgd eps 0.2 is weaker than eps 0.1, by 3.0 points: a larger budget contains the smaller one, "
+        "so this is not evidence of robustness (return-rises)."
     )
-    assert found is not None
-    assert found.heading.startswith("“hurts less than eps …")
+    assert explanation is not None
+    assert explanation.heading.startswith("“is weaker than eps …")
     assert of_note("the moon is made of cheese") is None
 
 
