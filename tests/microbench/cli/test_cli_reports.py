@@ -35,7 +35,7 @@ def test_a_report_tells_where_the_results_come_from(shell: Shell) -> None:
 def test_a_report_without_the_json_is_a_report(shell: Shell) -> None:
     (stored("a") / "results.json").unlink()
     assert shell("report", "a").code == 0
-    assert "came without the JSON" in Path("report/index.html").read_text("utf-8")
+    assert "came without their JSON" in Path("report/index.html").read_text("utf-8")
 
 
 def test_a_report_as_json_holds_every_number(shell: Shell) -> None:
