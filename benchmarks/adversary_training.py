@@ -1,12 +1,12 @@
-"""How fast an adversary learns, against clean evaluation of the same rows with the same networks and no learning.
+"""Measure the speed of an adversary's training, relative to clean evaluation of the same rows and networks.
 
     python -m benchmarks.adversary_training --task Hopper-v4 --task HalfCheetah-v4 --rounds 7
 
-Both sides run as many rows of the same simulator in one thread, in turns within every round, and what is counted is the
-processor time of that thread, so that a machine that is busy is busy for both. Clean evaluation asks the policy and the
-adversary's network at every step and shows the policy the true state: no budget is projected or checked. Training does
-all it does: samples, budgets, episodes that start anew, advantages and updates. The policy is a fresh one of two layers
-of 256 units, or that of the file given; episodes that would end go on, on both sides, until 1000 steps.
+Both sides run equally many rows of the same simulator in one thread, and take turns within every round, so that other
+load slows both alike. Times are processor times of that thread. Clean evaluation calls the policy and the adversary's
+network at every step, on the true state: it neither projects nor checks a budget. Training includes samples, budgets,
+restarts of episodes, advantages and updates. The policy is that of a file, or a new one with two layers of 256 units.
+On both sides episodes that would end go on until 1000 steps.
 """
 
 import argparse

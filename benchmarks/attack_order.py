@@ -1,11 +1,11 @@
-"""Clean > random > action-diff > worst: whether attacks come in the order of their strength, policy by policy.
+"""Test on every policy whether returns are in the order clean > random > action-diff > worst.
 
     python -m benchmarks.attack_order CHECKPOINTS --run runs/latest --out runs/order --episodes 50
 
-CHECKPOINTS is as in benchmarks.foreign_checkpoints. For every policy a critic is fitted (`microbench critic`) and an
-adversary trained (`microbench adversary`) unless its file is in --out already; then `microbench attack` runs `random`,
-`action-diff` and `worst`, whose suite the critic and the adversary belong to. An order holds where the 95 % intervals
-of two neighbours do not overlap.
+CHECKPOINTS is as in benchmarks.foreign_checkpoints. For every policy it fits a critic (`microbench critic`) and trains
+an adversary (`microbench adversary`), unless their files are in --out already. Then `microbench attack` runs `random`,
+`action-diff` and `worst`, which chooses among attacks with that critic and that adversary too. An order holds if the
+95 % intervals of two neighbours do not overlap.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How often intervals hold the truth, in studies whose truth is known: `python -m benchmarks.coverage [STUDIES]`.
+"""Measure the coverage of intervals in simulated studies with known means: `python -m benchmarks.coverage [STUDIES]`.
 
-A study is one policy (G training runs of m episodes). Episodes are normal, skewed as the time until a fall is, or
-a mixture of whole episodes and falls; runs differ normally, by as much as episodes do or by half of that. Compared are
-the interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap.
+A study is one policy (G training runs of m episodes). Episodes are normal, skewed like the time until a fall, or a
+mixture of whole episodes and falls. Runs differ normally, by the std of episodes or by half of it. It compares the
+interval of every table (`mean_interval`), Student's t over pooled episodes and the hierarchical bootstrap.
 
-A second table is of runs with unequal numbers of episodes, a third of studies in several commands with neighbouring
+A second table has runs with unequal numbers of episodes. A third has studies in several commands with neighbouring
 seeds, which share most of their episodes.
 """
 

@@ -1,16 +1,20 @@
-"""How fast an evaluation is, against the usual loop and against the physics alone.
+"""Measure the speed of an evaluation, relative to the usual loop and to the physics alone.
 
     python -m benchmarks.evaluation --task Hopper-v4 --task HalfCheetah-v4 --rounds 5
 
-Three contestants take turns within every round, so that a machine that is busy is busy for all: the usual loop (one
-Gymnasium environment, one policy call per step, batch 1, one process), our evaluator in one process, and in as many
-processes as `--workers` says; beside them `mujoco.rollout` of the same clean episodes: bare physics under the actions
-that the policy chose, without anything in Python. Each process has one thread; what is counted is the time on the wall.
-The loop is written as evaluation scripts of offline reinforcement learning are: `min-q` judges 50 points and the clean
-one per step, `pgd` takes ten gradient steps from the clean point and ten from a random one, as our attacks of these
-names do. Episodes that would end go on, on all sides, so that each does the same work; a fresh policy of two layers of
-256 does. The tables show medians of the rounds and of the rounds' ratios. The last line adds up a whole study of 1000
-steps an episode: three attacks at ten budgets and a grid of 10 × 10 dynamics, ten episodes each.
+Three contestants take turns within every round, so that other load slows all alike:
+
+- the usual loop: one Gymnasium environment, one policy call per step, batch 1, one process;
+- our evaluator in one process;
+- our evaluator in `--workers` processes.
+
+A fourth is `mujoco.rollout` of the same clean episodes: the physics under the policy's actions, without Python. Each
+process has one thread, and times are wall times. The usual loop is that of evaluation scripts of offline reinforcement
+learning. Its attacks are ours: `min-q` evaluates 50 points and the clean one per step, `pgd` takes ten gradient steps
+from the clean point and ten from a random one. On all sides episodes that would end go on, so that each does the same
+work; the policy is a new one with two layers of 256 units. The tables show medians of the rounds and of their ratios.
+The last line adds up a whole study of 1000 steps an episode: three attacks at ten budgets and a grid of 10 × 10
+dynamics, ten episodes each.
 """
 
 import argparse

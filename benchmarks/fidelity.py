@@ -1,16 +1,15 @@
-"""Whether our trainer learns what the MICRO authors' code learns: both on the same dataset, with the same numbers.
+"""Compare our trainer with the MICRO authors' code, on the same dataset and with the same hyperparameters.
 
     python -m benchmarks.fidelity runs/fidelity --reference CHECKOUT --seeds 0 1 2 --updates 20000
     python -m benchmarks.fidelity runs/fidelity --report
     python -m benchmarks.fidelity runs/fidelity --falls PATH.hdf5 --rows reference qlearning --seeds 0 1
 
-Every run is a file of scores in the folder; those that are there are not made again, so the runs of both sides can be
-spread over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and
-simulator are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, but for
-smaller batches and rollouts, which bring the reference's days down to minutes; the faster float32 kernel is on for
-both, for the same reason. `--falls` fits our dynamics alone, to the rows of a file, and counts the falls that they
-imagine. CHECKOUT is a copy of xiaoyinliu0714/MICRO: only its networks, dynamics, policy and buffer are used, by path;
-nothing of it is in here.
+Every run writes a file of scores into the folder. Existing files are kept, so that the runs of both sides can be spread
+over time and processes (`--side ours`). Dataset, hyperparameters, number of updates, evaluation episodes and simulator
+are the same for both; random numbers are not. The defaults are the paper's for the bundled dataset, except for smaller
+batches and rollouts and the faster float32 kernel. They shorten the reference's days to minutes. `--falls` fits our
+dynamics alone, to the rows of a file, and counts the falls that they imagine. CHECKOUT is a copy of
+xiaoyinliu0714/MICRO: its networks, dynamics, policy and buffer are imported by path; none of its code is in here.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""Clean returns of policies that others published, beside what they are known to earn.
+"""Compare clean returns of published policies with their known returns.
 
     python -m benchmarks.foreign_checkpoints FOLDER --episodes 50
 
-FOLDER holds the files by family and task; they are not part of the project (docs/checkpoints.md says where they are
-from). `known` is the mean of three episodes, seeds 0–2, of an independent reading of the same files, with their
-standard deviation. The same three episodes are run here with many roundings: what the policy observes is changed in its
-last bit at every step, which is as much as another library's order of additions changes. `as far` is the share of all
-choices of one rounding per seed whose mean is at least as far from their middle as the known one: a small share means
-that the two readings differ. With F files compared, shares above 0.05/F are no evidence (Bonferroni); the last line
-says which are below. The interval is that of the mean over many seeds.
+FOLDER holds the files by family and task; they are not part of the project (docs/checkpoints.md names their sources).
+`known` is the mean of three episodes, seeds 0–2, of an independent reading of the same files, with their standard
+deviation. Here the same three episodes run with many roundings. Each changes the last bit of the policy's observations
+at every step, about as much as another library's order of additions. A choice takes one rounding per seed; `as far` is
+the share of choices whose mean is at least as far from their middle as the known one. A small share means that the two
+readings differ. With F files compared, shares above 0.05/F are no evidence (Bonferroni); the last line names those
+below. The interval is that of the mean over many seeds.
 """
 
 import argparse

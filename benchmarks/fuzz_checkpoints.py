@@ -1,13 +1,12 @@
-"""Mutated policy files: how many are read, how many are refused in a sentence, and that nothing else happens.
+"""Read mutated policy files: count those read and those refused in one sentence, and report any other outcome.
 
     python -m benchmarks.fuzz_checkpoints --mutations 10000
 
-The files are those that the tests write, one or more of each family; the hostile corpus of the tests is read as well.
-A mutation flips bits, overwrites, cuts, repeats or inserts bytes; some insert opcodes of pickles that call, nest,
-repeat or refer back, numbers at the edge of 64 bits, or a piece many times over. In every second one the members of a
-zip file are changed instead and packed again, so that no checksum gives it away. Printed are the counts, the slowest
-file, the memory at its peak, and whatever was raised that is no sentence; every command in a file would leave a canary
-behind.
+The files are those that the tests write, one or more of each family, and the tests' hostile files. A mutation flips
+bits, or overwrites, cuts, repeats or inserts bytes. Some insert opcodes of pickles that call, nest, repeat or refer
+back, numbers at the edge of 64 bits, or one piece many times. Every second one changes the members of a zip file and
+packs them again, so that no checksum reveals it. It prints the counts, the slowest file, the peak memory, and every
+error that is not one sentence. A command that ran from a file would leave a canary file.
 """
 
 import argparse

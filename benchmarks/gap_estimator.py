@@ -1,11 +1,11 @@
-"""How well estimators of MICRO's gap f(s, a) do on a trained run: bias, spread and cost, against that of 10,000 draws.
+"""Measure bias, spread and cost of estimators of MICRO's gap f(s, a) on a trained run, relative to 10,000 draws.
 
     python -m benchmarks.gap_estimator RUN --states 200 --repeats 100
 
-Policy, critics and dynamics ensemble are those of the run folder; states and actions are those that its updates charge:
-imagined by the policy from logged states. The stored critics stand for the target critics, which follow them. All
-estimators see the same states. With independent noise per member the least member is too low by chance, so that f is
-too high, however many repetitions are averaged; paired noise leaves the differences between models.
+Policy, critics and dynamics ensemble are those of the run folder; states and actions are imagined by the policy from
+logged states, as in its updates. The stored critics stand for the target critics, which follow them. All estimators see
+the same states. With independent noise per member the lowest member is too low by chance, so that f is too high,
+however many repetitions are averaged. Paired noise leaves only the differences between models.
 """
 
 import argparse

@@ -1,17 +1,17 @@
-"""`kill -9` at random moments, many times, and whether the end is ever another one than that of a command left alone.
+"""Kill commands with `kill -9` at random moments, and compare the final files with those of an uninterrupted command.
 
     python -m benchmarks.kill_resume --kills 20 --seed 0
 
-Three campaigns, each with at least so many kills:
+There are three campaigns, each with at least `--kills` kills:
 
     training     the main process of `train`, which then goes on with --resume
     evaluation   the main process of a grid of `perturb --workers 2`, which then goes on with --resume
     worker       one of that command's worker processes; the command itself has to finish with the complete table
 
-A moment is drawn uniformly from the time the uninterrupted command took. After every kill whatever stands under a
-final name must be readable and no episode be there twice; when a command has come to its end, its files must equal
-those of the uninterrupted one byte for byte. Moments at which nobody was there to be killed are counted as missed. Any
-difference ends the campaign with an error.
+A moment is drawn uniformly from the time of the uninterrupted command. After every kill, each file under its final name
+must be readable, and no episode may occur twice. When a command ends by itself, its files must equal those of the
+uninterrupted one byte for byte. A moment without a process to kill counts as missed. Any difference ends the campaign
+with an error.
 """
 
 import argparse

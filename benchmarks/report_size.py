@@ -1,8 +1,9 @@
-"""How long a report of very many episodes takes, and how much memory: `python -m benchmarks.report_size [EPISODES]`.
+"""Measure time and memory of a report on very many episodes: `python -m benchmarks.report_size [EPISODES]`.
 
-The table is made up: two policies of five training runs, clean and under four attacks at several budgets, on a scaled
-robot and on a grid of friction and gravity, a hundred episodes each per run. Reading is timed apart from reporting, in
-processor time, which a busy machine disturbs less; the whole command `microbench report` is timed from outside.
+The table is synthetic, with two policies of five training runs and a hundred episodes of each condition per run. They
+are clean, under four attacks at several budgets, on a scaled robot, and on a grid of friction and gravity. Times of
+reading and of reporting are processor times, which other load disturbs less; that of the whole command
+`microbench report` is its wall time.
 """
 
 import argparse

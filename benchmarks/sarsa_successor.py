@@ -1,10 +1,10 @@
-"""What the shuffled successors of the published Robust Sarsa code cost its attack: both critics against one policy.
+"""Measure what the shuffled successors of the published Robust Sarsa code cost its attack, on one policy.
 
     python -m benchmarks.sarsa_successor RUN --eps 0.1
 
-Prints returns of `pgd` led by a critic whose steps are followed by their true successors, and by one whose steps are
-followed by other steps of the same episodes, drawn at random. With `--steps 1` the first is the control of every fit:
-a critic that has learned nothing.
+It prints returns of `pgd` with two critics: one fitted to steps with their true successors, and one to steps followed
+by random others of the same episodes. With `--steps 1` the first is the control of every fit, a critic that has learned
+nothing.
 """
 
 import argparse

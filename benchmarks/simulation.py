@@ -1,11 +1,10 @@
-"""How fast the batched simulator is, against plain Gymnasium and against MuJoCo without any task around it.
+"""Measure the speed of the batched simulator, relative to plain Gymnasium and to MuJoCo without any task.
 
     python -m benchmarks.simulation --task Hopper-v4 --n 64 --steps 50 --rounds 21
 
-All contestants take the same random actions from the same seeds on one core, in turns within every round, so that a
-machine that is busy is busy for all of them, and what is counted is the processor time of their one thread. The
-table shows medians of the rounds and of the rounds' ratios.
-Episodes that end go on: MuJoCo does not mind, and every contestant then does the same work.
+All contestants take the same random actions from the same seeds on one core, and take turns within every round, so that
+other load slows all alike. Times are processor times of their one thread. The table shows medians of the rounds and of
+their ratios. Episodes that would end go on, which MuJoCo allows, so that every contestant does the same work.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""What training costs, part by part: ours, and beside it the authors' reference where a checkout of it is given.
+"""Measure the cost of training part by part, and that of the authors' reference with `--reference CHECKOUT`.
 
     python -m benchmarks.training --task-sizes hopper --rounds 15 --threads 1 --reference PATH
     python -m benchmarks.training --device cuda --reference PATH
 
-All parts run in turns within every round of one process, on random data of the task's sizes, so that a machine that is
-busy is busy for all of them. Trust the ratios, which are formed within a round, more than the milliseconds. FLOPs are
-counted by torch from the matrix products that really run; the floor is what these would take at the rate of one large
-float32 product, which runs in the same rounds.
+All parts run in turns within every round of one process, on random data of the task's sizes, so that other load slows
+all alike. Trust the ratios, which are formed within a round, more than the milliseconds. Torch counts the FLOPs of the
+matrix products that run. The floor is the time of these FLOPs at the rate of one large float32 product, which runs in
+the same rounds.
 """
 
 import argparse
