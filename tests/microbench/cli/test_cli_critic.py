@@ -141,7 +141,7 @@ def test_what_cannot_be_meant_is_one_sentence(here: Shell) -> None:
     assert here("critic", "policy.safetensors", *TINY, "--quiet").code == 0
     for words, options in (
         ("there is no critic file", ("--attack", "pgd", "--critic", "nowhere.st")),
-        ("asks none", ("--attack", 'random(critic="fqe.safetensors")')),
+        ("uses none", ("--attack", 'random(critic="fqe.safetensors")')),
         ("policy without a critic", ("--attack", "pgd", "--critic", "p.model")),
     ):
         said = here("attack", "policy.safetensors", *FEW, *options)

@@ -49,8 +49,8 @@ def test_neighbouring_seeds_count_an_episode_once_and_say_it() -> None:
     summary = study_of(both)
     assert summary.summary["n"].tolist() == [11, 11]
     assert (summary.repeats.rows, summary.repeats.disagreeing) == (18, 0)
-    assert any("18 rows are of episodes that other rows hold" in note for note in reports.notes(both))
-    assert not any("rows are of episodes" in note for note in reports.notes(table(command(0, 10))))
+    assert any("18 rows repeat an episode of another row" in note for note in reports.notes(both))
+    assert not any("rows repeat an episode" in note for note in reports.notes(table(command(0, 10))))
 
 
 @settings(deadline=None, max_examples=25)
