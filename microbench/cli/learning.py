@@ -12,6 +12,7 @@ from microbench.cli.options import (
     Checkpoint,
     Env,
     Family,
+    InRange,
     MaxAction,
     Norm,
     ObsStats,
@@ -187,16 +188,33 @@ def critic(
 def adversary(
     eps: Annotated[float, typer.Option(help="Budget in --unit.")],
     checkpoint: Checkpoint = None,
-    method: Annotated[str, typer.Option(help="sa-rl (pushes every sensor) or pa-ad (directs the action).")] = "sa-rl",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="sa-rl (a network that pushes every sensor), pa-ad (one that directs the action), evolved (a linear "
+            "map of the observation, found by evolution) or constant (one offset per sensor, likewise)."
+        ),
+    ] = "sa-rl",
     steps: Annotated[
-        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps, in whole updates.")
-    ] = 1_000_000,
+        int | None,
+        typer.Option(
+            min=1,
+            max=LARGEST_STEPS,
+            help="Environment steps, in whole updates; 1000000 if left out, 2000000 for evolved.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Decides weights, noise and episodes.")] = 0,
     tries: Annotated[
-        int, typer.Option(min=1, max=1000, help="Train so many, with other seeds and settings, and keep the strongest.")
+        int,
+        typer.Option(min=1, max=1000, help="Train so many, with other seeds and settings, and keep the strongest."),
     ] = 1,
+    sensors: Annotated[
+        str | None,
+        typer.Option(help="evolved and constant: push these sensors alone, names, numbers or groups joined by +."),
+    ] = None,
     unit: Unit = None,
     norm: Norm = "linf",
+    in_range: InRange = False,
     env: Env = None,
     runs: Runs = Path("runs"),
     out: Annotated[
@@ -226,11 +244,12 @@ def adversary(
             tries=tries,
             env=env,
             unit=unit,
-            norm=norm,
+            norm=f"{norm},in-range" if in_range and "," not in norm else norm,
             out=out,
             resume=resume,
             force=force,
             quiet=quiet,
+            sensors=() if sensors is None else tuple(sensors.split("+")),
             overrides=Overrides(
                 family=family, activation=activation, squash=squash, max_action=max_action, obs_stats=obs_stats
             ),

@@ -10,9 +10,10 @@ import torch
 
 from attacks import Noise, Target, Threat
 from microbench.adversaries import METHODS, pa_ad, ppo
+from microbench.adversaries.opponent import Opponent
 from microbench.adversaries.rows import Moved, Rows
 from microbench.adversaries.statistics import normalised
-from microbench.adversaries.training import Opponent, Training, _Step
+from microbench.adversaries.training import Training, _Step
 from microbench.adversaries.tries import DEFAULT, VARIANTS, planned
 from microbench.numerics.rows import one_thread
 from microbench.seeds import ADVERSARY
