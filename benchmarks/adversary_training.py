@@ -22,8 +22,9 @@ from torch import Tensor
 from attacks import Target, Threat
 from benchmarks.evaluation import endless, fresh
 from microbench.adversaries import METHODS
+from microbench.adversaries.opponent import Opponent
 from microbench.adversaries.statistics import normalised
-from microbench.adversaries.training import Opponent, Training, untouched
+from microbench.adversaries.training import Training, untouched
 from microbench.adversaries.tries import DEFAULT
 from microbench.checkpoints import load
 from microbench.episodes.loop import run_episodes

@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from microbench.adversaries import METHODS
+from microbench.adversaries import METHODS, evolution
 from microbench.adversaries.ppo import Settings
 from microbench.checkpoints.containers.damage import telling
 from microbench.checkpoints.containers.described import check_numbers, is_finite, read_described, widths
@@ -38,7 +38,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stored:
-    """The content of a file.
+    """The content of a file: for methods that evolve one layer, for others a network.
 
     layers  those of the deterministic mean, as (weight (out, in), bias (out,)), first to last
     mean    mean (S,) of its observations
@@ -47,7 +47,7 @@ class Stored:
     """
 
     origin: Origin
-    settings: Settings
+    settings: Settings | evolution.Settings
     layers: tuple[tuple[Tensor, Tensor], ...]
     mean: Tensor
     std: Tensor
@@ -79,9 +79,10 @@ def parse_adversary(path: Path, content: bytes) -> Stored:
             raise UserError(f"{path} is no adversary but of family {named}; give a file of `microbench adversary`.")
         if version != FORMAT:
             raise UserError(f"{path} has format {numbered}, expected {FORMAT}; update the package or train it again.")
+        origin = _origin(about)
         stored = Stored(
-            origin=_origin(about),
-            settings=Settings(**{**about["settings"], "hidden": widths(about["settings"]["hidden"])}),
+            origin=origin,
+            settings=_settings(origin.method, about["settings"]),
             layers=_layers(tensors),
             mean=tensors["mean"],
             std=tensors["std"],
@@ -98,6 +99,12 @@ def _origin(about: dict[str, Any]) -> Origin:
     if wrong or not is_finite(about["eps"]) or about["eps"] < 0 or about["method"] not in METHODS:
         raise ValueError("its description is incomplete or of an unknown method")
     return Origin(eps=float(about["eps"]), **{name: about[name] for name in kinds})
+
+
+def _settings(method: str, settings: dict[str, Any]) -> Settings | evolution.Settings:
+    if METHODS[method].evolves:
+        return evolution.Settings(**settings)
+    return Settings(**{**settings, "hidden": widths(settings["hidden"])})
 
 
 def _curve(rows: Any) -> list[dict[str, float | None]]:

@@ -14,27 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attacks import Noise, Target, Threat
+from attacks import Noise
 from microbench.adversaries import METHODS, ppo
+from microbench.adversaries.opponent import Opponent
+from microbench.adversaries.outcome import Outcome
 from microbench.adversaries.rows import Moved, Rows
 from microbench.adversaries.statistics import CLIP, Running, normalised
 from microbench.simulators.contract import RestartingSimulator, make_simulator, nominal_model
 from microbench.tasks import Task
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Opponent:
-    """Whom the adversary is trained against, and what it may do: everything but the seed and the settings."""
-
-    target: Target
-    task: Task
-    threat: Threat
-    method: str
-
-    @property
-    def sensors(self) -> int:
-        """S."""
-        return self.task.obs_size
 
 
 class Training:
@@ -70,6 +57,16 @@ class Training:
     def steps(self) -> int:
         """Environment steps so far."""
         return self.iteration * self.settings.rows * self.settings.horizon
+
+    @property
+    def total(self) -> int:
+        """Environment steps of the whole training."""
+        return self.iterations * self.settings.rows * self.settings.horizon
+
+    def outcome(self) -> Outcome:
+        """The network of the deterministic mean, and the statistics so far."""
+        statistics = self.statistics
+        return Outcome(layers=tuple(self.networks.deciding()), mean=statistics.mean, std=statistics.std)
 
     def run(self) -> Iterator[dict[str, float]]:
         """Train to the end; yields the newest line of the curve after every iteration."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from microbench.adversaries import METHODS, evolution
 from microbench.adversaries.ppo import Settings
 
 DEFAULT = Settings()
@@ -11,6 +12,8 @@ VARIANTS: tuple[Settings, ...] = (
     replace(DEFAULT, log_std=0.5),
     replace(DEFAULT, entropy=1e-3),
 )
+EVOLUTIONS: tuple[evolution.Settings, ...] = (evolution.Settings(),)
+"""Restarts of an evolution differ in their seed alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +22,10 @@ class Try:
 
     number: int
     seed: int
-    settings: Settings
+    settings: Settings | evolution.Settings
 
 
-def planned(tries: int, seed: int) -> list[Try]:
-    """The first `tries` trainings; after the last variant they start with the first again, with other seeds."""
-    return [Try(number=k, seed=seed + k, settings=VARIANTS[k % len(VARIANTS)]) for k in range(tries)]
+def planned(tries: int, seed: int, method: str = "sa-rl") -> list[Try]:
+    """The first `tries` trainings; with more than there are variants, these begin again with other seeds."""
+    variants = EVOLUTIONS if METHODS[method].evolves else VARIANTS
+    return [Try(number=k, seed=seed + k, settings=variants[k % len(variants)]) for k in range(tries)]

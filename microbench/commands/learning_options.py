@@ -11,6 +11,7 @@ from microbench.commands.options import (
     AsJson,
     Checkpoint,
     Env,
+    InRange,
     Norm,
     PolicyOptions,
     Quiet,
@@ -136,11 +137,20 @@ class AdversaryOptions:
     eps: Annotated[float, typer.Option(help="Budget in --unit.")]
     checkpoint: Checkpoint = None
     method: Annotated[
-        str, typer.Option(help="sa-rl (chooses the observation) or pa-ad (chooses a direction of the action).")
+        str,
+        typer.Option(
+            help="sa-rl (a network that pushes every sensor), pa-ad (one that directs the action), evolved (a linear "
+            "map of the observation, found by evolution) or constant (one offset per sensor, likewise)."
+        ),
     ] = "sa-rl"
     steps: Annotated[
-        int, typer.Option(min=1, max=LARGEST_STEPS, help="Environment steps, rounded up to whole updates.")
-    ] = 1_000_000
+        int | None,
+        typer.Option(
+            min=1,
+            max=LARGEST_STEPS,
+            help="Environment steps, rounded up to whole updates; 1000000 by default, 2000000 for evolved.",
+        ),
+    ] = None
     seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Seed of weights, noise and episodes.")] = 0
     tries: Annotated[
         int,
@@ -148,8 +158,13 @@ class AdversaryOptions:
             min=1, max=1000, help="Adversaries to train, with different seeds and settings; the strongest is kept."
         ),
     ] = 1
+    sensors: Annotated[
+        str | None,
+        typer.Option(help="evolved and constant: perturb only these sensors, names, numbers or groups joined by +."),
+    ] = None
     unit: Unit = None
     norm: Norm = "linf"
+    in_range: InRange = False
     env: Env = None
     runs: Runs = Path("runs")
     out: Annotated[Path | None, typer.Option(help="File to write; by default beside the policy or below --runs.")] = (
@@ -159,3 +174,8 @@ class AdversaryOptions:
     force: Annotated[bool, typer.Option("--force", help="Start over even if the file exists.")] = False
     quiet: Quiet = False
     policy: PolicyOptions = field(default_factory=PolicyOptions)
+
+    @property
+    def named_sensors(self) -> tuple[str, ...]:
+        """The only sensors that may be perturbed; empty for all."""
+        return () if self.sensors is None else tuple(self.sensors.split("+"))

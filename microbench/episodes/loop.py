@@ -5,6 +5,7 @@ Shapes: B rows still running, S obs, H memory of a recurrent policy (0 for other
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +19,15 @@ from microbench.episodes.disturbed import Disturbances
 from microbench.episodes.probing import Probing
 from microbench.numerics.rows import as_tensor, finite, padded
 from microbench.simulators.contract import Simulator
+
+
+@runtime_checkable
+class ByRow(Protocol):
+    """An attack that differs from row to row: it is asked at every step for that of the rows still running."""
+
+    def for_rows(self, ids: NDArray[np.int64], /) -> Attack:
+        """Return the attack `(target, obs, threat, noise) → seen` for rows ids (B,) of the simulator."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,7 @@ def run_episodes(
     target: Target,
     simulator: Simulator,
     seeds: Sequence[int],
-    attack: Attack | None = None,
+    attack: Attack | ByRow | None = None,
     threat: Threat | None = None,
     disturbances: Disturbances | None = None,
     look: Callable[[NDArray[np.int64], Tensor], World] | None = None,
@@ -91,14 +101,13 @@ def run_episodes(
     memory = target.start.expand(n, -1)
     is_stochastic = stochastic_policy(target.policy, torch.cat([first, memory], 1))
     flags["stochastic-policy"] = np.full(n, is_stochastic)
-    probing = Probing(target, None if is_stochastic else attack, seeds)
+    probing = Probing(target, None if is_stochastic or isinstance(attack, ByRow) else attack, seeds)
     noise = Noise.from_seeds(seeds)
     running = _Running(ids=np.arange(n), obs=first, memory=memory, noise=noise, threat=threat)
     running = running.where(finite(running.obs.numpy()), flags["nan-observation"])
     while len(running.ids):
         obs = torch.cat([running.obs, running.memory], 1)
-        now = attack if look is None or not isinstance(attack, InWorld) else attack.in_world(look(running.ids, obs))
-        seen = _shown(target, now, running, obs)
+        seen = _shown(target, _now(attack, running.ids, obs, look), running, obs)
         probing.look(running.threat, running.ids, obs, seen)
         action, memory = deterministic_action(target.policy, seen), remembered(target, seen, obs)
         valid = finite(action) & finite(memory.numpy())
@@ -117,6 +126,18 @@ def run_episodes(
         running = running.where(sensed, flags["nan-observation"]).where(~(terminated | truncated)[sensed])
     flags |= {"unstable-physics": simulator.unstable} | probing.flags(n)
     return Episodes(returns=returns, lengths=lengths, flags=_by_row(flags, n), disturbed=disturbances.changed)
+
+
+def _now(
+    attack: Attack | ByRow | None,
+    ids: NDArray[np.int64],
+    obs: Tensor,
+    look: Callable[[NDArray[np.int64], Tensor], World] | None,
+) -> Attack | None:
+    """The attack on the rows ids (B,) that show obs (B, S + H)."""
+    if isinstance(attack, ByRow):
+        return attack.for_rows(ids)
+    return attack if look is None or not isinstance(attack, InWorld) else attack.in_world(look(ids, obs))
 
 
 def _shown(target: Target, attack: Attack | None, running: _Running, obs: Tensor) -> Tensor:

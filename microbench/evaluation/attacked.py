@@ -165,13 +165,13 @@ def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence
     if sensors := sensors_of(text):
         marked = torch.from_numpy(chosen(task, sensors))
         scale = torch.where(torch.cat([marked, marked.new_zeros(len(scale) - len(marked))]), scale, 0.0)
-    low, high = _bounds(target, len(scale)) if conditions.in_range else (None, None)
+    low, high = bounds(target, len(scale)) if conditions.in_range else (None, None)
     threat = Threat(eps=eps, scale=scale, unit=conditions.unit, norm=conditions.norm, low=low, high=high)  # type: ignore[arg-type]  # Threat checks the name
     poor = judged is not None and bool(judged.poor)
     return Attacked(target=target, attack=attack, threat=threat, poor_critic=poor)
 
 
-def _bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:
+def bounds(target: Target, columns: int) -> tuple[Tensor, Tensor]:
     """The range of the data (S + H,), without bounds for a memory."""
     low, high = target.require_obs_bounds()
     free = low.new_full((columns - len(low),), torch.inf)

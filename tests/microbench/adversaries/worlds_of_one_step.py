@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attacks import Memory, Target, Threat
-from microbench.adversaries.training import Opponent
+from microbench.adversaries.opponent import Opponent
 from microbench.tasks.record import Task
 
 SENSORS, ACTIONS = 4, 2

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import reports
+from attacks import Noise, Threat
+from microbench import checkpoints
 from microbench.adversaries import tries
 from microbench.adversaries.files import Files
 from microbench.adversaries.loading import load_adversary
@@ -53,6 +56,55 @@ def test_what_it_prints_is_what_attack_then_measures(policy: Path, shell: Shell)
     assert not list(Path().glob("*.pt"))
 
 
+@pytest.mark.parametrize("method", ["evolved", "constant"])
+def test_an_evolved_adversary_is_measured_again_and_its_costs_are_told(method: str, policy: Path, shell: Shell) -> None:
+    said = shell(*line(policy, "--method", method, steps=4000))
+    assert said.code == 0, said.err
+    told = dict(row.split(maxsplit=1) for row in said.out.splitlines())
+    again = shell(*told["use"].removeprefix("it:").split()[1:], "--out", "r", "--workers", 1)
+    assert again.code == 0, again.err
+    means = reports.read(Path("r/results.csv")).groupby("attack")["score"].mean()
+    assert f"score {means['none']:.1f} [" in told["clean:"]
+    assert f"score {means['adversary:a.safetensors']:.1f} [" in told["attacked:"]
+    with Path("a.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert f"{int(last['steps']):,} environment steps, {int(last['episodes']):,} episodes" in told["search:"]
+    assert float(told["chosen"].split()[2].rstrip(",")) == pytest.approx(
+        float(last["best"]), rel=0.02
+    )  # other roundings
+    assert (method == "constant") is ("thigh_joint.velocity" in told)
+
+
+def test_the_table_of_the_constant_one_is_what_it_adds(policy: Path, shell: Shell) -> None:
+    more = ("--method", "constant", "--sensors", "positions+thigh_joint.velocity", "--norm", "l2")
+    said = shell(*line(policy, *more, steps=4000))
+    assert said.code == 0, said.err
+    rows = [row.split() for row in said.out.splitlines()]
+    table = {row[0]: (float(row[1]), float(row[2])) for row in rows[rows.index(_head()) + 1 : -1]}
+    attack, target = load_adversary(Path("a.safetensors")), checkpoints.load(policy).target
+    scale = target.scale("dataset-std")
+    open_scale = scale.clone()
+    open_scale[[0, 1, 2, 3, 4, 8]] *= -1
+    threat = Threat(eps=0.3, scale=torch.where(open_scale < 0, scale, 0), unit="dataset-std", norm="l2")
+    obs = torch.zeros(1, 11)
+    push = threat.project(obs, attack(target, obs, threat, Noise.from_seeds([0])))[0]
+    assert [raw for raw, _ in table.values()] == pytest.approx(push.tolist(), rel=1e-4, abs=1e-6)
+    assert [unit for _, unit in table.values()] == pytest.approx((push / scale).tolist(), rel=1e-3, abs=1e-4)
+    assert [name for name, (raw, _) in table.items() if raw == 0] == [
+        f"{name}.velocity" for name in ("rootx", "rootz", "rooty", "leg_joint", "foot_joint")
+    ]
+
+
+def _head() -> list[str]:
+    return ["sensor", "offset", "dataset-std"]
+
+
+def test_within_the_range_of_the_data(policy: Path, shell: Shell) -> None:
+    assert shell(*line(policy, "--method", "evolved", "--in-range", steps=3000), "--quiet").code == 0
+    attack = ("--attack", "adversary:a.safetensors", "--episodes", 2, "--workers", 1, "--out", "r", "--in-range")
+    assert shell("attack", policy, "--eps", "0.1", *attack).code == 0
+
+
 def test_another_budget_scales_it_and_another_unit_or_policy_is_refused(
     policy: Path, shell: Shell, tmp_path: Path
 ) -> None:
@@ -72,12 +124,17 @@ def test_another_budget_scales_it_and_another_unit_or_policy_is_refused(
     assert "trained against another policy" in refused.err
 
 
-@pytest.mark.parametrize("more", [("--method", "pa-ad"), ("--norm", "l2"), ("--tries", "2")], ids=lambda more: more[1])
+@pytest.mark.parametrize(
+    "more",
+    [("--method", "pa-ad"), ("--norm", "l2"), ("--tries", "2"), ("--method", "evolved"), ("--method", "constant")],
+    ids=lambda more: more[1],
+)
 def test_an_interrupted_training_goes_on_to_the_same_files(
     policy: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
+    more = (*more, "--steps", "4000") if more[1] in ("evolved", "constant") else more
     assert shell(*line(policy, *more)).code == 0
-    straight = [Path(name).read_bytes() for name in ("a.safetensors", "a.csv")]
+    straight = _files()
     monkeypatch.setattr(command, "STORE_EVERY", -1.0)
     for name in ("a.safetensors", "a.csv"):
         Path(name).unlink()
@@ -92,8 +149,15 @@ def test_an_interrupted_training_goes_on_to_the_same_files(
     assert other.is_one_sentence
     assert "seed 0 instead of 1" in other.err
     assert shell(*line(policy, *more), "--resume").code == 0
-    assert [Path(name).read_bytes() for name in ("a.safetensors", "a.csv")] == straight
+    assert _files() == straight
     assert not Path("a.resume.pt").exists()
+
+
+def _files() -> tuple[bytes, list[dict[str, str]]]:
+    """The adversary and its curve; how many seconds it took is never the same."""
+    with Path("a.csv").open() as file:
+        rows = [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+    return Path("a.safetensors").read_bytes(), rows
 
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, stored: int) -> None:
@@ -125,11 +189,12 @@ def test_of_several_tries_the_strongest_is_kept(policy: Path, shell: Shell, monk
     assert {row[0] for row in Path("a.csv").read_text().splitlines()} == {"t", "0", "1", "2"}
 
 
-def test_a_recurrent_policy_of_others_is_served(shell: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["sa-rl", "evolved"])
+def test_a_recurrent_policy_of_others_is_served(method: str, shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "lstm.model").write_bytes(files.sa_ppo(recurrent=True))
-    said = shell("adversary", "lstm.model", "--eps", "0.2", "--steps", 200)
+    said = shell("adversary", "lstm.model", "--eps", "0.2", "--steps", 200, "--method", method)
     assert said.code == 0, said.err
-    assert "sa-rl-0.2-s0.safetensors" in said.out
+    assert f"{method}-0.2-s0.safetensors" in said.out
     command = said.out.splitlines()[-1].removeprefix("use it:").split()
     assert shell(*command[1:], "--workers", 1, "--quiet").code == 0
 
@@ -142,6 +207,8 @@ def test_a_recurrent_policy_of_others_is_served(shell: Shell, tmp_path: Path) ->
         (("--eps", "0.1", "--norm", "l3"), "l2"),
         (("--eps", "0.1", "--unit", "policy-norm"), "dataset-std"),
         (("--eps", "0.1", "--steps", "0"), "--steps"),
+        (("--eps", "0.1", "--sensors", "positions"), "choose evolved or constant"),
+        (("--eps", "0.1", "--method", "constant", "--sensors", "knee"), "there is no sensor"),
         (("--eps", "0.1", "--resume", "--force"), "--resume continues a training and --force starts it over"),
         (("--eps", "0.1", "--env", "Walker2d-v4"), "Walker2d-v4"),
     ],
