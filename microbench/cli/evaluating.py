@@ -148,6 +148,6 @@ def _evaluate(cells: "list[Cell]", options: EvaluateOptions) -> None:
     outcome = command.evaluate(cells, options)
     failed = reports.failures(gates(None, options.output.fail_under), outcome.study)
     if options.output.as_json or not options.quiet:
-        ends = {name: outcome.told.get(name, ()) for name in ("eps50", "searched")}
+        ends = {name: outcome.metadata.get(name, ()) for name in ("eps50", "searched")}
         typer.echo(printed(outcome.study, outcome.files, failed, as_json=options.output.as_json, **ends))
     leave(failed)

@@ -50,7 +50,7 @@ class Outcome:
 
     study: Study
     files: dict[str, Path]
-    told: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def evaluate(cells: Sequence[Cell], options: "EvaluateOptions") -> Outcome:
     beside = {"runs": past_runs(folder / RESULTS)}
     files = reports.write_report(frame[frame["checkpoint"] == checkpoint.sha256], folder / "report", beside)
     rows = study_of(planned_rows(frame, keys), beside)
-    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, told=metadata)
+    return Outcome(study=rows, files={RESULTS: folder / RESULTS} | files, metadata=metadata)
 
 
 def _stages(

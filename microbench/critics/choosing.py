@@ -25,7 +25,7 @@ OWN = "own"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
+class FileCritic:
     """A critic from a file. `victim` is the sha256 of its policy; `origin` is None for the critic of a policy file."""
 
     path: Path
@@ -60,7 +60,7 @@ def asking(spec: Spec, file: str) -> Spec:
     return replace(spec, settings={**spec.settings, SETTING: file})
 
 
-def judge(file: str, task: Task, target: Target) -> Judge:
+def judge(file: str, task: Task, target: Target) -> FileCritic:
     """The critic in a file of `microbench critic`, or in a policy file.
 
     Raises:
@@ -82,12 +82,12 @@ def judge(file: str, task: Task, target: Target) -> Judge:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
+def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> FileCritic:
     with path.open("rb") as file:
         start = file.read(1 << 20)
     if is_critic(start):
         stored = load_critic(path)
-        return Judge(
+        return FileCritic(
             path=path,
             sha256=stored.sha256,
             env_id=stored.origin.env_id,
@@ -99,7 +99,7 @@ def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
     policy = load(path, Overrides(env_id=env_id) if start[8:10] != b'{"' else Overrides())
     if policy.target.critic is None:
         raise UserError(f"{path} is a policy without a critic; fit one to it with `microbench critic`.")
-    return Judge(
+    return FileCritic(
         path=path,
         sha256=policy.sha256,
         env_id=policy.env_id,
@@ -109,7 +109,7 @@ def _read(path: Path, env_id: str, stamp: tuple[int, int]) -> Judge:
     )
 
 
-def _check_sizes(stored: Judge, task: Task, target: Target) -> None:
+def _check_sizes(stored: FileCritic, task: Task, target: Target) -> None:
     obs = target.blank
     try:
         with torch.no_grad():
@@ -123,7 +123,7 @@ def _check_sizes(stored: Judge, task: Task, target: Target) -> None:
         )
 
 
-def judged_by(target: Target, stored: Judge) -> Target:
+def judged_by(target: Target, stored: FileCritic) -> Target:
     """The target with this critic in place of its own, and with its ensemble, if any, in place of the target's."""
     return replace(target, critic=stored.critic, critics=stored.critics)
 

@@ -13,7 +13,7 @@ from attacks.language import parse
 from microbench.adversaries.learned import Learned
 from microbench.adversaries.loading import PREFIX, Adversary, load_adversary
 from microbench.checkpoints import Checkpoint
-from microbench.critics.choosing import Judge, asking, asks_critic, judge, judged_by, named, split
+from microbench.critics.choosing import FileCritic, asking, asks_critic, judge, judged_by, named, split
 from microbench.errors import UserError, unknown_name
 from microbench.evaluation.plan import Cell
 from microbench.evaluation.sensors import EACH, chosen, sensor_names
@@ -96,7 +96,7 @@ def sensors_of(text: str) -> tuple[str, ...]:
     return () if text.startswith(PREFIX) else parse(text).sensors
 
 
-def judge_of(text: str, task: Task, target: Target) -> Judge | None:
+def judge_of(text: str, task: Task, target: Target) -> FileCritic | None:
     """The critic that the text names in place of the target's own; None if it names none.
 
     Raises:

@@ -74,7 +74,7 @@ def _collected(
     """Yield the stages, append their rows to `rows`, and return their metadata joined to that of earlier stages."""
     stage = next(stages)
     while True:
-        measured = yield replace(stage, told=_joined(metadata, dict(stage.told)) if stage.told else {})
+        measured = yield replace(stage, metadata=_joined(metadata, dict(stage.metadata)) if stage.metadata else {})
         rows.append(measured)
         try:
             stage = stages.send(measured)

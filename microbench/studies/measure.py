@@ -65,10 +65,10 @@ def measure(stages: Stages, how: Measuring, about: Mapping[str, Any]) -> tuple[p
         left = _left(stage, there, own)  # in any case: damage is told before the work
         if rows is None and (before := measured_before(there.results, own)):
             say(f"{before}; they are {'kept' if how.resume else 'measured again'}.", quiet=how.quiet)
-        if stage.told:  # from here on rows of these names are those of what is told
+        if stage.metadata:  # from here on rows of these names are those of what is told
             remove(identify(how.checkpoint, how.conditions, left), there.results)
-        if stage.told or "scale" in about:  # a unit that was measured is recorded before the first row in it
-            record.tell({**about, **stage.told, "seconds": _since(began), "unfinished": True})
+        if stage.metadata or "scale" in about:  # a unit that was measured is recorded before the first row in it
+            record.tell({**about, **stage.metadata, "seconds": _since(began), "unfinished": True})
         _run(replace(stage, episodes=left), there)
         rows = planned_rows(read(there.results), own)
 
@@ -97,7 +97,7 @@ def _left(stage: Stage, how: Measuring, keys: pd.DataFrame) -> list[Episode]:
 
 def _not_current(stage: Stage, past: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     """The choices of the stage that differ from those of the newest earlier run, whose rows are of other attacks."""
-    return [one for one in stage.told.get(WORST, ()) if not is_current(one, past)]
+    return [one for one in stage.metadata.get(WORST, ()) if not is_current(one, past)]
 
 
 def _run(stage: Stage, how: Measuring) -> None:

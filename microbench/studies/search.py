@@ -167,12 +167,12 @@ def searched(box: Box, under: Sequence[Cell], n: int, seed: int, effects: Effect
     best = [int(np.argmin(path.judged)) for path in paths]
     chosen = [path.cells[place] for path, place in zip(paths, best, strict=True)]
     about = [_about(box, path, place, n, seed, seconds) for path, place in zip(paths, best, strict=True)]
-    told = {"effects": effects(chosen), "searched": about}
+    metadata = {"effects": effects(chosen), "searched": about}
     episodes = plan_episodes(list(dict.fromkeys([CLEAN, *under, *chosen])), n, held_out(seed))
-    rows = yield Stage(episodes=episodes, title="worst points", told=told)
+    rows = yield Stage(episodes=episodes, title="worst points", metadata=metadata)
     cells = [episode.cell for episode in episodes]
     fresh = [_numbers(rows[[one == cell for one in cells]]) for cell in chosen]
-    return told | {"searched": [one | {"fresh": numbers} for one, numbers in zip(about, fresh, strict=True)]}
+    return metadata | {"searched": [one | {"fresh": numbers} for one, numbers in zip(about, fresh, strict=True)]}
 
 
 def cost(box: Box, under: int, n: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import attacks
 from microbench.checkpoints import Checkpoint
 from microbench.checkpoints.offers import missing
-from microbench.critics.choosing import Judge, asks_critic, judged_by
+from microbench.critics.choosing import FileCritic, asks_critic, judged_by
 from microbench.errors import UserError
 from microbench.evaluation.attacked import (
     Conditions,
@@ -120,14 +120,14 @@ def check_same_critics(past: Sequence[Mapping[str, Any]], critics: Mapping[str, 
                 )
 
 
-def _about(judge: Judge, checkpoint: Checkpoint) -> dict[str, Any]:
+def _about(judge: FileCritic, checkpoint: Checkpoint) -> dict[str, Any]:
     about: dict[str, Any] = {"sha256": judge.sha256, "victim": judge.victim, "own": judge.victim == checkpoint.sha256}
     if judge.origin is not None:
         about |= {"method": judge.origin.method, "source": judge.origin.source, "report": judge.origin.report}
     return about
 
 
-def _remark(judge: Judge, checkpoint: Checkpoint, *, quiet: bool) -> None:
+def _remark(judge: FileCritic, checkpoint: Checkpoint, *, quiet: bool) -> None:
     if judge.victim != checkpoint.sha256:
         say(f"{judge.path} judges another policy ({judge.victim[:8]}): an independent critic.", quiet=quiet)
     if judge.poor:

@@ -26,7 +26,7 @@ class Stage:
     title: str = "episodes"
     later: int = 0
     table: str = RESULTS
-    told: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 Stages = Generator[Stage, pd.DataFrame, dict[str, Any]]

@@ -81,7 +81,7 @@ def worst_of(cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> 
     rows = yield Stage(episodes=planned, later=n * len(worst))
     strongest = choose(rows, worst, suite, n, seed)
     metadata = {"worst": [choice.about for choice in strongest]}
-    yield Stage(episodes=fresh(strongest, n, seed), title=WORST, told=metadata)
+    yield Stage(episodes=fresh(strongest, n, seed), title=WORST, metadata=metadata)
     return metadata
 
 

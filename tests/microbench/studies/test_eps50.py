@@ -89,7 +89,7 @@ def test_the_worst_is_searched_by_its_fresh_episodes_and_all_choices_are_told() 
     budgets = [one["eps"] for one in metadata["worst"]]
     assert budgets[:3] == [0.1, 0.2, 0.4]
     assert [stage.title for stage in stages[:4]] == ["episodes", WORST, "episodes", WORST]
-    assert [one["eps"] for one in stages[5].told["worst"]] == budgets[:3]  # an interrupted search is told whole
+    assert [one["eps"] for one in stages[5].metadata["worst"]] == budgets[:3]  # an interrupted search is told whole
     assert all(episode.seed >= HELD_OUT for stage in stages[1::2] for episode in stage.episodes)
 
 

@@ -78,10 +78,10 @@ def search(
 
 @pytest.mark.parametrize("returns", [corner, inside])
 def test_the_point_found_does_98_percent_of_the_damage_of_a_fine_grid(returns: Returns) -> None:
-    _, told = search(returns)
+    _, metadata = search(returns)
     grid = itertools.product(np.linspace(0.8, 1.2, 81), np.linspace(0.5, 1.5, 81))
     lowest = min(returns({"mass": mass, "friction": friction}, CLEAN, 0) for mass, friction in grid)
-    (one,) = told["searched"]
+    (one,) = metadata["searched"]
     assert 1000 - one["fresh"]["return"][0] >= 0.98 * (1000 - lowest)
 
 
@@ -92,24 +92,24 @@ def test_a_corner_is_found_to_the_digit() -> None:
 
 
 def test_points_are_chosen_on_some_episodes_apart_from_the_results_and_measured_on_others() -> None:
-    stages, told = search(inside, n=3, seed=7)
+    stages, metadata = search(inside, n=3, seed=7)
     *choosing, fresh = stages
     assert {stage.table for stage in choosing} == {ASIDE}
     assert {episode.seed for stage in choosing for episode in stage.episodes} == {7, 8, 9}
     assert fresh.table == RESULTS
-    (one,) = told["searched"]
+    (one,) = metadata["searched"]
     chosen = Cell(perturbation=one["perturbation"], factor=one["factor"])
     first = held_out(7)
     assert [(episode.cell, episode.seed) for episode in fresh.episodes] == [
         (cell, first + number) for cell in (CLEAN, chosen) for number in range(3)
     ]
     assert (one["seed"], one["held_out"], one["episodes"]) == (7, first, 3)
-    assert "fresh" not in fresh.told["searched"][0]  # the choice is recorded before its rows are there
+    assert "fresh" not in fresh.metadata["searched"][0]  # the choice is recorded before its rows are there
 
 
 def test_what_was_searched_is_recorded_with_its_cost_and_its_curve() -> None:
-    stages, told = search(inside, box(points=30), n=2)
-    (one,) = told["searched"]
+    stages, metadata = search(inside, box(points=30), n=2)
+    (one,) = metadata["searched"]
     tried = {(episode.cell.perturbation, episode.cell.factor) for stage in stages[:-1] for episode in stage.episodes}
     assert len(tried) == one["points"] == len(one["tried"]) == 30
     assert {(point["perturbation"], point["factor"]) for point in one["tried"]} == tried
@@ -121,21 +121,21 @@ def test_what_was_searched_is_recorded_with_its_cost_and_its_curve() -> None:
     assert list(steps) == [200 * number for number in numbers]
     assert list(lowest) == sorted(lowest, reverse=True)
     assert lowest[-1] == one["choosing"]["return"][0] == min(point["mean_return"] for point in one["tried"])
-    assert complaints({"runs": [json.loads(json.dumps(told))]}) == []
+    assert complaints({"runs": [json.loads(json.dumps(metadata))]}) == []
 
 
 def test_every_attack_has_a_search_of_its_own_side_by_side() -> None:
     attacked = Cell(attack="pgd", eps=0.1)
-    stages, told = search(inside, under=(CLEAN, attacked))
-    assert [(one["attack"], one["eps"]) for one in told["searched"]] == [("none", 0.0), ("pgd", 0.1)]
-    masses = [dict(parts(one["perturbation"], one["factor"]))["mass"] for one in told["searched"]]
+    stages, metadata = search(inside, under=(CLEAN, attacked))
+    assert [(one["attack"], one["eps"]) for one in metadata["searched"]] == [("none", 0.0), ("pgd", 0.1)]
+    masses = [dict(parts(one["perturbation"], one["factor"]))["mass"] for one in metadata["searched"]]
     assert masses == pytest.approx([0.95, 1.05], abs=0.02)
     assert {episode.cell.attack for episode in stages[1].episodes} == {"none", "pgd"}
     last = {episode.cell for episode in stages[-1].episodes}
     assert len(last) == 4
     assert {CLEAN, attacked} < last
     alone = search(inside)[1]["searched"][0]
-    assert told["searched"][0]["tried"] == alone["tried"]
+    assert metadata["searched"][0]["tried"] == alone["tried"]
 
 
 def test_the_fresh_mean_owes_nothing_to_the_choice() -> None:
@@ -178,8 +178,8 @@ def test_the_worst_constant_shift_of_the_actions_is_found_within_its_budget() ->
         return 1000 - 1000 * (hip - knee) - 5000 * (0.04 - (foot - 0.1) ** 2)
 
     shifts = box(*(f"action-bias@{number}=-0.2:0.2" for number in range(3)))
-    stages, told = search(returns, shifts)
-    (one,) = told["searched"]
+    stages, metadata = search(returns, shifts)
+    (one,) = metadata["searched"]
     lowest = 1000 - 1000 * 0.4 - 5000 * 0.04
     assert 1000 - one["fresh"]["return"][0] >= 0.98 * (1000 - lowest)
     cells = {episode.cell for stage in stages[:-1] for episode in stage.episodes}
@@ -202,8 +202,8 @@ def test_shifted_actions_are_proven_to_act(tmp_path: Path) -> None:
 
 
 def test_a_single_factor_stays_as_it_is_and_factors_have_four_digits_inside_the_box() -> None:
-    stages, told = search(inside, box("mass=0.8123456:1.2", "friction=0.7", "gravity=1:1.5", points=12))
-    tried = [dict(parts(one["perturbation"], one["factor"])) for one in told["searched"][0]["tried"]]
+    stages, metadata = search(inside, box("mass=0.8123456:1.2", "friction=0.7", "gravity=1:1.5", points=12))
+    tried = [dict(parts(one["perturbation"], one["factor"])) for one in metadata["searched"][0]["tried"]]
     assert len(tried) == 12
     assert {point["friction"] for point in tried} == {0.7}
     assert all(0.8123456 <= point["mass"] <= 1.2 and 1 <= point["gravity"] <= 1.5 for point in tried)
