@@ -113,9 +113,9 @@ def test_the_facade_gives_the_sibling_packages_themselves() -> None:
 def test_a_foreign_sibling_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").touch()
-    found = python("-c", "import microbench", cwd=tmp_path)
-    assert found.returncode == 1
-    (line,) = [line for line in found.stderr.splitlines() if line.startswith("ImportError")]
+    measured = python("-c", "import microbench", cwd=tmp_path)
+    assert measured.returncode == 1
+    (line,) = [line for line in measured.stderr.splitlines() if line.startswith("ImportError")]
     assert f"`{name}`" in line
     assert str(tmp_path / name) in line
     assert "rename that folder" in line
@@ -176,10 +176,10 @@ def test_a_module_is_one_idea(path: Path) -> None:
 
 
 def test_every_name_of_a_table_is_documented() -> None:
-    told = "\n".join(text(path) for path in documents())
+    output = "\n".join(text(path) for path in documents())
     names = [*attacks.ATTACKS, *perturbations.PERTURBATIONS, *ALGORITHMS, *attacks.UNITS, *attacks.NORMS, *BUNDLED]
     names += [*FAMILIES, *attacks.REFERENCES, *METHODS]
-    assert [name for name in names if f"`{name}`" not in told] == []
+    assert [name for name in names if f"`{name}`" not in output] == []
 
 
 def test_every_flag_is_documented_and_every_documented_flag_exists() -> None:
@@ -318,15 +318,15 @@ def test_no_machine_path_and_no_registry_host_is_committed() -> None:
     folders = "|".join(("work", "root", "tmp", "home", "Users", "opt"))
     hosts = "|".join(("py" + "pi", "python" + "hosted", "conda" + "-forge", "anaconda" + r"\."))
     never = re.compile(rf"(?<![\w.~\]}})])/({folders})/|[a-z.]*({hosts})[a-z.]*|file://", re.I)
-    found = []
+    measured = []
     for path in tracked():
         try:
             content = text(path)
         except UnicodeDecodeError:
             continue
         if path != Path(__file__).resolve():
-            found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in never.finditer(content)]
-    assert found == []
+            measured += [f"{path.relative_to(ROOT)}: {match[0]}" for match in never.finditer(content)]
+    assert measured == []
 
 
 def test_nothing_large_or_generated_is_committed() -> None:

@@ -63,7 +63,7 @@ def printed(
     eps50: Sequence[Mapping[str, Any]] = (),
     searched: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The table or its numbers as JSON, what searches found, failed gates, and where everything is."""
+    """The table or its numbers as JSON, the results of searches, failed gates, and where everything is."""
     shown = study_of(results).shown
     if as_json:
         cells, gaps = (
@@ -71,15 +71,15 @@ def printed(
             for table in (reports.summarize(results), reports.gap_numbers(shown))
         )
         where = {name: str(path) for name, path in files.items()}
-        told = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
+        summary = {"cells": cells, "gaps": gaps, "notes": reports.notes(shown), "failed": list(failed), "files": where}
         single = json.loads(reports.sensor_numbers(shown).to_json(orient="records", double_precision=15))
         extra = {"sensors": single, "eps50": list(eps50), "searched": list(searched)}
-        told |= {name: found for name, found in extra.items() if found}
-        return json.dumps(told, indent=2)
-    found = "".join(f"{sentence(one)}\n" for one in eps50)
+        summary |= {name: item for name, item in extra.items() if item}
+        return json.dumps(summary, indent=2)
+    budgets = "".join(f"{sentence(one)}\n" for one in eps50)
     return (
         reports.markdown(shown)
         + "\n"
-        + (found and found + "\n")
+        + (budgets and budgets + "\n")
         + "\n".join(f"{name}: {printable(str(path))}" for name, path in files.items())
     )

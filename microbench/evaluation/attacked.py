@@ -132,17 +132,17 @@ def each_sensor(task: Task, cells: Sequence[Cell]) -> list[Cell]:
     Raises:
         ValueError: an attack or a sensor that cannot be read.
     """
-    found = []
+    expanded = []
     for cell in cells:
         sensors = sensors_of(cell.attack)
         if sensors == (EACH,):
             spec = parse(cell.attack)
-            found += [replace(cell, attack=str(replace(spec, sensors=(name,)))) for name in sensor_names(task)]
+            expanded += [replace(cell, attack=str(replace(spec, sensors=(name,)))) for name in sensor_names(task)]
         else:
             if sensors:
-                chosen(task, sensors)  # now, so that a sensor that the task lacks is told at once
-            found.append(cell)
-    return found
+                chosen(task, sensors)  # now, so that a sensor that the task lacks is refused at once
+            expanded.append(cell)
+    return expanded
 
 
 def attacked(target: Target, task: Task, conditions: Conditions, cells: Sequence[Cell]) -> Attacked:

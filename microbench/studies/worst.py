@@ -94,9 +94,9 @@ def check_apart(name: str, n: int, seed: int) -> None:
         )
 
 
-def fresh(found: Sequence[Choice], n: int, seed: int) -> list[Episode]:
+def fresh(strongest: Sequence[Choice], n: int, seed: int) -> list[Episode]:
     """The episodes that measure what was chosen on those from `seed`."""
-    return plan_episodes([choice.measured for choice in found], n, held_out(seed))
+    return plan_episodes([choice.measured for choice in strongest], n, held_out(seed))
 
 
 def choose(rows: pd.DataFrame, cells: Sequence[Cell], suite: Sequence[str], n: int, seed: int) -> list[Choice]:

@@ -14,11 +14,11 @@ VICTIM = "ab" * 32
 
 
 def stored(method: str = "sa-rl", decisions: int = S, **origin: Any) -> Stored:
-    told: dict[str, Any] = {"eps": 0.1, "unit": "raw", "norm": "linf", "steps": 4096, "seed": 7, "env_id": "Hopper-v4"}
+    about: dict[str, Any] = {"eps": 0.1, "unit": "raw", "norm": "linf", "steps": 4096, "seed": 7, "env_id": "Hopper-v4"}
     generator = torch.Generator().manual_seed(0)
     sizes = ((8, S), (8, 8), (decisions, 8))
     return Stored(
-        origin=Origin(**(told | {"method": method, "victim": VICTIM} | origin)),
+        origin=Origin(**(about | {"method": method, "victim": VICTIM} | origin)),
         settings=Settings(lr=2e-3, hidden=(8, 8)),
         layers=tuple((torch.randn(a, b, generator=generator), torch.randn(a, generator=generator)) for a, b in sizes),
         mean=torch.linspace(-1, 1, S),

@@ -116,15 +116,15 @@ def test_the_attack_itself_refuses_another_ball_or_robot() -> None:
 
 def about(content: bytes) -> dict[str, Any]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    told: dict[str, Any] = json.loads(header["__metadata__"]["microbench"])
-    return told
+    output: dict[str, Any] = json.loads(header["__metadata__"]["microbench"])
+    return output
 
 
-def changed(tensors: dict[str, Any] | None = None, **told: Any) -> bytes:
+def changed(tensors: dict[str, Any] | None = None, **output: Any) -> bytes:
     """The file with other tensors (None takes one out) and another description."""
     content = save_adversary(stored())
     kept = {name: tensor for name, tensor in (load(content) | (tensors or {})).items() if tensor is not None}
-    description = {name: value for name, value in (about(content) | told).items() if value is not None}
+    description = {name: value for name, value in (about(content) | output).items() if value is not None}
     return save(kept, {"microbench": json.dumps(description)})
 
 
@@ -172,12 +172,12 @@ def test_every_cut_and_flipped_file_is_read_or_refused(tmp_path: Path) -> None:
         place = int(torch.randint(1400, (), generator=generator))
         damaged = bytearray(content)
         damaged[place] ^= 1 << (number % 8)
-        told = "a sentence."
+        output = "a sentence."
         try:
             parse_adversary(tmp_path, bytes(damaged if number % 3 else damaged[:place]))
         except UserError as error:
-            told = str(error)
-        assert one_line(told)
+            output = str(error)
+        assert one_line(output)
 
 
 def test_an_adversary_is_no_policy(tmp_path: Path) -> None:

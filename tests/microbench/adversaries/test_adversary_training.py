@@ -26,12 +26,12 @@ SMALL = ppo.Settings(rows=16, horizon=16, minibatch=64, lr=5e-3, log_std=-0.5, g
 OBS = 0.3 * torch.randn(32, bandit.SENSORS, generator=torch.Generator().manual_seed(0))
 
 
-def made(opponent: Opponent, *, steps: int, seed: int = 0, settings: ppo.Settings = SMALL) -> Training:
+def created(opponent: Opponent, *, steps: int, seed: int = 0, settings: ppo.Settings = SMALL) -> Training:
     return Training(opponent, settings, steps=steps, seed=seed, make=bandit.Bandit)
 
 
 def trained(opponent: Opponent, *, steps: int, seed: int = 0) -> Training:
-    training = made(opponent, steps=steps, seed=seed)
+    training = created(opponent, steps=steps, seed=seed)
     with one_thread():
         for _ in training.run():
             pass
@@ -96,8 +96,8 @@ def test_the_stated_objective_grows_over_the_search() -> None:
 
     def gained(seen: torch.Tensor) -> torch.Tensor:
         change = net(seen) - net(obs)
-        found: torch.Tensor = torch.cosine_similarity(change, direction, -1) + change.norm(dim=-1)
-        return found
+        measured: torch.Tensor = torch.cosine_similarity(change, direction, -1) + change.norm(dim=-1)
+        return measured
 
     assert bool((gained(seen) >= gained(start) - 1e-6).all())
     assert gained(seen).mean() > gained(start).mean() + 0.5
@@ -121,7 +121,7 @@ def stored(training: Training) -> Any:
 @pytest.mark.parametrize("memory", [False, True])
 def test_a_resumed_training_is_the_uninterrupted_one(method: str, memory: bool) -> None:
     opponent = bandit.opponent(method, memory=memory)
-    straight, cut, again = (made(opponent, steps=1500, seed=1) for _ in range(3))
+    straight, cut, again = (created(opponent, steps=1500, seed=1) for _ in range(3))
     with one_thread():
         for _ in straight.run():
             pass
@@ -165,29 +165,29 @@ def test_running_episodes_are_taken_up_in_the_real_simulator() -> None:
 
 def test_a_cut_episode_counts_the_value_of_its_own_last_state_and_a_fall_nothing() -> None:
     """Row 0 runs on, row 1 falls, row 2 is cut: V'(0) is that of the next step, V'(1) = 0, V'(2) = V(its last obs)."""
-    training = made(bandit.opponent(), steps=256)
+    training = created(bandit.opponent(), steps=256)
     last = torch.arange(3 * bandit.SENSORS).float().view(3, -1) / 10
     ended, terminal = np.array([False, True, True]), np.array([False, True, False])
     moved = Moved(reward=np.zeros(3), last=last, terminal=terminal, ended=ended)
     nothing = torch.zeros(3, bandit.SENSORS)
     step = _Step(obs=nothing, z=nothing, decision=nothing, moved=moved)
     with torch.no_grad():
-        found = training._follows([step], torch.tensor([[7.0, 8.0, 9.0]]))[0]
+        measured = training._follows([step], torch.tensor([[7.0, 8.0, 9.0]]))[0]
         own = training.networks.judged(last)[2]
-    assert found.tolist() == [7.0, 0.0, own.item()]
+    assert measured.tolist() == [7.0, 0.0, own.item()]
 
 
 def test_rewards_are_what_the_victim_loses_in_spreads_of_their_discounted_sums() -> None:
     """γ = 0.5, two steps of two rows, the second row ends: sums (−2, −4) and (−1 − 2, −6 − 0), by hand."""
-    training = made(bandit.opponent(), steps=256, settings=replace(SMALL, rows=2, gamma=0.5))
+    training = created(bandit.opponent(), steps=256, settings=replace(SMALL, rows=2, gamma=0.5))
     nothing, no = torch.zeros(2, 1), np.array([False, False])
     moves = [
         Moved(reward=np.array([2.0, 4.0]), last=nothing, terminal=no, ended=np.array([False, True])),
         Moved(reward=np.array([2.0, 6.0]), last=nothing, terminal=no, ended=no),
     ]
     spread = np.std([-2.0, -4.0, -3.0, -6.0])
-    found = training._scaled(moves)
-    assert found.numpy() == pytest.approx(np.array([[-2.0, -4.0], [-2.0, -6.0]]) / spread)
+    measured = training._scaled(moves)
+    assert measured.numpy() == pytest.approx(np.array([[-2.0, -4.0], [-2.0, -6.0]]) / spread)
     assert training._discounted.tolist() == [-3.0, -6.0]
 
 

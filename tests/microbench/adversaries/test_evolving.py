@@ -60,8 +60,8 @@ def test_evolution_reaches_the_worst_of_a_grid_of_constant_offsets() -> None:
     grid = np.array(list(itertools.product(np.linspace(-1, 1, 41), repeat=2)))
     clean, *left = system.returns(np.zeros((1 + len(grid), 2, 2)), np.r_[np.zeros((1, 2)), grid], start).mean(1)
     search = searched(system.opponent("constant"), "constant", steps=40_000, make=system.LinearSystem)
-    found = system.returns(np.zeros((1, 2, 2)), raw(search)[1], start).mean()
-    assert clean - found >= 0.98 * (clean - min(left))
+    measured = system.returns(np.zeros((1, 2, 2)), raw(search)[1], start).mean()
+    assert clean - measured >= 0.98 * (clean - min(left))
 
 
 def test_evolution_reaches_the_worst_of_a_grid_of_linear_maps() -> None:
@@ -77,8 +77,8 @@ def test_evolution_reaches_the_worst_of_a_grid_of_linear_maps() -> None:
     )
     opponent, quick = system.opponent("evolved"), Settings(rate=0.6)
     search = searched(opponent, "evolved", steps=50_000, make=system.LinearSystem, settings=quick)
-    found = system.returns(*raw(search), start).mean()
-    assert clean - found >= 0.98 * (clean - min(left))
+    measured = system.returns(*raw(search), start).mean()
+    assert clean - measured >= 0.98 * (clean - min(left))
 
 
 @pytest.mark.parametrize("gradients", [True, False])

@@ -17,8 +17,8 @@ def test_advantages_by_hand() -> None:
     """γ = 0.5, λ = 0.5. δ = (1 + 1 − 1, 0 + 0 − 2, 2 + 4 − 0) = (1, −2, 6); the second step ends its episode."""
     reward, value = torch.tensor([[1.0], [0.0], [2.0]]), torch.tensor([[1.0], [2.0], [0.0]])
     next_value, ended = torch.tensor([[2.0], [0.0], [8.0]]), torch.tensor([[0.0], [1.0], [0.0]])
-    found = ppo.advantages(reward, value, next_value, ended, 0.5, 0.5)
-    assert found[:, 0].tolist() == [1 + 0.25 * -2, -2, 6]
+    measured = ppo.advantages(reward, value, next_value, ended, 0.5, 0.5)
+    assert measured[:, 0].tolist() == [1 + 0.25 * -2, -2, 6]
 
 
 @settings(max_examples=50, deadline=None)
@@ -29,7 +29,7 @@ def test_advantages_are_the_sum_of_the_paper(seed: int, gamma: float, gae_lambda
     reward, value, next_value = rng.normal(size=(3, 9, 2))
     ended = rng.random((9, 2)) < 0.3
     tensors = [torch.from_numpy(x) for x in (reward, value, next_value, ended.astype(float))]
-    found = ppo.advantages(tensors[0], tensors[1], tensors[2], tensors[3], gamma, gae_lambda)
+    measured = ppo.advantages(tensors[0], tensors[1], tensors[2], tensors[3], gamma, gae_lambda)
     for row in range(2):
         for t in range(9):
             expected, weight = 0.0, 1.0
@@ -38,7 +38,7 @@ def test_advantages_are_the_sum_of_the_paper(seed: int, gamma: float, gae_lambda
                 weight *= gamma * gae_lambda
                 if ended[later, row]:
                     break
-            assert found[t, row].item() == pytest.approx(expected, abs=1e-12)
+            assert measured[t, row].item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_surrogate_takes_the_smaller_of_both_by_hand() -> None:

@@ -40,15 +40,15 @@ def line(policy: Path, *more: object, steps: int = 500) -> tuple[object, ...]:
 
 
 def test_what_it_prints_is_what_attack_then_measures(policy: Path, shell: Shell) -> None:
-    said = shell(*line(policy))
-    assert said.code == 0, said.err
-    told = dict(row.split(maxsplit=1) for row in said.out.splitlines())
-    assert said.err.startswith("steps: 512/512")
-    again = shell(*told["use"].removeprefix("it:").split()[1:], "--out", "r", "--workers", 1)
+    result = shell(*line(policy))
+    assert result.code == 0, result.err
+    output = dict(row.split(maxsplit=1) for row in result.out.splitlines())
+    assert result.err.startswith("steps: 512/512")
+    again = shell(*output["use"].removeprefix("it:").split()[1:], "--out", "r", "--workers", 1)
     assert again.code == 0, again.err
     means = reports.read(Path("r/results.csv")).groupby("attack")["score"].mean()
-    assert f"score {means['none']:.1f} [" in told["clean:"]
-    assert f"score {means['adversary:a.safetensors']:.1f} [" in told["attacked:"]
+    assert f"score {means['none']:.1f} [" in output["clean:"]
+    assert f"score {means['adversary:a.safetensors']:.1f} [" in output["attacked:"]
     assert means["none"] != means["adversary:a.safetensors"]
     with Path("a.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -58,28 +58,28 @@ def test_what_it_prints_is_what_attack_then_measures(policy: Path, shell: Shell)
 
 @pytest.mark.parametrize("method", ["evolved", "constant"])
 def test_an_evolved_adversary_is_measured_again_and_its_costs_are_told(method: str, policy: Path, shell: Shell) -> None:
-    said = shell(*line(policy, "--method", method, steps=4000))
-    assert said.code == 0, said.err
-    told = dict(row.split(maxsplit=1) for row in said.out.splitlines())
-    again = shell(*told["use"].removeprefix("it:").split()[1:], "--out", "r", "--workers", 1)
+    result = shell(*line(policy, "--method", method, steps=4000))
+    assert result.code == 0, result.err
+    output = dict(row.split(maxsplit=1) for row in result.out.splitlines())
+    again = shell(*output["use"].removeprefix("it:").split()[1:], "--out", "r", "--workers", 1)
     assert again.code == 0, again.err
     means = reports.read(Path("r/results.csv")).groupby("attack")["score"].mean()
-    assert f"score {means['none']:.1f} [" in told["clean:"]
-    assert f"score {means['adversary:a.safetensors']:.1f} [" in told["attacked:"]
+    assert f"score {means['none']:.1f} [" in output["clean:"]
+    assert f"score {means['adversary:a.safetensors']:.1f} [" in output["attacked:"]
     with Path("a.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
-    assert f"{int(last['steps']):,} environment steps, {int(last['episodes']):,} episodes" in told["search:"]
-    assert float(told["chosen"].split()[2].rstrip(",")) == pytest.approx(
+    assert f"{int(last['steps']):,} environment steps, {int(last['episodes']):,} episodes" in output["search:"]
+    assert float(output["chosen"].split()[2].rstrip(",")) == pytest.approx(
         float(last["best"]), rel=0.02
     )  # other roundings
-    assert (method == "constant") is ("thigh_joint.velocity" in told)
+    assert (method == "constant") is ("thigh_joint.velocity" in output)
 
 
 def test_the_table_of_the_constant_one_is_what_it_adds(policy: Path, shell: Shell) -> None:
     more = ("--method", "constant", "--sensors", "positions+thigh_joint.velocity", "--norm", "l2")
-    said = shell(*line(policy, *more, steps=4000))
-    assert said.code == 0, said.err
-    rows = [row.split() for row in said.out.splitlines()]
+    result = shell(*line(policy, *more, steps=4000))
+    assert result.code == 0, result.err
+    rows = [row.split() for row in result.out.splitlines()]
     table = {row[0]: (float(row[1]), float(row[2])) for row in rows[rows.index(_head()) + 1 : -1]}
     attack, target = load_adversary(Path("a.safetensors")), checkpoints.load(policy).target
     scale = target.scale("dataset-std")
@@ -178,8 +178,8 @@ def test_of_several_tries_the_strongest_is_kept(policy: Path, shell: Shell, monk
     real = command._returns
 
     def returns(opponent: Any, attack: Any, episodes: int, seed: int) -> Any:
-        found = real(opponent, attack, 2, seed)
-        return found * 0 + next(judged) if seed >= ADVERSARY_CHOICE.start else found
+        measured = real(opponent, attack, 2, seed)
+        return measured * 0 + next(judged) if seed >= ADVERSARY_CHOICE.start else measured
 
     monkeypatch.setattr(command, "_returns", returns)
     assert shell(*line(policy, "--tries", 3, steps=100), "--quiet").code == 0
@@ -192,10 +192,10 @@ def test_of_several_tries_the_strongest_is_kept(policy: Path, shell: Shell, monk
 @pytest.mark.parametrize("method", ["sa-rl", "evolved"])
 def test_a_recurrent_policy_of_others_is_served(method: str, shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "lstm.model").write_bytes(files.sa_ppo(recurrent=True))
-    said = shell("adversary", "lstm.model", "--eps", "0.2", "--steps", 200, "--method", method)
-    assert said.code == 0, said.err
-    assert f"{method}-0.2-s0.safetensors" in said.out
-    command = said.out.splitlines()[-1].removeprefix("use it:").split()
+    result = shell("adversary", "lstm.model", "--eps", "0.2", "--steps", 200, "--method", method)
+    assert result.code == 0, result.err
+    assert f"{method}-0.2-s0.safetensors" in result.out
+    command = result.out.splitlines()[-1].removeprefix("use it:").split()
     assert shell(*command[1:], "--workers", 1, "--quiet").code == 0
 
 
@@ -214,9 +214,9 @@ def test_a_recurrent_policy_of_others_is_served(method: str, shell: Shell, tmp_p
     ],
 )
 def test_mistakes_are_told_in_a_sentence(policy: Path, shell: Shell, arguments: tuple[str, ...], words: str) -> None:
-    said = shell("adversary", policy, *arguments)
-    assert said.is_one_sentence
-    assert words in said.err
+    result = shell("adversary", policy, *arguments)
+    assert result.is_one_sentence
+    assert words in result.err
 
 
 def test_a_finished_adversary_is_not_overwritten_and_a_damaged_state_is_told(policy: Path, shell: Shell) -> None:

@@ -40,8 +40,8 @@ def test_in_range_is_a_part_of_the_norm(policy: Path, shell: Shell) -> None:
         "": "none",
         "l2": "random",
     }
-    told = json.loads(Path("here/results.json").read_text())["runs"][0]["conditions"]
-    assert told["norm"] == "linf,in-range"
+    output = json.loads(Path("here/results.json").read_text())["runs"][0]["conditions"]
+    assert output["norm"] == "linf,in-range"
 
 
 def test_a_perturbed_world_can_be_attacked_in_range(policy: Path, shell: Shell) -> None:
@@ -55,9 +55,9 @@ def test_a_file_of_before_does_not_know_its_range(tmp_path: Path, shell: Shell) 
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     tensors = {name: tensor for name, tensor in load(content).items() if name != "obs_low"}
     (tmp_path / "old.safetensors").write_bytes(save(tensors, header))
-    said = shell("attack", tmp_path / "old.safetensors", *FEW, "--attack", "random", "--in-range")
-    assert said.is_one_sentence
-    assert "does not say the range of its dataset's observations: train it again" in said.err
+    result = shell("attack", tmp_path / "old.safetensors", *FEW, "--attack", "random", "--in-range")
+    assert result.is_one_sentence
+    assert "does not say the range of its dataset's observations: train it again" in result.err
     assert shell("attack", tmp_path / "old.safetensors", *FEW, "--attack", "random").code == 0
 
 
@@ -73,15 +73,15 @@ def test_a_file_of_before_does_not_know_its_range(tmp_path: Path, shell: Shell) 
     ],
 )
 def test_mistakes_are_one_sentence(policy: Path, shell: Shell, arguments: list[str], words: str) -> None:
-    said = shell("attack", policy, *FEW, *arguments)
-    assert said.is_one_sentence, said
-    assert words in said.err
+    result = shell("attack", policy, *FEW, *arguments)
+    assert result.is_one_sentence, result
+    assert words in result.err
 
 
 def test_inspect_says_what_each_attack_lacks(policy: Path, shell: Shell) -> None:
-    told = json.loads(shell("inspect", policy, "--json").out)
-    assert told["ensemble"]
-    assert told["obs_bounds"]
-    assert not told["state_value"]
-    assert told["attacks"]["v-min"].startswith("it needs a value V(s)")
-    assert told["attacks"]["compat:tirl-min-q"] == "yes"
+    output = json.loads(shell("inspect", policy, "--json").out)
+    assert output["ensemble"]
+    assert output["obs_bounds"]
+    assert not output["state_value"]
+    assert output["attacks"]["v-min"].startswith("it needs a value V(s)")
+    assert output["attacks"]["compat:tirl-min-q"] == "yes"

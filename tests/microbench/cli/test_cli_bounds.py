@@ -58,8 +58,8 @@ LINES = [
 def test_no_number_is_too_large_for_a_sentence(line: str, runs: Path, shell: Shell) -> None:
     before, began = contents(Path()), time.monotonic()
     more = [] if line.startswith("collect") else ["--runs", str(runs)]
-    told = shell(*line.split(" "), *more)
-    assert told.is_one_sentence, told
+    output = shell(*line.split(" "), *more)
+    assert output.is_one_sentence, output
     assert contents(Path()) == before
     assert time.monotonic() - began < 10
 

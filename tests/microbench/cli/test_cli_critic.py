@@ -29,21 +29,21 @@ def rows() -> pd.DataFrame:
 
 
 def test_a_critic_is_fitted_told_and_the_same_again(here: Shell) -> None:
-    said = here("critic", "policy.safetensors", *TINY)
-    assert said.code == 0, said.err
+    result = here("critic", "policy.safetensors", *TINY)
+    assert result.code == 0, result.err
     for word in (
         "critic: fqe.safetensors (fqe, fitted to 4 episodes",
         "R²",
         "rank correlation",
         "warning: a poor critic",
     ):
-        assert word in said.out
+        assert word in result.out
     first = Path("fqe.safetensors").read_bytes()
-    told = json.loads(here("critic", "policy.safetensors", *TINY, "--out", "again.st", "--quiet", "--json").out)
+    output = json.loads(here("critic", "policy.safetensors", *TINY, "--out", "again.st", "--quiet", "--json").out)
     assert Path("again.st").read_bytes() == first
     stored = load_critic(Path("fqe.safetensors")).origin
-    assert told["report"] == stored.report
-    assert told["warning"] == stored.poor != ""
+    assert output["report"] == stored.report
+    assert output["warning"] == stored.poor != ""
     assert stored.fit.gamma == 0.99
     assert here("critic", "policy.safetensors", *TINY).is_one_sentence  # it is there
 
@@ -57,9 +57,9 @@ def test_robust_sarsa_takes_its_settings(here: Shell) -> None:
 
 
 def test_a_critic_from_a_dataset(here: Shell, hopper_file: Path) -> None:
-    said = here("critic", "policy.safetensors", "--dataset", hopper_file, "--steps", 60)
-    assert said.code == 0, said.err
-    assert "steps of hopper_tiny" in said.out
+    result = here("critic", "policy.safetensors", "--dataset", hopper_file, "--steps", 60)
+    assert result.code == 0, result.err
+    assert "steps of hopper_tiny" in result.out
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_critic_from_a_dataset(here: Shell, hopper_file: Path) -> None:
     ],
 )
 def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:
-    said = here("critic", "policy.safetensors", *TINY, *options)
-    assert said.is_one_sentence
-    assert words in said.err
+    result = here("critic", "policy.safetensors", *TINY, *options)
+    assert result.is_one_sentence
+    assert words in result.err
     assert not list(Path().glob("*fqe*"))
 
 
@@ -85,23 +85,23 @@ def test_mistakes(options: tuple[object, ...], words: str, here: Shell) -> None:
     ("options", "words"), [((), "nowhere.hdf5"), (("--noise", 0.1), "so --noise says nothing there")]
 )
 def test_mistakes_with_a_dataset(options: tuple[object, ...], words: str, here: Shell) -> None:
-    said = here("critic", "policy.safetensors", "--dataset", "nowhere.hdf5", *options)
-    assert said.is_one_sentence
-    assert words in said.err
+    result = here("critic", "policy.safetensors", "--dataset", "nowhere.hdf5", *options)
+    assert result.is_one_sentence
+    assert words in result.err
 
 
 def test_own_and_fitted_critics_stand_side_by_side(here: Shell) -> None:
     assert here("critic", "policy.safetensors", *TINY, "--quiet").code == 0
-    said = here(
+    result = here(
         "attack", "policy.safetensors", *FEW, "--attack", "min-q", "--critic", "own", "--critic", "fqe.safetensors"
     )
-    assert said.code == 0, said.err
-    assert "warning: fqe.safetensors is a poor critic" in said.err
-    found = rows()
+    assert result.code == 0, result.err
+    assert "warning: fqe.safetensors is a poor critic" in result.err
+    measured = rows()
     name = 'min-q(critic="fqe.safetensors")'
-    assert list(dict.fromkeys(found["attack"])) == ["none", "min-q", name]
-    assert name in said.out
-    assert (found["flags"].fillna("").str.contains("poor-critic") == (found["attack"] == name)).all()
+    assert list(dict.fromkeys(measured["attack"])) == ["none", "min-q", name]
+    assert name in result.out
+    assert (measured["flags"].fillna("").str.contains("poor-critic") == (measured["attack"] == name)).all()
     (run,) = json.loads(Path("out/results.json").read_text())["runs"]
     (about,) = run["critics"].values()
     assert about["sha256"] == load_critic(Path("fqe.safetensors")).sha256
@@ -110,9 +110,9 @@ def test_own_and_fitted_critics_stand_side_by_side(here: Shell) -> None:
 
 def test_a_policy_without_a_critic_is_attacked_by_a_fitted_one(here: Shell) -> None:
     assert here("critic", "p.model", *TINY, "--out", "fqe.st", "--quiet").code == 0
-    said = here("attack", "p.model", *FEW, "--critic", "fqe.st")
-    assert said.code == 0, said.err
-    assert "left out" not in said.err
+    result = here("attack", "p.model", *FEW, "--critic", "fqe.st")
+    assert result.code == 0, result.err
+    assert "left out" not in result.err
     assert 'min-q(critic="fqe.st")' in set(rows()["attack"])
     again = here("perturb", "p.model", "--mass", "1.2", *FEW, "--attack", "fgsm", "--critic", "fqe.st")
     assert again.code == 0, again.err
@@ -144,26 +144,26 @@ def test_what_cannot_be_meant_is_one_sentence(here: Shell) -> None:
         ("uses none", ("--attack", 'random(critic="fqe.safetensors")')),
         ("policy without a critic", ("--attack", "pgd", "--critic", "p.model")),
     ):
-        said = here("attack", "policy.safetensors", *FEW, *options)
-        assert said.is_one_sentence
-        assert words in said.err
+        result = here("attack", "policy.safetensors", *FEW, *options)
+        assert result.is_one_sentence
+        assert words in result.err
 
 
 def test_a_critic_of_another_policy_is_allowed_with_a_remark(here: Shell) -> None:
     write_policy(Path("other.safetensors"), seed=9)
     assert here("critic", "other.safetensors", *TINY, "--quiet").code == 0
-    said = here("attack", "policy.safetensors", *FEW, "--attack", "min-q", "--critic", "fqe.safetensors")
-    assert said.code == 0
-    assert "judges another policy" in said.err
+    result = here("attack", "policy.safetensors", *FEW, "--attack", "min-q", "--critic", "fqe.safetensors")
+    assert result.code == 0
+    assert "judges another policy" in result.err
 
 
 def test_a_name_does_not_come_to_mean_another_critic(here: Shell) -> None:
     for seed in (0, 1):
         Path("fqe.safetensors").unlink(missing_ok=True)
         assert here("critic", "policy.safetensors", *TINY, "--seed", seed, "--quiet").code == 0
-        said = here("attack", "policy.safetensors", *FEW, "--attack", "min-q", "--critic", "fqe.safetensors")
-        assert said.code == (2 if seed else 0)
-    assert "another critic than the one that earlier rows" in said.err
+        result = here("attack", "policy.safetensors", *FEW, "--attack", "min-q", "--critic", "fqe.safetensors")
+        assert result.code == (2 if seed else 0)
+    assert "another critic than the one that earlier rows" in result.err
 
 
 def test_the_command_line_leaves_threads_as_they_were(here: Shell) -> None:

@@ -24,9 +24,9 @@ FEW = ("--episodes", "2", "--workers", "1")
 pytestmark = pytest.mark.usefixtures("no_report")  # nothing here is about tables and plots
 
 
-def refused(said: Said, *words: str) -> None:
-    assert said.is_one_sentence, said
-    assert [word for word in words if word not in said.err] == [], said.err
+def refused(result: Said, *words: str) -> None:
+    assert result.is_one_sentence, result
+    assert [word for word in words if word not in result.err] == [], result.err
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_damaged_datasets(damage: Callable[[Path], None], words: list[str], hopp
 def test_damaged_policies(damage: bytes, runs: Path, shell: Shell) -> None:
     (runs / RUN / "policy.safetensors").write_bytes(damage)
     before = contents(runs)
-    said = shell("attack", "--eps", "0.1", "--env", "Hopper-v4", *FEW, "--runs", runs)
-    refused(said, "policy.safetensors")
+    result = shell("attack", "--eps", "0.1", "--env", "Hopper-v4", *FEW, "--runs", runs)
+    refused(result, "policy.safetensors")
     assert contents(runs) == before
 
 
@@ -219,8 +219,8 @@ def test_damaged_results_are_told_before_the_work(
     path = runs / RUN / name
     path.write_text(damage(path.read_text()))
     before = contents(runs)
-    said = shell("attack", "--eps", "0.1", "--attack", "random", *FEW, "--runs", runs, *more)
-    refused(said, *words)
+    result = shell("attack", "--eps", "0.1", "--attack", "random", *FEW, "--runs", runs, *more)
+    refused(result, *words)
     assert contents(runs) == before
     if name == "results.csv":
         refused(shell("report", path), *words)
@@ -270,8 +270,8 @@ def test_a_full_disk_while_attacking(runs: Path, shell: Shell, monkeypatch: Any)
     before = contents(runs)
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", no_space)
-        said = shell(*command, "--seed", "50", "--quiet")
-    refused(said, "No space left", "make room")
+        result = shell(*command, "--seed", "50", "--quiet")
+    refused(result, "No space left", "make room")
     assert contents(runs) == before
 
 
@@ -309,18 +309,20 @@ def test_ctrl_c_is_told_and_keeps_what_was_finished(
 
     if command == "attack":
         monkeypatch.setitem(attacks.ATTACKS, "pgd", pressed)
-        said = shell("attack", "--eps", "0.1", "--attack", "random", "--attack", "pgd", *FEW, "--runs", runs, "--quiet")
+        result = shell(
+            "attack", "--eps", "0.1", "--attack", "random", "--attack", "pgd", *FEW, "--runs", runs, "--quiet"
+        )
         assert len((runs / RUN / "results.csv").read_text().splitlines()) == 1 + 4
     elif command == "train":
         monkeypatch.setattr(train_command, "clean_returns", pressed)
-        said = shell(*train_arguments(hopper_file, Path("cut")), "--quiet")
+        result = shell(*train_arguments(hopper_file, Path("cut")), "--quiet")
         assert Path(f"cut/{RUN}/resume.pt").is_file()
     else:
         monkeypatch.setattr(collect_command, "collect", pressed)
-        said = shell("collect", "--out", "c.hdf5")
+        result = shell("collect", "--out", "c.hdf5")
         assert contents(Path()).keys() == contents(Path()).keys() - {"c.hdf5"}
-    assert (said.code, said.out) == (130, "")
-    assert said.err == "microbench: interrupted; train, adversary, attack and perturb go on with --resume.\n"
+    assert (result.code, result.out) == (130, "")
+    assert result.err == "microbench: interrupted; train, adversary, attack and perturb go on with --resume.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -344,9 +346,9 @@ def test_a_wrong_way_to_draw_is_one_sentence(shell: Shell, monkeypatch: pytest.M
 
     monkeypatch.setenv("MUJOCO_GL", "bright")
     monkeypatch.setattr("microbench.commands.inspect.inspect", imported)
-    said = shell("inspect", "p")
-    assert said.is_one_sentence
-    assert "MUJOCO_GL=bright is no way to draw here; expected egl, osmesa, glfw or off" in said.err
+    result = shell("inspect", "p")
+    assert result.is_one_sentence
+    assert "MUJOCO_GL=bright is no way to draw here; expected egl, osmesa, glfw or off" in result.err
 
 
 def test_what_nobody_foresaw_is_one_sentence_that_says_where_to_look(
@@ -356,7 +358,7 @@ def test_what_nobody_foresaw_is_one_sentence_that_says_where_to_look(
         raise ZeroDivisionError("division by zero\nand more")
 
     monkeypatch.setattr("microbench.commands.inspect.inspect", broken)
-    said = shell("inspect", "p")
-    assert said.is_one_sentence
-    assert "ZeroDivisionError: division by zero and more" in said.err
-    assert "MICROBENCH_TRACEBACK=1 shows where" in said.err
+    result = shell("inspect", "p")
+    assert result.is_one_sentence
+    assert "ZeroDivisionError: division by zero and more" in result.err
+    assert "MICROBENCH_TRACEBACK=1 shows where" in result.err

@@ -31,12 +31,12 @@ def rows(runs: Path = Path("runs")) -> pd.DataFrame:
 
 def test_inspect_says_what_was_inferred_and_what_can_attack(here: Path, shell: Shell) -> None:
     write(here / "p.model", FILES["sa-ppo.model"]())
-    told = json.loads(shell("inspect", "p.model", "--json").out)
-    assert (told["family"], told["task"], told["layers"]) == ("sa-ppo", "Hopper-v4", [11, 8, 8, 3])
-    assert (told["gradients"], told["critic"], told["distribution"], told["memory"]) == (True, False, True, 0)
-    assert told["attacks"]["pgd"] == "yes"
-    assert "needs a critic" in told["attacks"]["min-q"]
-    assert list(told["units"]) == ["raw", "policy-norm"]
+    output = json.loads(shell("inspect", "p.model", "--json").out)
+    assert (output["family"], output["task"], output["layers"]) == ("sa-ppo", "Hopper-v4", [11, 8, 8, 3])
+    assert (output["gradients"], output["critic"], output["distribution"], output["memory"]) == (True, False, True, 0)
+    assert output["attacks"]["pgd"] == "yes"
+    assert "needs a critic" in output["attacks"]["min-q"]
+    assert list(output["units"]) == ["raw", "policy-norm"]
     plain = shell("inspect", "p.model").out
     for line in (
         "family: sa-ppo",
@@ -49,23 +49,23 @@ def test_inspect_says_what_was_inferred_and_what_can_attack(here: Path, shell: S
 
 def test_inspect_does_not_need_the_task(here: Path, shell: Shell) -> None:
     write(here / "p", files.torch_bytes(files.mlp(obs=17, actions=6, names=("l1", "l2", "l3"))))
-    told = json.loads(shell("inspect", "p", "--json").out)
-    assert "task" not in told
-    assert "say with --env" in told["inferred"]["task"]
+    output = json.loads(shell("inspect", "p", "--json").out)
+    assert "task" not in output
+    assert "say with --env" in output["inferred"]["task"]
     assert shell("attack", "p", "--eps", "0.1").is_one_sentence
 
 
 def test_a_policy_of_others_is_attacked_in_its_own_unit(here: Path, shell: Shell) -> None:
     write(here / "p.model", FILES["sa-ppo.model"]())
-    said = shell("attack", "p.model", "--eps", "0.1", *FEW)
-    assert said.code == 0, said.err
-    assert "min-q is left out: it needs a critic" in said.err
-    found = rows()
-    assert set(found["attack"]) == {
+    result = shell("attack", "p.model", "--eps", "0.1", *FEW)
+    assert result.code == 0, result.err
+    assert "min-q is left out: it needs a critic" in result.err
+    measured = rows()
+    assert set(measured["attack"]) == {
         *("none", "random", "fgsm", "pgd", "pgd-restarts", "action-kl", "v-min", "worst"),
     }
-    assert said.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
-    assert set(found["unit"]) == {"", "policy-norm"}  # nothing is measured in clean episodes
+    assert result.err.count("action-diff is the same search as pgd for this policy, which has no critic") == 1
+    assert set(measured["unit"]) == {"", "policy-norm"}  # nothing is measured in clean episodes
     assert next(Path("runs").iterdir()).name.startswith("p-")
     refused = shell("attack", "p.model", "--eps", "0.1", "--attack", "min-q", *FEW)
     assert refused.is_one_sentence
@@ -87,11 +87,11 @@ def test_an_adversary_attacks_the_policy_in_its_own_file(here: Path, shell: Shel
     write(here / "a.model", FILES["atla.model"]())
     attack = ("--attack", "adversary:a.model")
     assert shell("attack", "a.model", "--eps", "0.3", *attack, *FEW).code == 0
-    found = rows().set_index("attack")["return"]
-    assert (found["adversary:a.model"].to_numpy() != found["none"].to_numpy()).all()
-    told = shell("attack", "a.model", "--eps", "0.3", *attack, "--unit", "raw", "--quiet", *FEW)
-    assert told.is_one_sentence
-    assert "--unit policy-norm" in told.err
+    measured = rows().set_index("attack")["return"]
+    assert (measured["adversary:a.model"].to_numpy() != measured["none"].to_numpy()).all()
+    output = shell("attack", "a.model", "--eps", "0.3", *attack, "--unit", "raw", "--quiet", *FEW)
+    assert output.is_one_sentence
+    assert "--unit policy-norm" in output.err
     assert shell("attack", "a.model", "--eps", "0.3", "--attack", "adversary:nowhere", *FEW).is_one_sentence
 
 
@@ -99,10 +99,10 @@ def test_a_claim_that_is_not_met_is_flagged_and_one_that_is_met_is_not(here: Pat
     write(here / "p.model", FILES["sa-ppo.model"]())
     line = ("attack", "p.model", "--eps", "0.1", "--attack", "random", *FEW)
     assert shell(*line, "--claim", "3500").code == 0
-    found = rows()
-    assert found.loc[found["attack"] == "none", "flags"].tolist() == ["clean-mismatch"] * 2
-    assert found.loc[found["attack"] != "none", "flags"].tolist() == [""] * 2
-    earned = found.loc[found["attack"] == "none", "return"].mean()
+    measured = rows()
+    assert measured.loc[measured["attack"] == "none", "flags"].tolist() == ["clean-mismatch"] * 2
+    assert measured.loc[measured["attack"] != "none", "flags"].tolist() == [""] * 2
+    earned = measured.loc[measured["attack"] == "none", "return"].mean()
     assert shell(*line, "--claim", f"{earned:.1f}").code == 0
     assert rows()["flags"].tolist() == [""] * 4
 
@@ -111,13 +111,13 @@ def test_a_policy_worse_than_random_is_told_with_what_was_assumed(here: Path, sh
     tensors = {name: 0 * value for name, value in files.mlp(obs=17, actions=6, names=("l1", "l2", "l3")).items()}
     tensors["l3.bias"] += torch.tensor([3.0, -3.0, 3.0, -3.0, 3.0, -3.0])  # full force all the time
     write(here / "p.pth", files.torch_bytes(tensors))
-    said = shell(
+    result = shell(
         "attack", "p.pth", "--eps", "0", "--env", "HalfCheetah-v4", "--unit", "raw", "--attack", "random", *FEW
     )
-    assert said.code == 0
-    assert "a random policy -280" in said.err
-    assert "it was probably read wrongly (" in said.err
-    assert "activation relu: usual for this family" in said.err
+    assert result.code == 0
+    assert "a random policy -280" in result.err
+    assert "it was probably read wrongly (" in result.err
+    assert "activation relu: usual for this family" in result.err
 
 
 def test_code_runs_only_when_it_is_named(here: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,11 +128,11 @@ def test_code_runs_only_when_it_is_named(here: Path, shell: Shell, monkeypatch: 
     )
     monkeypatch.syspath_prepend(here)
     line = ("attack", "mine:policy", "--eps", "0.1", "--unit", "raw", "--attack", "random", *FEW)
-    told = shell(*line)
-    assert told.is_one_sentence
-    assert "give --env" in told.err
-    said: Said = shell(*line, "--env", "Hopper-v4")
-    assert said.code == 0, said.err
+    output = shell(*line)
+    assert output.is_one_sentence
+    assert "give --env" in output.err
+    result: Said = shell(*line, "--env", "Hopper-v4")
+    assert result.code == 0, result.err
     assert set(rows()["algorithm"]) == {"mine:policy"}
     for wrong in ("mine:nothing", "nowhere:policy", "mine:torch"):
         assert shell("attack", wrong, *line[2:], "--env", "Hopper-v4").is_one_sentence
@@ -145,9 +145,9 @@ def test_a_function_alone_is_a_policy(here: Path, shell: Shell, monkeypatch: pyt
         "    return Target(policy=lambda obs: np.tanh(2 * obs.numpy()[:, :3]))\n"
     )
     monkeypatch.syspath_prepend(here)
-    said = shell("attack", "plain:policy", "--eps", "0.1", "--env", "Hopper-v4", *FEW)
-    assert said.code == 0, said.err
-    assert "pgd is left out: it needs gradients" in said.err
+    result = shell("attack", "plain:policy", "--eps", "0.1", "--env", "Hopper-v4", *FEW)
+    assert result.code == 0, result.err
+    assert "pgd is left out: it needs gradients" in result.err
     assert set(rows()["attack"]) == {"none", "random", "worst"}
     assert set(rows()["unit"]) == {"", "rollout-std"}  # nothing is measured in clean episodes
 

@@ -52,8 +52,8 @@ def rows(folder: str = "here") -> pd.DataFrame:
 
 
 def last_run(folder: str = "here") -> dict[str, object]:
-    found: dict[str, object] = json.loads(Path(folder, "results.json").read_text())["runs"][-1]
-    return found
+    measured: dict[str, object] = json.loads(Path(folder, "results.json").read_text())["runs"][-1]
+    return measured
 
 
 def sha256(path: Path) -> str:
@@ -62,14 +62,14 @@ def sha256(path: Path) -> str:
 
 def test_neighbouring_seeds_measure_what_they_share_once(shell: Shell) -> None:
     assert "measured before" not in shell(*ATTACK, "random", *FEW).err
-    said = shell(*ATTACK, "random", *FEW, "--seed", 1)
-    assert "4 of 6 episodes were measured before (--seed 3 is the next that shares none)" in said.err
-    assert "they are measured again." in said.err
+    result = shell(*ATTACK, "random", *FEW, "--seed", 1)
+    assert "4 of 6 episodes were measured before (--seed 3 is the next that shares none)" in result.err
+    assert "they are measured again." in result.err
     both = rows()
     assert both.groupby("attack")["eval_seed"].apply(sorted).to_dict() == {"none": [0, 1, 2, 3], "random": [0, 1, 2, 3]}
     assert "measured before" not in shell(*ATTACK, "random", *FEW, "--seed", 4).err
-    said = shell(*ATTACK, "random", *FEW, "--seed", 1, "--resume")
-    assert "6 of 6 episodes were measured before (--seed 7 is the next that shares none); they are kept." in said.err
+    result = shell(*ATTACK, "random", *FEW, "--seed", 1, "--resume")
+    assert "6 of 6 episodes were measured before (--seed 7 is the next that shares none); they are kept." in result.err
 
 
 def test_commands_with_any_seeds_give_the_table_of_one_over_all_their_episodes(shell: Shell) -> None:
@@ -100,13 +100,13 @@ def test_rows_hold_the_hashes_of_the_files_that_their_attack_and_perturbation_na
     (tmp_path / "weights.pt").write_bytes(b"1")
     attack = f'{module.stem}:steady(weights="weights.pt")'
     sweep = ("--perturbation", f"mass=1.5,{module.stem}:sway=2")
-    said = shell("perturb", "policy.safetensors", *sweep, "--attack", attack, "--eps", "0.1", *FEW)
-    assert said.code == 0, said.err
-    found = rows()
+    result = shell("perturb", "policy.safetensors", *sweep, "--attack", attack, "--eps", "0.1", *FEW)
+    assert result.code == 0, result.err
+    measured = rows()
     own, weights = sha256(module), sha256(tmp_path / "weights.pt")
     columns = ["attack", "perturbation", "attack_files", "perturbation_files"]
     both, world = f"{own};{weights}", f"mass=1.5,{module.stem}:sway"
-    assert set(found[columns].itertuples(index=False, name=None)) == {
+    assert set(measured[columns].itertuples(index=False, name=None)) == {
         ("none", "none", "", ""),
         ("none", world, "", own),
         (attack, "none", both, ""),
@@ -135,9 +135,9 @@ def test_a_file_that_was_replaced_is_refused_in_the_same_folder_and_another_cond
     before = Path("here/results.csv").read_bytes()
     weights.write_bytes(b"2")
     for more in ([], ["--resume"], ["--seed", "7"]):
-        said = shell(*ATTACK, attack, *FEW, *more)
-        assert said.is_one_sentence
-        assert "weights.pt has another content than the one that earlier rows here were measured with" in said.err
+        result = shell(*ATTACK, attack, *FEW, *more)
+        assert result.is_one_sentence
+        assert "weights.pt has another content than the one that earlier rows here were measured with" in result.err
     Path("here/results.json").unlink()  # the rows alone tell it as well
     assert "another content than the one that earlier rows" in shell(*ATTACK, attack, *FEW).err
     assert Path("here/results.csv").read_bytes() == before

@@ -31,8 +31,8 @@ def test_every_seed_has_its_run_folder(both: Path) -> None:
     assert sorted(path.name for path in both.iterdir()) == [*NAMES, "latest"]
     assert (both / "latest").resolve().name == NAMES[0]
     for seed, name in zip((0, 2), NAMES, strict=True):
-        told = json.loads((both / name / "config.json").read_text())
-        assert (told["seed"], told["together"]) == (seed, [0, 2])
+        output = json.loads((both / name / "config.json").read_text())
+        assert (output["seed"], output["together"]) == (seed, [0, 2])
         assert load_own(both / name / "policy.safetensors").train_seed == seed
         assert len((both / name / "log.csv").read_text().splitlines()) == 4
 
@@ -55,31 +55,31 @@ def test_a_stored_run_is_not_larger_for_its_neighbours(both: Path, runs: Path) -
 
 def test_finished_runs_are_resumed_to_themselves(both: Path, hopper_file: Path, shell: Shell) -> None:
     before = {name: contents(both / name)["policy.safetensors"] for name in NAMES}
-    said = shell(*train_arguments(hopper_file, both), "--seeds", "0,2", "--resume", "--quiet")
-    assert (said.code, said.out, said.err) == (0, "", "")
+    result = shell(*train_arguments(hopper_file, both), "--seeds", "0,2", "--resume", "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
     assert {name: contents(both / name)["policy.safetensors"] for name in NAMES} == before
     assert "already holds a run" in shell(*train_arguments(hopper_file, both), "--seeds", "0,2").err
 
 
 def test_what_decides_the_last_bits_cannot_be_changed_unnoticed(both: Path, hopper_file: Path, shell: Shell) -> None:
-    said = shell(*train_arguments(hopper_file, both), "--seeds", "0,1,2", "--resume")
-    assert said.is_one_sentence
-    assert "together [0, 2] instead of [0, 1, 2]" in said.err
+    result = shell(*train_arguments(hopper_file, both), "--seeds", "0,1,2", "--resume")
+    assert result.is_one_sentence
+    assert "together [0, 2] instead of [0, 1, 2]" in result.err
 
 
 @pytest.mark.parametrize("seeds", ["", "0,", "a", "0;1", "-1", "1.5", "0,0", "3,1,3"])
 def test_seeds_that_are_none_are_told(seeds: str, hopper_file: Path, tmp_path: Path, shell: Shell) -> None:
-    said = shell(*train_arguments(hopper_file, tmp_path), f"--seeds={seeds}")
-    assert said.is_one_sentence
-    assert f"--seeds {seeds}" in said.err
+    result = shell(*train_arguments(hopper_file, tmp_path), f"--seeds={seeds}")
+    assert result.is_one_sentence
+    assert f"--seeds {seeds}" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_scores_are_told_with_their_seed(hopper_file: Path, tmp_path: Path, shell: Shell) -> None:
-    said = shell(*train_arguments(hopper_file, tmp_path / "out", steps=10, evaluate_every=1), "--seeds", "3,1")
-    told = [line for line in said.err.splitlines() if "normalized score" in line]
-    assert [line.split(":")[0] for line in told] == ["seed 3, epoch 1", "seed 1, epoch 1"]
-    assert [line for line in said.out.splitlines() if line.startswith("policy:")] == [
+    result = shell(*train_arguments(hopper_file, tmp_path / "out", steps=10, evaluate_every=1), "--seeds", "3,1")
+    output = [line for line in result.err.splitlines() if "normalized score" in line]
+    assert [line.split(":")[0] for line in output] == ["seed 3, epoch 1", "seed 1, epoch 1"]
+    assert [line for line in result.out.splitlines() if line.startswith("policy:")] == [
         f"policy: {tmp_path / 'out' / f'hopper_tiny-micro-quick-s{seed}' / 'policy.safetensors'}" for seed in (3, 1)
     ]
 
@@ -98,7 +98,7 @@ def test_a_device_that_is_full_is_told(
         assert shell(*arguments).code == 0
         arguments.append("--resume")
     monkeypatch.setattr(Training, "load_state_dict" if resume else "fit_dynamics", full)
-    said = shell(*arguments)
-    assert said.is_one_sentence
-    assert "cpu has too little memory (CUDA out of memory. Tried to allocate 2 GiB.)" in said.err
-    assert "--set rollout_batch=ROWS" in said.err
+    result = shell(*arguments)
+    assert result.is_one_sentence
+    assert "cpu has too little memory (CUDA out of memory. Tried to allocate 2 GiB.)" in result.err
+    assert "--set rollout_batch=ROWS" in result.err

@@ -248,25 +248,25 @@ def test_the_cost_that_is_said_is_what_is_run() -> None:
 
 
 def test_the_command_measures_the_chosen_point_alone_and_prints_both_numbers(runs: Path, shell: Shell) -> None:
-    said = shell(*SMALL, "--attack", "random", "--eps", "0.1", "--workers", "1", "--runs", runs)
-    assert said.code == 0
-    assert "7 points of mass × friction under each of 2 conditions, 2 episodes each: 28 episodes" in said.err
+    result = shell(*SMALL, "--attack", "random", "--eps", "0.1", "--workers", "1", "--runs", runs)
+    assert result.code == 0
+    assert "7 points of mass × friction under each of 2 conditions, 2 episodes each: 28 episodes" in result.err
     folder = runs / RUN
-    found, tried = reports.read(folder / "results.csv"), reports.read(folder / ASIDE)
-    assert set(found["eval_seed"]) == {held_out(0), held_out(0) + 1}
-    assert len(found) == 8
+    measured, tried = reports.read(folder / "results.csv"), reports.read(folder / ASIDE)
+    assert set(measured["eval_seed"]) == {held_out(0), held_out(0) + 1}
+    assert len(measured) == 8
     assert len(tried) == 28
     newest = json.loads((folder / "results.json").read_text())["runs"][-1]
     for one in newest["searched"]:
         means = tried[tried["attack"] == one["attack"]].groupby(["perturbation", "factor"])["return"].mean()
         assert means.idxmin() == (one["perturbation"], one["factor"])
         assert one["choosing"]["return"][0] == pytest.approx(means.min())
-        rows = found[(found["attack"] == one["attack"]) & (found["perturbation"] == one["perturbation"])]
+        rows = measured[(measured["attack"] == one["attack"]) & (measured["perturbation"] == one["perturbation"])]
         assert one["fresh"]["return"][0] == pytest.approx(rows["return"].mean())
     effects = {(one["perturbation"], one["factor"]) for one in newest["effects"]}
     assert effects == {(one["perturbation"], one["factor"]) for one in newest["searched"]}
     page = (folder / "report" / "index.html").read_text()
-    for text in (said.out, (folder / "report" / "table.md").read_text(), page):
+    for text in (result.out, (folder / "report" / "table.md").read_text(), page):
         assert "Worst points that were searched for" in text
         assert "mass 0.8 to 1.2, friction 0.5 to 1.5" in text
 
@@ -313,6 +313,6 @@ def test_the_number_of_workers_changes_nothing(runs: Path, shell: Shell) -> None
 def test_options_that_contradict_a_search_are_one_sentence(
     words: tuple[str, ...], wrong: str, runs: Path, shell: Shell
 ) -> None:
-    said = shell("perturb", *words, "--runs", runs)
-    assert said.is_one_sentence
-    assert wrong in said.err
+    result = shell("perturb", *words, "--runs", runs)
+    assert result.is_one_sentence
+    assert wrong in result.err
