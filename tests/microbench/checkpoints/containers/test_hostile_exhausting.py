@@ -22,16 +22,16 @@ from microbench.checkpoints import load
 from microbench.checkpoints.statistics import read_statistics
 from microbench.errors import UserError
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    began, told = time.process_time(), ""
+    began, outcome = time.process_time(), ""
     try:
         (read_statistics if "statistics" in path.name else load)(path)
     except UserError as error:
-        told = str(error)
+        outcome = str(error)
     except BaseException as error:
-        told = "traceback " + repr(error)
+        outcome = "traceback " + repr(error)
     status = Path("/proc/self/status").read_text()  # what getrusage says includes the process that this was forked off
     peak = int(status.partition("VmHWM:")[2].split()[0]) >> 10
-    print(json.dumps([path.name, told, time.process_time() - began, peak]), flush=True)
+    print(json.dumps([path.name, outcome, time.process_time() - began, peak]), flush=True)
 """
 
 
